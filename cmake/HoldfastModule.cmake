@@ -1,0 +1,16 @@
+# holdfast_module(NAME [MODULES below...] [EXTERNAL libraries...]): one static library for src/NAME.
+# A module that has no source file yet is header-only.
+function(holdfast_module name)
+  cmake_parse_arguments(arg "" "" "MODULES;EXTERNAL" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
+  list(TRANSFORM arg_MODULES PREPEND hf_)
+  if(sources)
+    add_library(hf_${name} STATIC ${sources})
+    target_link_libraries(hf_${name} PUBLIC ${arg_MODULES} ${arg_EXTERNAL} PRIVATE hf_options)
+    target_include_directories(hf_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  else()
+    add_library(hf_${name} INTERFACE)
+    target_link_libraries(hf_${name} INTERFACE ${arg_MODULES} ${arg_EXTERNAL})
+    target_include_directories(hf_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+  endif()
+endfunction()

@@ -1,0 +1,97 @@
+#pragma once
+// The configuration file: one YAML file per cluster, read strictly (docs/configuration.md).
+// An unknown key, a wrong type or a value out of range is Error(kConfiguration) with file, line and
+// the nearest known key. A key of a feature that this build lacks is an error that says so.
+// HOLDFAST_<PATH>, with the key's path in upper case and '_' for '.', overrides any scalar key, for
+// example HOLDFAST_POSTGRES_CONNECTION or HOLDFAST_REPOSITORIES_HOT_URL (repositories by name).
+// Secrets are never values of the file: they come from files or environment variables.
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "seal/chunk.h"
+
+namespace holdfast {
+
+struct EncryptionConfig {
+  std::string key_file;
+  std::string passphrase_file;
+  bool configured() const { return !key_file.empty() || !passphrase_file.empty(); }
+};
+
+struct StorageClassConfig {
+  std::string catalogue, data, wal;
+};
+
+struct S3Config {
+  std::string region;
+  std::string endpoint;
+  bool path_style = false;
+  std::string ca_file;
+  bool verify_tls = true;
+  std::string proxy;
+  std::string profile, credentials_file;            // credentials
+  std::string access_key_file, secret_key_file, session_token_file;
+  std::string server_side_encryption;               // "", "AES256" or "aws:kms"
+  std::string kms_key_id;
+};
+
+struct RepositoryConfig {
+  std::string name;
+  std::string url;  // file:///… or s3://bucket/prefix
+  S3Config s3;
+  StorageClassConfig storage_class;
+  EncryptionConfig encryption;
+  bool exclusive_writer = false;
+};
+
+struct PostgresConfig {
+  std::string data_directory;
+  std::string connection;
+  std::string primary_connection;
+  std::string bin_directory;
+};
+
+enum class CheckpointMode { kFast, kSpread };
+
+struct BackupConfig {
+  CompressionChoice compression;
+  unsigned jobs = 0;            // 0: every core
+  CheckpointMode checkpoint = CheckpointMode::kFast;
+  std::uint64_t rate = 0;       // bytes per second read; 0: no limit
+};
+
+struct Config {
+  std::filesystem::path file;
+  std::string cluster;
+  std::filesystem::path state_directory;
+  std::uint64_t memory_bytes = std::uint64_t{256} << 20U;
+  std::string timezone = "UTC";
+  PostgresConfig postgres;
+  std::vector<RepositoryConfig> repositories;
+  BackupConfig backup;
+};
+
+// One effective value, for `config show`: where it came from, secrets redacted.
+struct ConfigValue {
+  std::string key, value, source;  // source: "file", "environment HOLDFAST_…", "default"
+};
+
+struct LoadedConfig {
+  Config config;
+  std::vector<ConfigValue> values;
+};
+
+// Picks the file by the rules of the command contract (`file` from --config, `cluster` from
+// --cluster; either may be empty) and reads it.
+LoadedConfig load_config(const std::string& file, const std::string& cluster);
+
+// The repository called `name`, or the first one when `name` is empty.
+const RepositoryConfig& find_repository(const Config& config, const std::string& name);
+
+}  // namespace holdfast

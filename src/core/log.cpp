@@ -1,0 +1,68 @@
+#include "core/log.h"
+
+#include <unistd.h>
+
+#include <atomic>
+
+#include "core/text.h"
+#include "core/time.h"
+
+namespace holdfast {
+namespace {
+
+std::atomic<LogLevel> current_level{LogLevel::kWarning};
+std::atomic<LogFormat> current_format{LogFormat::kText};
+
+std::string_view name_of(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+    case LogLevel::kOff:
+      return "error";
+  }
+  return "error";
+}
+
+std::string text_line(LogLevel level, std::string_view message,
+                      std::initializer_list<LogField> fields) {
+  std::string line =
+      fmt::format("{} {} {}", to_rfc3339_seconds(system_clock().now()), name_of(level), message);
+  for (const LogField& field : fields) line += fmt::format(" {}={}", field.key, field.value);
+  return line + "\n";
+}
+
+std::string json_line(LogLevel level, std::string_view message,
+                      std::initializer_list<LogField> fields) {
+  std::string line = fmt::format(R"({{"time":"{}","level":"{}","message":{})",
+                                 to_rfc3339(system_clock().now()), name_of(level),
+                                 json_quoted(message));
+  for (const LogField& field : fields) {
+    line += fmt::format(",{}:{}", json_quoted(field.key), json_quoted(field.value));
+  }
+  return line + "}\n";
+}
+
+}  // namespace
+
+void configure_log(LogLevel level, LogFormat format) {
+  current_level = level;
+  current_format = format;
+}
+
+bool log_enabled(LogLevel level) { return level >= current_level.load(); }
+
+void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+  if (!log_enabled(level)) return;
+  const std::string line = current_format.load() == LogFormat::kJson
+                               ? json_line(level, message, fields)
+                               : text_line(level, message, fields);
+  // One write per line: lines of concurrent threads do not mix. A closed stderr is not an error.
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace holdfast

@@ -1,0 +1,40 @@
+#pragma once
+// What a file inside a data directory is, told from its path alone, and whether a base backup
+// carries it. The rules are those of PostgreSQL's own base backup (backup/basebackup.c,
+// "excludeFiles", "excludeDirContents", and the documentation of the replication protocol's
+// BASE_BACKUP), plus Holdfast's own marker files and, because a restore writes its own, the signal
+// files.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace holdfast {
+
+enum class Fork : std::uint8_t { kMain, kFreeSpaceMap, kVisibilityMap, kInit };
+
+// One file of a relation: "base/16384/24576_fsm.1" → database path, relfilenode, fork, file number.
+struct RelationFile {
+  std::string_view folder;  // "base/16384", "global", "pg_tblspc/16500/PG_15_202209061/16384"
+  std::uint32_t filenode = 0;
+  Fork fork = Fork::kMain;
+  std::uint32_t number = 0;  // 0 for the first GiB
+};
+// `path` is relative to the data directory, tablespaces as pg_tblspc/<oid>/...
+std::optional<RelationFile> parse_relation_file(std::string_view path);
+std::string to_string(Fork fork);
+
+enum class Carry {
+  kYes,
+  kNo,         // file or folder is left out altogether
+  kEmptyFolder // folder is kept, its content is not
+};
+// For a folder or a file at `path`. Main forks of unlogged relations are not decided here: they
+// are known only by the init fork beside them.
+Carry carried_by_backup(std::string_view path);
+
+// Marker files of Holdfast inside a data directory; never backed up.
+inline constexpr std::string_view kRestoreMarker = "holdfast.restore";
+
+}  // namespace holdfast

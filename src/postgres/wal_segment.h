@@ -1,0 +1,33 @@
+#pragma once
+// Page headers of WAL segments. Source: PostgreSQL access/xlog_internal.h (XLogPageHeaderData,
+// XLogLongPageHeaderData) and the page magics of versions 13 to 18.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/bytes.h"
+#include "core/wal_position.h"
+
+namespace holdfast {
+
+inline constexpr std::size_t kWalPageBytes = 8192;
+
+struct WalSegmentHeader {
+  std::uint16_t magic = 0;
+  int major_version = 0;  // 13 ... 18, from the magic; 0 when it is unknown
+  TimelineId timeline;
+  Lsn address;
+  std::uint64_t system_identifier = 0;
+  WalSegmentSize segment_size;
+};
+// The long header at the front of a segment. nullopt when the bytes are not one.
+std::optional<WalSegmentHeader> parse_wal_segment_header(ByteView first_page);
+
+// Checks the header of every page of `segment` that begins before `end` (an LSN inside it or at
+// its end): right magic, address, and a timeline that is not above the segment's. Returns what is
+// wrong, or nullopt.
+std::optional<std::string> check_wal_pages(ByteView segment, SegmentName name, WalSegmentSize size,
+                                           std::uint64_t system_identifier, Lsn end);
+
+}  // namespace holdfast
