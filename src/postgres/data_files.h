@@ -27,14 +27,26 @@ std::string to_string(Fork fork);
 
 enum class Carry {
   kYes,
-  kNo,         // file or folder is left out altogether
-  kEmptyFolder // folder is kept, its content is not
+  kNo,          // file or folder is left out altogether
+  kEmptyFolder  // folder is kept, its content is not
 };
-// For a folder or a file at `path`. Main forks of unlogged relations are not decided here: they
-// are known only by the init fork beside them.
-Carry carried_by_backup(std::string_view path);
 
-// Marker files of Holdfast inside a data directory; never backed up.
+// A tablespace can hold the folders of several major versions; a backup carries its own server's.
+struct TablespaceVersion {
+  int major_version = 0;              // 15
+  std::uint32_t catalog_version = 0;  // 202209061, from the control file
+};
+std::string to_string(TablespaceVersion version);  // "PG_15_202209061"
+
+// For a folder or a file at `path`, relative to the data directory. With `version`, whatever else
+// lies in a tablespace is left out. Main forks of unlogged relations are not decided here: they are
+// known only by the init fork beside them (every fork but init, and every file of it, is left out
+// then).
+Carry carried_by_backup(std::string_view path,
+                        std::optional<TablespaceVersion> version = std::nullopt);
+
+// Marker files of Holdfast in the root of a data directory; never backed up, nor is any other file
+// there whose name begins with "holdfast.".
 inline constexpr std::string_view kRestoreMarker = "holdfast.restore";
 
 }  // namespace holdfast

@@ -3,10 +3,13 @@
 //
 // On connecting it sets application_name to "holdfast", switches off statement_timeout,
 // lock_timeout, idle_in_transaction_session_timeout and idle_session_timeout for itself, sets a
-// safe search_path, and refuses a connection through a transaction pooler (two statements must see
-// the same backend). Queries are cancelled when the stop token is triggered.
-// Errors: kPostgres, with SQLSTATE and a hint; passwords of the connection string are never shown.
-// Threads: one at a time.
+// safe search_path, and refuses (kRefused) a connection through a pooler: the backend that the
+// other side announced must be the one that statements run in.
+// The stop token of connect() holds for every call: a running statement is cancelled on the server,
+// and the call ends with kCancelled within about a second. When the session ends, however it does,
+// the server ends backup mode, drops the temporary slot and releases the locks.
+// Errors: kPostgres, with SQLSTATE and a hint; kConfiguration for a connection string that cannot
+// be parsed; kRefused for a server before 13. Passwords are never shown. Threads: one at a time.
 
 #include <chrono>
 #include <cstdint>
@@ -23,13 +26,13 @@
 namespace holdfast {
 
 struct ServerInfo {
-  int version_num = 0;           // 150018
-  std::string version;           // "15.18 (Debian …)"
+  int version_num = 0;  // 150018
+  std::string version;  // "15.18 (Debian …)"
   std::uint64_t system_identifier = 0;
-  TimelineId timeline;           // of the running server
-  bool in_recovery = false;      // a standby
+  TimelineId timeline;       // of the running server
+  bool in_recovery = false;  // a standby
   bool data_checksums = false;
-  std::string data_directory;    // as the server names it; empty when the role may not see it
+  std::string data_directory;  // as the server names it; empty when the role may not see it
   std::string config_file, hba_file, ident_file;
   std::string wal_level;
   WalSegmentSize wal_segment_size;
@@ -45,15 +48,15 @@ struct TablespaceInfo {
 
 struct BackupStart {
   Lsn lsn;
-  TimelineId timeline;
-  Timestamp server_time;
+  TimelineId timeline;    // of the checkpoint that the backup starts from
+  Timestamp server_time;  // after the start
 };
 
 struct BackupStop {
   Lsn lsn;
   std::string backup_label;
   std::string tablespace_map;  // may be empty
-  Timestamp server_time;
+  Timestamp server_time;       // after the end
 };
 
 class Session {
@@ -67,18 +70,21 @@ class Session {
   using Row = std::vector<std::optional<std::string>>;
   std::vector<Row> query(const std::string& sql, const std::vector<std::string>& parameters = {});
 
-  const ServerInfo& server() const;        // as it was when the session connected
-  bool in_recovery();                      // asked afresh
+  const ServerInfo& server() const;  // as it was when the session connected
+  bool in_recovery();                // asked afresh
+  TimelineId timeline();             // asked afresh
   Timestamp server_time();
-  Lsn insert_position();                   // on a standby: the end of replay
-  Lsn flushed_position();                  // WAL on disk up to here; on a standby: received
+  Lsn insert_position();   // on a standby: the end of replay
+  Lsn flushed_position();  // WAL on disk up to here; on a standby: received
   std::vector<TablespaceInfo> tablespaces();
 
   // Session-level advisory lock; false when another session holds it. `holder` then describes it
-  // (application, host, since when) where the role may see that.
+  // (application, host, since when) where the role may see that. PostgreSQL's advisory locks are
+  // those of one database: sessions in two databases do not see each other's.
   bool try_lock(std::int64_t key, std::string& holder);
 
-  // A temporary physical replication slot that keeps WAL from now on until the session ends.
+  // A temporary physical replication slot that keeps WAL from the last checkpoint's start on (so
+  // from before the start of a backup that is started afterwards), until the session ends.
   void reserve_wal(const std::string& slot_name);
 
   // Backup mode lasts until stop_backup() or the end of the session, however it ends.
@@ -87,7 +93,9 @@ class Session {
   // Does not wait for the server's archiver.
   BackupStop stop_backup();
 
-  // Switches the WAL segment on a primary, if anything was written to it; returns its end.
+  // Switches to the next WAL segment on a primary, if anything was written to the current one.
+  // Every byte of WAL before the returned position is in finished segments then, the last of which
+  // is the one of (position - 1). On a standby it fails with SQLSTATE 55000.
   Lsn switch_wal();
 
  private:

@@ -25,8 +25,10 @@ struct WalSegmentHeader {
 std::optional<WalSegmentHeader> parse_wal_segment_header(ByteView first_page);
 
 // Checks the header of every page of `segment` that begins before `end` (an LSN inside it or at
-// its end): right magic, address, and a timeline that is not above the segment's. Returns what is
-// wrong, or nullopt.
+// its end): right magic, address, system identifier, and a timeline that neither goes back nor is
+// above the segment's. Zeroed pages are right only after a record of a WAL switch, up to the end of
+// the segment. Returns what is wrong, or nullopt. Records are not looked at: a changed byte inside
+// one is not seen here. `segment` is the whole segment file, or its front up to `end`.
 std::optional<std::string> check_wal_pages(ByteView segment, SegmentName name, WalSegmentSize size,
                                            std::uint64_t system_identifier, Lsn end);
 
