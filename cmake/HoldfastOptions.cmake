@@ -18,7 +18,7 @@ add_library(hf_options INTERFACE)
 target_include_directories(hf_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(hf_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast
-  -Wimplicit-fallthrough -Werror)
+  -Wimplicit-fallthrough -Wno-missing-field-initializers -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(hf_options INTERFACE -Wthread-safety)
 endif()

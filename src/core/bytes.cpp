@@ -52,7 +52,9 @@ ByteView Decoder::raw(std::size_t size) {
   return taken;
 }
 
-std::string_view Decoder::text() { return as_text(raw(varint())); }
+std::string_view Decoder::text() {
+  return as_text(raw(varint()));
+}
 
 std::size_t Decoder::count(std::size_t bytes_each) {
   const std::uint64_t value = varint();

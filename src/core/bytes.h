@@ -24,7 +24,9 @@ inline ByteView as_bytes(std::string_view text) {
 inline std::string_view as_text(ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-inline Bytes to_bytes(ByteView view) { return {view.begin(), view.end()}; }
+inline Bytes to_bytes(ByteView view) {
+  return {view.begin(), view.end()};
+}
 
 // Fixed-width little-endian access. `at` has room for the whole integer.
 template <class Integer>
@@ -47,10 +49,10 @@ class Encoder {
   void u16(std::uint16_t value) { fixed(value); }
   void u32(std::uint32_t value) { fixed(value); }
   void u64(std::uint64_t value) { fixed(value); }
-  void varint(std::uint64_t value);         // LEB128, at most 10 bytes
-  void signed_varint(std::int64_t value);   // zigzag, then LEB128
+  void varint(std::uint64_t value);        // LEB128, at most 10 bytes
+  void signed_varint(std::int64_t value);  // zigzag, then LEB128
   void raw(ByteView bytes) { out_.insert(out_.end(), bytes.begin(), bytes.end()); }
-  void text(std::string_view value);        // varint length, bytes
+  void text(std::string_view value);  // varint length, bytes
   std::size_t size() const { return out_.size(); }
   ByteView view() const { return out_; }
   Bytes take() { return std::move(out_); }

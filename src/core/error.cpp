@@ -85,15 +85,16 @@ void throw_errno(int error_number, std::string_view doing, std::string_view obje
   } else if (error_number == EACCES || error_number == EPERM) {
     context.hint = "Give the user that runs holdfast access to it, or run holdfast as its owner.";
   }
-  throw Error(ErrorKind::kHost,
-              fmt::format("cannot {} {}: {}", doing, object,
-                          std::generic_category().message(error_number)),
-              std::move(context));
+  throw Error(
+      ErrorKind::kHost,
+      fmt::format("cannot {} {}: {}", doing, object, std::generic_category().message(error_number)),
+      std::move(context));
 }
 
 void invariant_failed(const char* condition, const char* file, int line) {
-  throw Error(ErrorKind::kBug, fmt::format("internal check failed: {} ({}:{})", condition, file, line),
-              {.hint = "This is a defect in Holdfast. Please report it with the command and its log."});
+  throw Error(
+      ErrorKind::kBug, fmt::format("internal check failed: {} ({}:{})", condition, file, line),
+      {.hint = "This is a defect in Holdfast. Please report it with the command and its log."});
 }
 
 }  // namespace holdfast

@@ -4,12 +4,12 @@
 // is thrown: the command that handles the error reports it once. The kinds map to the exit codes
 // of the command contract (docs/errors.md).
 
-#include <fmt/format.h>
-
 #include <exception>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace holdfast {
 
@@ -70,8 +70,8 @@ class Error : public std::exception {
 [[noreturn]] void throw_errno(int error_number, std::string_view doing, std::string_view object);
 
 // An invariant of our own. Checked in release builds too; never for bytes from outside.
-#define HF_INVARIANT(condition)                                              \
-  do {                                                                       \
+#define HF_INVARIANT(condition)                                                     \
+  do {                                                                              \
     if (!(condition)) ::holdfast::invariant_failed(#condition, __FILE__, __LINE__); \
   } while (false)
 [[noreturn]] void invariant_failed(const char* condition, const char* file, int line);

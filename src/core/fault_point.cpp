@@ -1,14 +1,14 @@
 #include "core/fault_point.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <string>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "core/error.h"
 

@@ -1,8 +1,8 @@
 #include "core/log.h"
 
-#include <unistd.h>
-
 #include <atomic>
+
+#include <unistd.h>
 
 #include "core/text.h"
 #include "core/time.h"
@@ -38,9 +38,9 @@ std::string text_line(LogLevel level, std::string_view message,
 
 std::string json_line(LogLevel level, std::string_view message,
                       std::initializer_list<LogField> fields) {
-  std::string line = fmt::format(R"({{"time":"{}","level":"{}","message":{})",
-                                 to_rfc3339(system_clock().now()), name_of(level),
-                                 json_quoted(message));
+  std::string line =
+      fmt::format(R"({{"time":"{}","level":"{}","message":{})", to_rfc3339(system_clock().now()),
+                  name_of(level), json_quoted(message));
   for (const LogField& field : fields) {
     line += fmt::format(",{}:{}", json_quoted(field.key), json_quoted(field.value));
   }
@@ -54,7 +54,9 @@ void configure_log(LogLevel level, LogFormat format) {
   current_format = format;
 }
 
-bool log_enabled(LogLevel level) { return level >= current_level.load(); }
+bool log_enabled(LogLevel level) {
+  return level >= current_level.load();
+}
 
 void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   if (!log_enabled(level)) return;

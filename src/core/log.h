@@ -2,12 +2,12 @@
 // Structured log lines on stderr, as text or as one JSON object a line. Thread-safe. Errors are
 // logged once, where they are handled, never where they are thrown. No secret is ever passed here.
 
-#include <fmt/format.h>
-
 #include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace holdfast {
 

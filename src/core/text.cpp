@@ -1,7 +1,5 @@
 #include "core/text.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -9,6 +7,8 @@
 #include <limits>
 #include <numeric>
 #include <vector>
+
+#include <fmt/format.h>
 
 namespace holdfast {
 namespace {
@@ -39,7 +39,8 @@ constexpr std::array<Unit, 7> kDurations{{{"ms", 1},
 
 // Takes "<digits><optional blanks><unit>" off the front of `text`.
 template <std::size_t N>
-std::optional<std::uint64_t> take_quantity(std::string_view& text, const std::array<Unit, N>& units) {
+std::optional<std::uint64_t> take_quantity(std::string_view& text,
+                                           const std::array<Unit, N>& units) {
   std::uint64_t number = 0;
   std::size_t at = 0;
   while (at < text.size() && text[at] >= '0' && text[at] <= '9') {
@@ -65,7 +66,7 @@ std::optional<std::uint64_t> take_quantity(std::string_view& text, const std::ar
 std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
-  const std::size_t length = first < 0x80                  ? 1
+  const std::size_t length = first < 0x80                    ? 1
                              : first >= 0xc2 && first < 0xe0 ? 2
                              : first >= 0xe0 && first < 0xf0 ? 3
                              : first >= 0xf0 && first < 0xf5 ? 4

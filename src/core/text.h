@@ -9,8 +9,8 @@
 
 namespace holdfast {
 
-std::string json_quoted(std::string_view text);        // with quotes; invalid UTF-8 becomes U+FFFD
-std::string human_bytes(std::uint64_t bytes);          // "1.2 GiB"
+std::string json_quoted(std::string_view text);  // with quotes; invalid UTF-8 becomes U+FFFD
+std::string human_bytes(std::uint64_t bytes);    // "1.2 GiB"
 std::string human_duration(std::chrono::duration<double> duration);  // "1 h 2 min", "3.4 s"
 
 // "64MiB", "1 GiB", "512KiB", "4096", "2TiB"; also KB/MB/GB/TB as powers of 1000.

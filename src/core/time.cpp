@@ -1,8 +1,8 @@
 #include "core/time.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
+
+#include <fmt/format.h>
 
 namespace holdfast {
 namespace {
@@ -26,8 +26,8 @@ CivilTime civil(Timestamp time) {
   const auto day = floor<std::chrono::days>(time);
   const std::chrono::year_month_day date{day};
   const std::chrono::hh_mm_ss clock{time - day};
-  return {int(date.year()),          unsigned(date.month()),    unsigned(date.day()),
-          clock.hours().count(),     clock.minutes().count(),   clock.seconds().count(),
+  return {int(date.year()),          unsigned(date.month()),  unsigned(date.day()),
+          clock.hours().count(),     clock.minutes().count(), clock.seconds().count(),
           clock.subseconds().count()};
 }
 

@@ -1,9 +1,9 @@
 #include "core/wal_position.h"
 
-#include <fmt/format.h>
-
 #include <bit>
 #include <charconv>
+
+#include <fmt/format.h>
 
 namespace holdfast {
 namespace {
@@ -43,7 +43,9 @@ SegmentName segment_of(TimelineId timeline, Lsn position, WalSegmentSize size) {
   return {timeline, position.value / size.bytes};
 }
 
-Lsn start_of(SegmentName segment, WalSegmentSize size) { return {segment.number * size.bytes}; }
+Lsn start_of(SegmentName segment, WalSegmentSize size) {
+  return {segment.number * size.bytes};
+}
 
 std::string to_string(SegmentName segment, WalSegmentSize size) {
   const std::uint64_t per_log = segments_per_log(size);

@@ -16,7 +16,7 @@ struct Lsn {
   auto operator<=>(const Lsn&) const = default;
   bool valid() const { return value != 0; }
 };
-std::string to_string(Lsn lsn);                    // "16/B374D848"
+std::string to_string(Lsn lsn);  // "16/B374D848"
 std::optional<Lsn> parse_lsn(std::string_view text);
 
 struct TimelineId {

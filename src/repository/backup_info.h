@@ -1,0 +1,79 @@
+#pragma once
+// The facts about a backup, as its manifest and its commit record carry them (JSON), and as `list`
+// and `show` print them. Unknown fields are ignored by readers; fields are only ever added.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/time.h"
+#include "core/wal_position.h"
+#include "repository/names.h"
+
+namespace holdfast {
+
+struct FileOwner {
+  std::uint32_t uid = 0, gid = 0;
+  std::string user, group;
+  auto operator<=>(const FileOwner&) const = default;
+};
+
+struct BackupTablespace {
+  std::uint32_t oid = 0;
+  std::string name;
+  std::string location;  // empty: inside the data directory
+};
+
+// A page whose checksum did not match when it was read.
+struct BadPage {
+  std::string path;
+  std::uint64_t block = 0;  // within the file
+};
+
+struct BackupInfo {
+  BackupName name;    // cluster, history, id
+  std::string label;  // --name; may be empty
+  std::string reason;
+  std::map<std::string, std::string> annotations;
+  std::string type = "full";
+  bool standalone = true;  // carries the WAL for its own consistency
+  bool from_standby = false;
+  std::string host;  // where the backup was taken
+  std::string holdfast_version;
+
+  int postgres_version_num = 0;
+  std::uint32_t catalog_version = 0;
+  TimelineId timeline;
+  Lsn start_lsn, stop_lsn;
+  Timestamp start_time, stop_time;  // by the server's clock
+  double duration_seconds = 0;
+  std::string data_directory;
+  std::string wal_directory;  // where pg_wal pointed to, if it was a symbolic link
+  WalSegmentSize wal_segment_size;
+  std::uint32_t relation_segment_blocks = 131072;
+  bool data_checksums = false;
+  std::vector<BackupTablespace> tablespaces;
+  std::vector<FileOwner> owners;
+
+  std::uint64_t files = 0;
+  std::uint64_t data_bytes = 0;    // of all files, as they were read
+  std::uint64_t stored_bytes = 0;  // packs that this backup wrote
+  std::uint64_t pack_count = 0;
+  std::string compression;
+  std::string encryption;  // "none" or "aes-256-gcm"
+
+  // At most kMaxBadPages are named; the counts are complete.
+  std::uint64_t damaged_pages = 0;
+  std::vector<BadPage> damaged;
+  std::uint64_t excused_pages = 0;  // torn while they were read; the backup's WAL mends them
+  std::vector<BadPage> excused;
+};
+inline constexpr std::size_t kMaxBadPages = 1000;
+
+std::string to_json(const BackupInfo& info);
+// Throws Error(kDamage) when it is not what to_json wrote.
+BackupInfo parse_backup_info(std::string_view json);
+
+}  // namespace holdfast

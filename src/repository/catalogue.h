@@ -1,0 +1,43 @@
+#pragma once
+// What backups there are. One listing per history and one get per backup, in parallel.
+
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "repository/manifest.h"
+#include "repository/outcome.h"
+#include "repository/repository.h"
+
+namespace holdfast {
+
+enum class BackupState {
+  kCommitted,
+  kDamaged,     // its commit record exists but cannot be read; still listed (invariant 8)
+  kUnfinished,  // running, or left behind by one that died
+  kAborted,
+};
+
+struct CatalogueEntry {
+  BackupName name;
+  BackupState state = BackupState::kUnfinished;
+  Outcome outcome;     // of a committed one
+  std::string damage;  // what is wrong, of a damaged one
+};
+
+// Every backup of the cluster, oldest first, whatever its state.
+std::vector<CatalogueEntry> list_backups(const Repository& repository, const std::string& cluster,
+                                         const std::stop_token& stop);
+
+// The committed backup that `wanted` means: an id, a name given with --name, "latest" or "oldest".
+// kNotFound when there is none, kRefused when two backups have the name, kDamage when its commit
+// record is damaged.
+CatalogueEntry find_backup(const Repository& repository, const std::string& cluster,
+                           const std::string& wanted, const std::stop_token& stop);
+
+// Reads and authenticates the manifest root of a committed backup.
+ManifestRoot read_manifest(const Repository& repository, const Outcome& outcome,
+                           PackRegistry& registry, const std::stop_token& stop);
+
+}  // namespace holdfast

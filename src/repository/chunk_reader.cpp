@@ -1,0 +1,37 @@
+#include "repository/chunk_reader.h"
+
+#include "core/error.h"
+
+namespace holdfast {
+
+std::string ChunkReader::pack_name(PackIndex pack) const {
+  const PackRef& ref = registry_.at(pack);
+  return names::pack({cluster_, ref.history, ref.backup}, ref.kind, ref.number);
+}
+
+void ChunkReader::open(const ChunkAddress& address, MutableByteView sealed,
+                       Decompressor& decompressor, Bytes& plain) const {
+  try {
+    const ChunkKey key(keys_.cipher, keys_.data_key, registry_.at(address.pack).salt);
+    const ChunkKey::Opened opened = key.open(sealed);
+    plain.resize(opened.plain_length);
+    decompressor.decompress(opened.compression, opened.payload, plain);
+  } catch (Error& error) {
+    throw error.about(pack_name(address.pack))
+        .during(fmt::format("chunk at byte {} of {}", address.offset, pack_name(address.pack)));
+  }
+}
+
+Bytes ChunkReader::read(const ChunkAddress& address, const std::stop_token& stop) {
+  Bytes sealed(address.sealed_length);
+  const std::string name = pack_name(address.pack);
+  if (!store_.get_range(name, address.offset, sealed, stop)) {
+    throw Error(ErrorKind::kDamage, "a pack that the backup needs is missing", {.object = name});
+  }
+  Decompressor decompressor;
+  Bytes plain;
+  open(address, sealed, decompressor, plain);
+  return plain;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,266 @@
+#include "repository/manifest.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "seal/hash.h"
+
+namespace holdfast {
+namespace {
+
+// A file page is closed at this size, or at a path whose hash says so: the cut then depends on the
+// paths alone, and a page in which nothing changed comes out the same in the next backup.
+constexpr std::size_t kFilePageBytes = std::size_t{256} << 10U;
+constexpr std::uint32_t kCutOneIn = 512;
+
+[[noreturn]] void malformed(const char* why) {
+  throw Error(ErrorKind::kDamage, fmt::format("malformed manifest: {}", why));
+}
+
+bool cut_after(std::string_view path) {
+  const Checksum128 hash = xxh3_128(as_bytes(path));
+  return load_le<std::uint32_t>(hash.data()) % kCutOneIn == 0;
+}
+
+void encode_entry(Encoder& out, const FileEntry& entry, PackTableEncoder& table) {
+  out.text(entry.path);
+  out.u8(static_cast<std::uint8_t>(entry.type));
+  out.varint(entry.mode);
+  out.varint(entry.owner);
+  out.signed_varint(entry.modified_ns);
+  if (entry.type == FileType::kSymlink) out.text(entry.link_target);
+  if (entry.type != FileType::kRegular) return;
+  out.varint(entry.size);
+  if (entry.size == 0) return;
+  out.u8(entry.map ? 0 : 1);
+  if (entry.map) {
+    encode(out, *entry.map, table);
+  } else {
+    for (const ChunkAddress& page : entry.map_pages) encode(out, page, table);
+  }
+}
+
+void decode_content(Decoder& in, FileEntry& entry, const std::vector<PackIndex>& table) {
+  entry.size = in.varint();
+  if (entry.size == 0) return;
+  if (entry.size > std::uint64_t{1} << 44U) malformed("a file is larger than 16 TiB");
+  const std::uint64_t blocks = (entry.size + kBlockBytes - 1) / kBlockBytes;
+  switch (in.u8()) {
+    case 0:
+      entry.map = decode_block_map(in, table);
+      if (entry.map->blocks() != blocks) malformed("a block map does not fit its file");
+      return;
+    case 1: {
+      const std::size_t pages = slice_count(entry);
+      if (pages > in.left()) malformed("a file's map pages are missing");
+      entry.map_pages.reserve(pages);
+      for (std::size_t i = 0; i < pages; ++i) {
+        entry.map_pages.push_back(decode_chunk_address(in, table));
+      }
+      return;
+    }
+    default:
+      malformed("an unknown form of block map");
+  }
+}
+
+// A path that could leave the directory it is restored into is not one that Holdfast wrote.
+void check_path(std::string_view path) {
+  if (path.empty() || path.size() > 4096 || path.front() == '/' || path.back() == '/' ||
+      path.find('\0') != std::string_view::npos) {
+    malformed("a path has the wrong form");
+  }
+  for (std::size_t at = 0; at <= path.size();) {
+    const std::size_t end = std::min(path.find('/', at), path.size());
+    const std::string_view part = path.substr(at, end - at);
+    if (part.empty() || part == "." || part == "..") malformed("a path has the wrong form");
+    at = end + 1;
+  }
+}
+
+FileEntry decode_entry(Decoder& in, const std::vector<PackIndex>& table) {
+  FileEntry entry;
+  entry.path = in.text();
+  check_path(entry.path);
+  const std::uint8_t type = in.u8();
+  if (type > 2) malformed("an unknown type of file");
+  entry.type = FileType{type};
+  entry.mode = static_cast<std::uint32_t>(in.varint());
+  if (entry.mode > 07777) malformed("a file mode is out of range");
+  entry.owner = static_cast<std::uint32_t>(in.varint());
+  entry.modified_ns = in.signed_varint();
+  if (entry.type == FileType::kSymlink) entry.link_target = in.text();
+  if (entry.type == FileType::kRegular) decode_content(in, entry, table);
+  return entry;
+}
+
+void encode_section(Encoder& out, const std::vector<FilePageRef>& pages, PackTableEncoder& table) {
+  out.varint(pages.size());
+  for (const FilePageRef& page : pages) {
+    out.text(page.first_path);
+    out.varint(page.entries);
+    encode(out, page.address, table);
+  }
+}
+
+std::vector<FilePageRef> decode_section(Decoder& in, const std::vector<PackIndex>& table) {
+  std::vector<FilePageRef> pages(in.count(4));
+  for (FilePageRef& page : pages) {
+    page.first_path = in.text();
+    page.entries = static_cast<std::uint32_t>(in.varint());
+    page.address = decode_chunk_address(in, table);
+  }
+  return pages;
+}
+
+}  // namespace
+
+bool path_before(std::string_view a, std::string_view b) {
+  const auto rank = [](char c) { return c == '/' ? 0 : 1 + static_cast<unsigned char>(c); };
+  return std::ranges::lexicographical_compare(a, b, {}, rank, rank);
+}
+
+std::size_t slice_count(const FileEntry& entry) {
+  return static_cast<std::size_t>((entry.size + kBytesPerMapPage - 1) / kBytesPerMapPage);
+}
+
+Bytes encode_manifest_root(const ManifestRoot& root, const PackRegistry& registry) {
+  PackTableEncoder table(registry);
+  Encoder body;
+  body.text(to_json(root.info));
+  body.varint(root.packs.size());
+  for (const CitedPack& cited : root.packs) {
+    body.varint(table.local(cited.pack));
+    body.varint(cited.bytes);
+  }
+  for (const auto& section : root.pages) encode_section(body, section, table);
+  Encoder out;
+  table.encode(out);
+  out.raw(body.view());
+  return out.take();
+}
+
+ManifestRoot decode_manifest_root(ByteView bytes, PackRegistry& registry) {
+  Decoder in(bytes);
+  const std::vector<PackIndex> table = decode_pack_table(in, registry);
+  ManifestRoot root;
+  root.info = parse_backup_info(in.text());
+  root.packs.resize(in.count(2));
+  for (CitedPack& cited : root.packs) {
+    const std::uint64_t local = in.varint();
+    if (local >= table.size()) malformed("it names a pack that is not in its table");
+    cited.pack = table[local];
+    cited.bytes = static_cast<std::uint32_t>(in.varint());
+  }
+  for (auto& section : root.pages) section = decode_section(in, table);
+  if (!in.done()) malformed("bytes are left over");
+  return root;
+}
+
+ChunkAddress MapSink::seal(ByteView plain) {
+  thread_local Compressor compressor({Compression::kZstd, 3});
+  const Compressor::Result packed = compressor.compress(plain);
+  const NewChunk chunk =
+      writer_.add(static_cast<std::uint32_t>(plain.size()), packed.compression, packed.payload);
+  const PackIndex pack = registry_.intern(
+      {backup_.history, backup_.id, names::PackKind::kMap, chunk.pack, writer_.salt(chunk.pack)});
+  return {pack, chunk.offset, chunk.sealed_length};
+}
+
+void attach_block_maps(FileEntry& entry, std::vector<BlockMap> slices, MapSink& sink) {
+  if (entry.size == 0) return;
+  HF_INVARIANT(slices.size() == slice_count(entry));
+  if (slices.size() == 1) {
+    // 8 bytes a hash, about 12 an extent; the exact size does not matter, only that it is small.
+    const std::size_t estimate = slices[0].hashes.size() * 8 + slices[0].extents.size() * 12;
+    if (estimate <= kInlineMapBytes) {
+      entry.map = std::move(slices[0]);
+      return;
+    }
+  }
+  entry.map_pages.reserve(slices.size());
+  for (const BlockMap& slice : slices) {
+    entry.map_pages.push_back(sink.seal(encode_map_page(slice, sink.registry())));
+  }
+}
+
+SectionWriter::SectionWriter(MapSink& sink) : sink_(sink), table_(sink.registry()) {}
+
+void SectionWriter::add(const FileEntry& entry) {
+  HF_INVARIANT(last_path_.empty() || path_before(last_path_, entry.path));
+  if (entries_ == 0) first_path_ = entry.path;
+  encode_entry(body_, entry, *table_);
+  last_path_ = entry.path;
+  ++entries_;
+  if (body_.size() >= kFilePageBytes || cut_after(entry.path)) flush();
+}
+
+void SectionWriter::flush() {
+  if (entries_ == 0) return;
+  Encoder page;
+  table_->encode(page);
+  page.varint(entries_);
+  page.raw(body_.view());
+  pages_.push_back({first_path_, entries_, sink_.seal(page.view())});
+  table_.emplace(sink_.registry());
+  body_ = Encoder();
+  entries_ = 0;
+}
+
+std::vector<FilePageRef> SectionWriter::finish() {
+  flush();
+  return std::move(pages_);
+}
+
+std::vector<FileEntry> Manifest::read_page(const FilePageRef& page, const std::stop_token& stop) {
+  const Bytes plain = chunks_.read(page.address, stop);
+  Decoder in(plain);
+  const std::vector<PackIndex> table = decode_pack_table(in, chunks_.registry());
+  std::vector<FileEntry> entries;
+  const std::size_t count = in.count(8);
+  if (count != page.entries) malformed("a file page holds another number of files than it should");
+  entries.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    entries.push_back(decode_entry(in, table));
+    if (i > 0 && !path_before(entries[i - 1].path, entries[i].path)) {
+      malformed("its files are out of order");
+    }
+    if (entries.back().owner >= root_.info.owners.size()) malformed("a file has an unknown owner");
+  }
+  if (!in.done()) malformed("bytes are left over in a file page");
+  return entries;
+}
+
+void Manifest::for_each(Section section, const std::function<void(const FileEntry&)>& visit,
+                        const std::stop_token& stop) {
+  for (const FilePageRef& page : root_.pages[static_cast<std::size_t>(section)]) {
+    for (const FileEntry& entry : read_page(page, stop)) visit(entry);
+  }
+}
+
+std::optional<FileEntry> Manifest::find(std::string_view path, const std::stop_token& stop) {
+  for (const auto& pages : root_.pages) {
+    const auto after = std::ranges::upper_bound(
+        pages, path, [](std::string_view a, std::string_view b) { return path_before(a, b); },
+        &FilePageRef::first_path);
+    if (after == pages.begin()) continue;
+    for (FileEntry& entry : read_page(*std::prev(after), stop)) {
+      if (entry.path == path) return std::move(entry);
+    }
+  }
+  return std::nullopt;
+}
+
+BlockMap Manifest::slice_map(const FileEntry& entry, std::size_t slice,
+                             const std::stop_token& stop) {
+  if (entry.map) return *entry.map;
+  const std::uint64_t first = slice * kBlocksPerMapPage;
+  const std::uint64_t all = (entry.size + kBlockBytes - 1) / kBlockBytes;
+  BlockMap map = decode_map_page(chunks_.read(entry.map_pages.at(slice), stop), chunks_.registry());
+  if (map.blocks() != std::min(kBlocksPerMapPage, all - first)) {
+    malformed("a map page does not fit its file");
+  }
+  return map;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,116 @@
+#include "repository/names.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "core/bytes.h"
+#include "seal/secret.h"
+
+namespace holdfast {
+namespace {
+
+template <class Integer>
+std::optional<Integer> parse_decimal(std::string_view text) {
+  Integer value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+bool is_letter_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+}  // namespace
+
+std::string to_string(const HistoryName& history) {
+  return fmt::format("{:04}-{}", history.number, history.system_identifier);
+}
+
+std::optional<HistoryName> parse_history_name(std::string_view text) {
+  const auto dash = text.find('-');
+  if (dash == std::string_view::npos) return std::nullopt;
+  const auto number = parse_decimal<std::uint32_t>(text.substr(0, dash));
+  const auto system = parse_decimal<std::uint64_t>(text.substr(dash + 1));
+  if (!number || !system) return std::nullopt;
+  const HistoryName name{*number, *system};
+  if (to_string(name) != text) return std::nullopt;  // one spelling only
+  return name;
+}
+
+BackupId new_backup_id(Timestamp now) {
+  std::array<std::byte, 2> random{};
+  fill_random(random);
+  return {fmt::format("{}-{}", to_compact(now), to_hex(random))};
+}
+
+std::optional<BackupId> parse_backup_id(std::string_view text) {
+  static constexpr std::string_view kShape = "ddddddddTddddddZ-xxxx";
+  if (text.size() != kShape.size()) return std::nullopt;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool digit = c >= '0' && c <= '9';
+    const bool fits = kShape[i] == 'd'   ? digit
+                      : kShape[i] == 'x' ? digit || (c >= 'a' && c <= 'f')
+                                         : c == kShape[i];
+    if (!fits) return std::nullopt;
+  }
+  return BackupId{std::string(text)};
+}
+
+bool is_valid_cluster_name(std::string_view name) {
+  if (name.empty() || name.size() > 63 || !is_letter_or_digit(name[0])) return false;
+  if (name == "keys" || name == names::kDescriptor) return false;
+  return std::ranges::all_of(
+      name, [](char c) { return is_letter_or_digit(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+namespace names {
+
+std::string key_generation(std::uint32_t generation) {
+  return fmt::format("{}{:04}", kKeysPrefix, generation);
+}
+
+std::string cluster_prefix(std::string_view cluster) {
+  return fmt::format("{}/", cluster);
+}
+
+std::string history_prefix(std::string_view cluster, const HistoryName& history) {
+  return fmt::format("{}/{}/", cluster, to_string(history));
+}
+
+std::string history(std::string_view cluster, const HistoryName& history) {
+  return history_prefix(cluster, history) + "history";
+}
+
+std::string backups_prefix(std::string_view cluster, const HistoryName& history) {
+  return history_prefix(cluster, history) + "backup/";
+}
+
+std::string backup_prefix(const BackupName& backup) {
+  return fmt::format("{}{}/", backups_prefix(backup.cluster, backup.history), backup.id.text);
+}
+
+std::string begin(const BackupName& backup) {
+  return backup_prefix(backup) + "begin";
+}
+std::string manifest(const BackupName& backup) {
+  return backup_prefix(backup) + "manifest";
+}
+std::string outcome(const BackupName& backup) {
+  return backup_prefix(backup) + "outcome";
+}
+
+std::string pack(const BackupName& backup, PackKind kind, std::uint32_t number) {
+  return fmt::format("{}{}/{:06}", backup_prefix(backup), kind == PackKind::kData ? "pack" : "map",
+                     number);
+}
+
+std::string proof(const BackupName& backup, std::uint32_t number) {
+  return fmt::format("{}proof/{:04}", backup_prefix(backup), number);
+}
+
+}  // namespace names
+}  // namespace holdfast

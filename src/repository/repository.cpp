@@ -1,0 +1,240 @@
+#include "repository/repository.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "core/fault_point.h"
+#include "repository/key_slots_json.h"
+#include "repository/names.h"
+#include "repository/write_once.h"
+
+namespace holdfast {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Descriptor {
+  RepositoryId id{};
+  Cipher cipher = Cipher::kNone;
+  Secret hash_key;  // without encryption; otherwise it is derived from the data key
+  RepositoryFacts facts;
+  std::string signed_text;  // what the MAC covers
+  Bytes mac;
+};
+
+Bytes descriptor_mac(const Secret& data_key, std::string_view text) {
+  const Secret key = derive(data_key, {}, "holdfast descriptor v0");
+  const auto mac = hmac_sha256(key.view(), as_bytes(text));
+  return {mac.begin(), mac.end()};
+}
+
+Bytes encode_descriptor(const Descriptor& descriptor, const Secret& data_key) {
+  Json facts;
+  facts["repository_id"] = to_hex(descriptor.id);
+  facts["encryption"] = descriptor.cipher == Cipher::kNone ? "none" : "aes-256-gcm";
+  facts["created"] = descriptor.facts.created;
+  facts["created_by"] = descriptor.facts.created_by;
+  facts["exclusive_create"] = descriptor.facts.exclusive_create;
+  if (descriptor.cipher == Cipher::kNone)
+    facts["page_hash_key"] = to_hex(descriptor.hash_key.view());
+  const std::string text = facts.dump();
+  Json whole;
+  whole["facts"] = text;
+  whole["mac"] = descriptor.cipher == Cipher::kNone ? "" : to_hex(descriptor_mac(data_key, text));
+  return seal_record(ContainerKind::kDescriptor, {.repository_id = descriptor.id}, Cipher::kNone,
+                     as_bytes(whole.dump()));
+}
+
+Descriptor decode_descriptor(const Bytes& object) {
+  const ContainerHeader header = check_container(object, names::kDescriptor);
+  const Bytes plain =
+      open_record(ContainerKind::kDescriptor, {.repository_id = header.repository_id}, object,
+                  names::kDescriptor);
+  try {
+    const Json whole = Json::parse(as_text(plain));
+    Descriptor descriptor;
+    descriptor.id = header.repository_id;
+    descriptor.signed_text = whole.at("facts");
+    descriptor.mac = from_hex(whole.at("mac").get<std::string>());
+    const Json facts = Json::parse(descriptor.signed_text);
+    const std::string encryption = facts.at("encryption");
+    if (encryption != "none" && encryption != "aes-256-gcm") {
+      throw Error(ErrorKind::kNewerFormat,
+                  "the repository uses an unknown encryption: " + encryption,
+                  {.object = names::kDescriptor});
+    }
+    descriptor.cipher = encryption == "none" ? Cipher::kNone : Cipher::kAes256Gcm;
+    descriptor.facts = {facts.at("created"), facts.at("created_by"), facts.at("exclusive_create")};
+    if (descriptor.cipher == Cipher::kNone) {
+      descriptor.hash_key = Secret(from_hex(facts.at("page_hash_key").get<std::string>()));
+    }
+    return descriptor;
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ErrorKind::kDamage, fmt::format("malformed descriptor: {}", error.what()),
+                {.object = names::kDescriptor});
+  }
+}
+
+[[noreturn]] void throw_wrong_key(const std::string& where) {
+  throw Error(ErrorKind::kWrongKey, "the configured key or passphrase does not open the repository",
+              {.object = where,
+               .hint = "Configure the key file or passphrase of one of its key slots "
+                       "(repositories[].encryption)."});
+}
+
+std::optional<Secret> unwrap_any(const std::vector<KeySlot>& slots, const KeySource& source) {
+  for (const KeySlot& slot : slots) {
+    if (auto key = unwrap(slot, source)) return key;
+  }
+  return std::nullopt;
+}
+
+// The data key of an encrypted repository that is being created: a fresh one, or that of an
+// interrupted attempt.
+Secret settle_data_key(ObjectStore& store, const Repository::CreateOptions& options,
+                       const std::string& now, RepositoryId& id, const std::stop_token& stop) {
+  auto existing = read_key_slots(store, &id, stop);
+  if (!existing) {
+    const Secret fresh = Secret::random();
+    KeyGeneration first{1, {wrap(fresh, *options.key, options.key_label, now)}};
+    fault_point("init.before_keys");
+    const auto outcome =
+        try_put_once(store, names::key_generation(1), encode_key_generation(first, id),
+                     ObjectClass::kCatalogue, stop);
+    if (outcome != WriteOnceOutcome::kOtherContent) return fresh;
+    existing = read_key_slots(store, &id, stop);
+  }
+  auto key = existing ? unwrap_any(existing->slots, *options.key) : std::nullopt;
+  if (!key) throw_wrong_key(store.describe());
+  return *key;
+}
+
+}  // namespace
+
+bool Repository::create(ObjectStore& store, const CreateOptions& options,
+                        const std::stop_token& stop) {
+  if (store.head(names::kDescriptor, stop)) return false;
+  Descriptor descriptor;
+  descriptor.facts = {to_rfc3339_seconds(system_clock().now()), options.holdfast_version,
+                      options.exclusive_create};
+  fill_random(descriptor.id);
+  Secret data_key;
+  if (options.key) {
+    descriptor.cipher = Cipher::kAes256Gcm;
+    data_key = settle_data_key(store, options, descriptor.facts.created, descriptor.id, stop);
+  } else {
+    descriptor.hash_key = Secret::random();
+  }
+  fault_point("init.before_descriptor");
+  const auto outcome =
+      try_put_once(store, names::kDescriptor, encode_descriptor(descriptor, data_key),
+                   ObjectClass::kCatalogue, stop);
+  return outcome != WriteOnceOutcome::kOtherContent;
+}
+
+std::unique_ptr<Repository> Repository::open(std::unique_ptr<ObjectStore> store,
+                                             const std::optional<KeySource>& key,
+                                             const std::stop_token& stop) {
+  const std::string where = store->describe();
+  const auto object = store->get(names::kDescriptor, stop);
+  if (!object) {
+    throw Error(ErrorKind::kRepository, "there is no Holdfast repository",
+                {.object = where, .hint = "Create it with 'holdfast init'."});
+  }
+  const Descriptor descriptor = decode_descriptor(*object);
+  RepositoryKeys keys{.repository_id = descriptor.id, .cipher = descriptor.cipher, .data_key = {}};
+  Secret hash_key = descriptor.hash_key;
+  if (descriptor.cipher == Cipher::kNone) {
+    if (key) {
+      throw Error(ErrorKind::kConfiguration,
+                  "encryption is configured, but the repository is not encrypted",
+                  {.object = where,
+                   .hint = "Remove 'encryption' from this repository's configuration, or create an "
+                           "encrypted repository elsewhere."});
+    }
+  } else {
+    if (!key) {
+      throw Error(ErrorKind::kWrongKey, "the repository is encrypted and no key is configured",
+                  {.object = where,
+                   .hint = "Set encryption.key_file or encryption.passphrase_file of this "
+                           "repository."});
+    }
+    const auto generation = read_key_slots(*store, nullptr, stop);
+    if (!generation) {
+      throw Error(ErrorKind::kDamage, "the key slots of the repository are missing",
+                  {.object = names::kKeysPrefix});
+    }
+    const auto data_key = unwrap_any(generation->slots, *key);
+    if (!data_key) throw_wrong_key(where);
+    if (descriptor_mac(*data_key, descriptor.signed_text) != descriptor.mac) {
+      throw Error(ErrorKind::kDamage, "the descriptor was not written with this repository's key",
+                  {.object = names::kDescriptor});
+    }
+    keys.data_key = *data_key;
+    hash_key = derive(*data_key, {}, "holdfast page hash v0");
+  }
+  return std::unique_ptr<Repository>(
+      new Repository(std::move(store), keys, hash_key, descriptor.facts));
+}
+
+namespace {
+
+KeyChange store_generation(const Repository& repository, const KeyGeneration& next,
+                           const std::stop_token& stop) {
+  ObjectStore& store = repository.store();
+  if (try_put_once(store, names::key_generation(next.number),
+                   encode_key_generation(next, repository.keys().repository_id),
+                   ObjectClass::kCatalogue, stop) == WriteOnceOutcome::kOtherContent) {
+    throw Error(ErrorKind::kRefused,
+                "the key slots were changed by somebody else at the same moment",
+                {.object = names::key_generation(next.number), .hint = "Run the command again."});
+  }
+  std::vector<std::string> retired;
+  for_each_object(store, names::kKeysPrefix, stop, [&](const ObjectInfo& object) {
+    if (object.name < names::key_generation(next.number)) retired.push_back(object.name);
+  });
+  KeyChange change{next.slots, {}};
+  for (const RemoveFailure& failure : store.remove_many(retired, stop)) {
+    change.not_removed.push_back(failure.name);
+  }
+  return change;
+}
+
+KeyGeneration current_generation(const Repository& repository, const std::stop_token& stop) {
+  auto generation = read_key_slots(repository.store(), nullptr, stop);
+  if (!generation) {
+    throw Error(ErrorKind::kRefused, "the repository is not encrypted: it has no key slots",
+                {.object = repository.store().describe()});
+  }
+  return std::move(*generation);
+}
+
+}  // namespace
+
+KeyChange add_key_slot(const Repository& repository, const KeySource& fresh,
+                       const std::string& label, const std::stop_token& stop) {
+  KeyGeneration next = current_generation(repository, stop);
+  ++next.number;
+  next.slots.push_back(
+      wrap(repository.keys().data_key, fresh, label, to_rfc3339_seconds(system_clock().now())));
+  return store_generation(repository, next, stop);
+}
+
+KeyChange remove_key_slot(const Repository& repository, const std::string& slot_id,
+                          const std::stop_token& stop) {
+  KeyGeneration next = current_generation(repository, stop);
+  ++next.number;
+  if (std::erase_if(next.slots, [&](const KeySlot& slot) { return slot.id == slot_id; }) == 0) {
+    throw Error(ErrorKind::kNotFound, "no key slot has this id",
+                {.object = slot_id, .hint = "See 'holdfast key list'."});
+  }
+  if (next.slots.empty()) {
+    throw Error(ErrorKind::kRefused, "this is the last key slot: without it nothing can be read",
+                {.object = slot_id, .hint = "Add another key first: 'holdfast key add'."});
+  }
+  return store_generation(repository, next, stop);
+}
+
+}  // namespace holdfast
