@@ -1,0 +1,106 @@
+#include "seal/hash.h"
+
+#include <xxhash.h>
+#if defined(__x86_64__)
+#define XXH_DISPATCH_DISABLE_REPLACE
+#include <xxh_x86dispatch.h>
+#endif
+
+#include <cstring>
+
+#include "seal/evp.h"
+
+namespace holdfast {
+namespace {
+
+template <std::size_t Size>
+std::array<std::byte, Size> digest(const EVP_MD* algorithm, ByteView bytes) {
+  std::array<std::byte, Size> out{};
+  unsigned int length = 0;
+  const bool done = EVP_Digest(bytes.data(), bytes.size(), evp::data(MutableByteView(out)), &length,
+                               algorithm, nullptr) == 1;
+  evp::require(done && length == Size, "compute a digest");
+  return out;
+}
+
+const EVP_MD* usable(const evp::Owned<EVP_MD>& fetched, const char* what) {
+  evp::require(fetched != nullptr, what);
+  return fetched.get();
+}
+
+#if defined(__x86_64__)
+// The library's baseline is SSE2; its dispatching entry points choose AVX2 or AVX-512 at run time.
+// They fill the table of their choice on first use without a lock, so the first use of each kind
+// happens here, under the lock of a local static, and before any other.
+bool choose_instruction_set() {
+  static constexpr std::array<char, 1024> kLong{};
+  XXH3_64bits_withSecret_dispatch(kLong.data(), kLong.size(), kLong.data(), 192);
+  XXH3_128bits_withSeed_dispatch(kLong.data(), kLong.size(), 1);
+  return true;
+}
+
+XXH128_hash_t hash_128(ByteView bytes, std::uint64_t seed) {
+  [[maybe_unused]] static const bool chosen = choose_instruction_set();
+  return XXH3_128bits_withSeed_dispatch(bytes.data(), bytes.size(), seed);
+}
+
+std::uint64_t hash_64(ByteView bytes, ByteView secret) {
+  [[maybe_unused]] static const bool chosen = choose_instruction_set();
+  return XXH3_64bits_withSecret_dispatch(bytes.data(), bytes.size(), secret.data(), secret.size());
+}
+#else
+XXH128_hash_t hash_128(ByteView bytes, std::uint64_t seed) {
+  return XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
+std::uint64_t hash_64(ByteView bytes, ByteView secret) {
+  return XXH3_64bits_withSecret(bytes.data(), bytes.size(), secret.data(), secret.size());
+}
+#endif
+
+}  // namespace
+
+Sha256 sha256(ByteView bytes) {
+  static const evp::Owned<EVP_MD> algorithm(EVP_MD_fetch(nullptr, "SHA256", nullptr));
+  return digest<32>(usable(algorithm, "compute SHA-256"), bytes);
+}
+
+std::array<std::byte, 16> md5(ByteView bytes) {
+  static const evp::Owned<EVP_MD> algorithm(EVP_MD_fetch(nullptr, "MD5", nullptr));
+  return digest<16>(usable(algorithm, "compute MD5"), bytes);
+}
+
+Checksum128 xxh3_128(ByteView bytes) {
+  return xxh3_128(bytes, ChecksumSeed{0});
+}
+
+Checksum128 xxh3_128(ByteView bytes, ChecksumSeed seed) {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, hash_128(bytes, seed.value));
+  Checksum128 out{};
+  static_assert(sizeof canonical.digest == sizeof out);
+  std::memcpy(out.data(), canonical.digest, sizeof out);
+  return out;
+}
+
+PageHasher::PageHasher(const Secret& key) {
+  hkdf_sha256({.key = key.view(), .salt = {}, .info = "holdfast page hash v0"}, secret_);
+}
+
+PageHasher::~PageHasher() {
+  wipe(secret_);
+}
+
+std::uint64_t PageHasher::operator()(ByteView page) const {
+  return hash_64(page, secret_);
+}
+
+bool is_zero(ByteView bytes) {
+  if (bytes.empty()) return true;
+  // All zero exactly if the first byte is zero and each byte equals its neighbour; memcmp is the
+  // fastest loop over memory that the C library has for this processor.
+  return bytes[0] == std::byte{0} &&
+         std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
+}
+
+}  // namespace holdfast
