@@ -35,8 +35,8 @@ enum class ObjectClass { kCatalogue, kData, kWal };
 struct ObjectInfo {
   std::string name;
   std::uint64_t size = 0;
-  Timestamp modified;         // by the store's clock
-  std::string storage_class;  // as the store names it; empty in a folder
+  Timestamp modified = {};         // by the store's clock
+  std::string storage_class = {};  // as the store names it; empty in a folder
 };
 
 enum class PutOutcome {
@@ -50,10 +50,10 @@ struct PutOptions {
 };
 
 struct ListRequest {
-  std::string prefix;            // names that begin with this
-  std::string after;             // names greater than this (byte order), or all
-  bool group_folders = false;    // fold names with a further '/' behind the prefix into `folders`
-  std::size_t limit = 1000;      // at most this many objects and folders in the answer
+  std::string prefix = {};     // names that begin with this
+  std::string after = {};      // names greater than this (byte order), or all
+  bool group_folders = false;  // fold names with a further '/' behind the prefix into `folders`
+  std::size_t limit = 1000;    // at most this many objects and folders in the answer
 };
 
 struct ListPage {

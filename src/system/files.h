@@ -1,18 +1,35 @@
 #pragma once
-// Files of the local machine. Every failure is thrown by throw_errno with the path in it.
-// One helper writes files durably; nobody else in Holdfast calls rename(2).
-
-#include <sys/types.h>
+// Files of the local machine. Every failure is thrown as FileError: throw_errno's kHost Error with
+// the path in it, and the errno for callers that tell failures apart.
+// One helper writes files durably (its parts stand in system/durable_write.h); nobody else in
+// Holdfast calls rename(2). No function here keeps state: all may be called from any thread.
 
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#include <sys/types.h>
 
 #include "core/bytes.h"
+#include "core/error.h"
 
 namespace holdfast {
+
+// An Error(kHost) that knows which errno it came from.
+class FileError : public Error {
+ public:
+  FileError(const Error& error, int error_number) : Error(error), error_number_(error_number) {}
+  int error_number() const { return error_number_; }
+
+ private:
+  int error_number_;
+};
+
+// As throw_errno, but throws FileError.
+[[noreturn]] void throw_file_error(int error_number, std::string_view doing, std::string_view path);
 
 // Owns a file descriptor.
 class FileDescriptor {
@@ -37,6 +54,8 @@ class FileDescriptor {
 std::optional<FileDescriptor> open_to_read(const std::filesystem::path& path);
 FileDescriptor open_or_throw(const std::filesystem::path& path, int flags, mode_t mode = 0600);
 
+FileDescriptor open_folder(const std::filesystem::path& path);
+
 // Reads until `out` is full or the file ends; returns how many bytes were read.
 std::size_t read_at(int fd, std::uint64_t offset, MutableByteView out, std::string_view path);
 void write_at(int fd, std::uint64_t offset, ByteView bytes, std::string_view path);
@@ -50,13 +69,16 @@ enum class WriteOutcome { kWritten, kExists };
 // Durable and atomic: temporary file in the same folder, write, fsync, publish under `path`, fsync
 // of the folder. After kWritten the content survives a power cut; a reader never sees part of it.
 // With kNo an existing file is left alone, whoever created it, and kExists is returned; that works
-// on file systems without hard links too.
+// on file systems without hard links too. What failed leaves no temporary file, unless the process
+// dies ("<name>.tmp-<16 digits>" then stays behind).
 WriteOutcome write_durably(const std::filesystem::path& path, ByteView content, mode_t mode,
                            Overwrite overwrite);
 
 // mkdir -p; every folder that was created, and its parent, is synced.
 void make_folders(const std::filesystem::path& path, mode_t mode);
 void sync_folder(const std::filesystem::path& path);
+// fsync(2) of an open folder. File systems that cannot sync folders (EINVAL) have nothing to sync.
+void sync_folder(int folder, std::string_view path);
 // Removes a file if it is there, then syncs its folder.
 void remove_durably(const std::filesystem::path& path);
 // syncfs(2) of the file system that holds `path`.
