@@ -1,0 +1,95 @@
+"""tools/format and tools/tidy find what is planted and pass what is clean."""
+
+import json
+import unittest
+
+from common import ROOT, ToolTest
+
+CLEAN = "int twice(int number) {\n  return 2 * number;\n}\n"
+UGLY = "int twice( int number ){return 2*number;}\n"
+BUGGY = """#include <string>
+#include <utility>
+std::size_t twice(std::string text) {
+  std::string moved = std::move(text);
+  return moved.size() + text.size();
+}
+"""
+
+
+class Format(ToolTest):
+    def check(self, text):
+        # Beside .clang-format, which is looked for upwards from the file.
+        (self.folder / ".clang-format").write_bytes((ROOT / ".clang-format").read_bytes())
+        path = self.write("a.cpp", text)
+        return self.run_tool(ROOT / "tools" / "format", "--check", path)[:2]
+
+    def test_clean_file_passes(self):
+        self.assertEqual(self.check(CLEAN), (0, ""))
+
+    def test_unformatted_file_is_named(self):
+        code, said = self.check(UGLY)
+        self.assertNotEqual(code, 0)
+        self.assertIn("a.cpp: not formatted", said)
+
+    def test_formatting_mends_it(self):
+        self.check(UGLY)
+        self.assertEqual(self.run_tool(ROOT / "tools" / "format", self.folder / "a.cpp")[0], 0)
+        self.assertEqual((self.folder / "a.cpp").read_text(), CLEAN)
+
+
+class Tidy(ToolTest):
+    def check(self, text):
+        (self.folder / ".clang-tidy").write_bytes((ROOT / ".clang-tidy").read_bytes())
+        source = self.write("src/core/a.cpp", text)
+        self.write("build/release/compile_commands.json", json.dumps([
+            {"directory": str(self.folder), "file": str(source),
+             "command": f"g++ -std=c++20 -Wall -Wextra -Werror -Wno-psabi -O2 -c {source}"}]))
+        return self.run_tool(ROOT / "tools" / "tidy", "--root", self.folder, "--all")
+
+    def test_clean_source_passes(self):
+        code, said, _ = self.check(CLEAN)
+        self.assertEqual((code, said), (0, "tidy: 1 clean, 0 with findings\n"))
+
+    def test_use_after_move_is_found(self):
+        code, said, _ = self.check(BUGGY)
+        self.assertEqual(code, 1)
+        self.assertIn("bugprone-use-after-move", said)
+        self.assertIn("tidy: 0 clean, 1 with findings\n", said)
+
+    def test_source_that_does_not_parse_is_a_finding(self):
+        self.assertEqual(self.check("int f( {\n")[0], 1)
+
+    def test_file_outside_the_build_is_refused(self):
+        self.check(CLEAN)
+        code, _, errors = self.run_tool(ROOT / "tools" / "tidy", "--root", self.folder, "src/b.cpp")
+        self.assertEqual(code, 2)
+        self.assertIn("not in the build: src/b.cpp", errors)
+
+    def test_changed_header_brings_in_its_source_and_the_rotation_covers_all(self):
+        from importlib.machinery import SourceFileLoader
+        tidy = SourceFileLoader("tidy", str(ROOT / "tools" / "tidy")).load_module()
+        self.write("src/core/a.h", "")
+        self.write("src/core/only.h", "")
+        sources = {"src/core/a.cpp", "src/core/b.cpp", "src/core/c.cpp"}
+        for name in sources:
+            self.write(name, '#include "core/only.h"\n' if name.endswith("c.cpp") else "")
+        tidy.changed_names = lambda root: {"src/core/a.h", "src/core/only.h", "README.md"}
+        tidy.rotating_part = lambda names, commit: set()
+        self.assertEqual(tidy.pick_changed(self.folder, sources),
+                         {"src/core/a.cpp", "src/core/c.cpp"})
+
+    def test_rotation_reaches_every_source(self):
+        from importlib.machinery import SourceFileLoader
+        tidy = SourceFileLoader("tidy", str(ROOT / "tools" / "tidy")).load_module()
+        names = {f"src/core/{number}.cpp" for number in range(40)}
+        reached = set()
+        for commit in range(tidy.PARTS):
+            part = tidy.rotating_part(names, f"{commit:08x}ffff")
+            self.assertTrue(part)
+            self.assertFalse(part & reached)
+            reached |= part
+        self.assertEqual(reached, names)
+
+
+if __name__ == "__main__":
+    unittest.main()

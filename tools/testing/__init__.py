@@ -1,0 +1,1 @@
+"""What ./test is made of: tiers of checks and GoogleTest programs, run and counted."""

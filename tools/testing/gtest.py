@@ -1,0 +1,107 @@
+"""Runs GoogleTest programs and counts what they report.
+
+A program that crashes, runs over its time, reports nothing, leaves processes behind, or says something
+else with its exit code than with its report counts as failed, whatever its report says.
+"""
+
+import json
+import os
+import signal
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .outcome import Outcome, failed
+from .sandbox import stop_leftovers
+
+LINES_SHOWN_MAX = 200
+
+
+@dataclass
+class Run:
+    program: Path          # as built
+    preset: str
+    filter: str = "*"
+    seconds_max: int = 300
+    environment: dict = field(default_factory=dict)
+    prefix: list = field(default_factory=list)  # a command that runs the program
+    label: str = ""        # what the results are called when not by the program's name
+    may_be_empty: bool = False  # with -k, not every program has a matching test
+
+    @property
+    def name(self):
+        return self.label or self.program.name
+
+
+def tail(text):
+    lines = text.splitlines()
+    left_out = len(lines) - LINES_SHOWN_MAX
+    return "\n".join(([f"[{left_out} lines left out]"] if left_out > 0 else [])
+                     + lines[-LINES_SHOWN_MAX:])
+
+
+def read_report(path, name):
+    """The outcome told by gtest's JSON report; raises when it is absent or not a report."""
+    outcome = Outcome()
+    for suite in json.loads(path.read_text(encoding="utf-8"))["testsuites"]:
+        for test in suite["testsuite"]:
+            full = f"{name}:{suite['name']}.{test['name']}"
+            if test.get("failures"):
+                outcome.failed.append((full, test["failures"][0]["failure"]))
+            elif test["result"] == "SKIPPED" or test["status"] == "NOTRUN":
+                outcome.skipped.append((full, "disabled" if test["status"] == "NOTRUN" else "skipped"))
+            else:
+                outcome.passed += 1
+    return outcome
+
+
+def judge(run, code, report, output):
+    try:
+        outcome = read_report(report, run.name)
+    except (OSError, ValueError, KeyError) as error:
+        how = f"ended by signal {-code}" if code < 0 else f"exit {code}"
+        return failed(run.name, f"{how} without a report ({error})\n{tail(output)}")
+    if not outcome.passed and not outcome.failed and not outcome.skipped:
+        return outcome if run.may_be_empty else failed(run.name, f"no test matches {run.filter}")
+    if (code != 0) != bool(outcome.failed):
+        outcome.add(failed(run.name, f"exit {code} although {len(outcome.failed)} tests failed\n"
+                                     + tail(output)))
+    if outcome.failed:
+        name, detail = outcome.failed[-1]
+        outcome.failed[-1] = (name, f"{detail}\n--- output of {run.name} ---\n{tail(output)}")
+    return outcome
+
+
+def run_program(sandbox, run):
+    """Runs one program in the sandbox as the tests' user."""
+    if not run.program.is_file():
+        return failed(run.name, f"not built: {run.program}")
+    program = sandbox.take(run.program, run.preset)
+    environment = sandbox.environment(run.preset, run.environment)
+    report = Path(environment["TMPDIR"]) / "report.json"
+    command = [*sandbox.as_user, *run.prefix, str(program), f"--gtest_filter={run.filter}",
+               f"--gtest_output=json:{report}", "--gtest_brief=1", "--gtest_color=no"]
+    # Output goes through a file: a daemon that a test leaves would hold a pipe open for ever.
+    log = Path(environment["TMPDIR"]) / "output"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
+                                   env=environment, cwd=environment["TMPDIR"],
+                                   start_new_session=True)
+        timed_out = False
+        try:
+            code = process.wait(run.seconds_max)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
+            timed_out = True
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    left = stop_leftovers(environment["TMPDIR"], wait=code == 0)
+    output = log.read_text(encoding="utf-8", errors="replace")
+    if timed_out:
+        return failed(run.name, f"took over {run.seconds_max} s\n{tail(output)}")
+    outcome = judge(run, code, report, output)
+    if left and not outcome.failed:
+        outcome.add(failed(run.name, "left processes behind:\n  " + "\n  ".join(left)))
+    return outcome

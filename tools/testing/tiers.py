@@ -1,0 +1,230 @@
+"""The tiers of ./test. Each takes a Context and returns an Outcome; TIERS gives their order."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import tools
+from .builds import Programs, build
+from .gtest import Run, run_program, tail
+from .outcome import Outcome, failed, passed
+from .sandbox import Sandbox
+
+# What runs in the slow builds besides the unit tests: tests with one of these words in their names.
+ASAN_WORDS = ("Smoke", "Conformance", "Fuzz")
+TSAN_WORD = "Concurrent"
+RANDOM_WORD = "Random"
+RANDOM_ROUNDS_WIDE = 20
+
+SECONDS_MAX_UNIT = 300
+SECONDS_MAX_SUITE = 1200
+SLOWER_UNDER_SANITIZERS = 3
+WIDE_TIMES_LONGER = 6
+
+SANITIZER_OPTIONS = {
+    "asan": {"ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
+             "UBSAN_OPTIONS": "print_stacktrace=1"},
+    "tsan": {"TSAN_OPTIONS": "second_deadlock_stack=1:history_size=4"},
+}
+VERSIONS_ORDINARY = (17,)
+VERSIONS_WIDE = (13, 14, 16, 17, 18)
+# The machine's own PostgreSQL is 15 on Debian 12.
+
+
+@dataclass
+class Context:
+    root: Path
+    sandbox: Sandbox
+    wide: bool = False
+    filter: str = ""
+
+    def commit(self):
+        done = subprocess.run(["git", "-C", str(self.root), "rev-parse", "HEAD"], text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL)
+        return done.stdout.strip() if done.returncode == 0 else "0"
+
+    def wanted(self, name):
+        return self.filter in name
+
+    def gtest_filter(self, words=()):
+        """Tests with one of `words` in their names, of those that -k asks for."""
+        if not self.filter:
+            return ":".join(f"*{word}*" for word in words) or "*"
+        both = [f"*{self.filter}*{w}*:*{w}*{self.filter}*" for w in words]
+        return ":".join(both) or f"*{self.filter}*"
+
+    def program(self, preset, name):
+        return self.root / "build" / preset / "tests" / name
+
+    def seconds(self, seconds, preset="release"):
+        return (seconds * (1 if preset == "release" else SLOWER_UNDER_SANITIZERS)
+                * (WIDE_TIMES_LONGER if self.wide else 1))
+
+
+def run_all(context, runs, parallel=1):
+    """Runs programs and says how each ended."""
+    outcome = Outcome()
+    with ThreadPoolExecutor(parallel) as pool:
+        for run, one in zip(runs, pool.map(lambda r: run_program(context.sandbox, r), runs)):
+            print(f"  {run.name:<34}{one.totals()}", flush=True)
+            outcome.add(one)
+    return outcome
+
+
+def make_runs(context, preset, programs, words=(), environment=None, label=""):
+    if (main := context.root / "build" / preset / "holdfast").is_file():
+        context.sandbox.take(main, preset)
+    more = dict(environment or {}) | SANITIZER_OPTIONS.get(preset, {})
+    if context.wide:
+        more["HOLDFAST_TEST_WIDE"] = "1"
+    # ThreadSanitizer of gcc 12 cannot place its memory where the kernel randomises by 32 bits.
+    prefix = ["setarch", "-R"] if preset == "tsan" else []
+    return [Run(program=context.program(preset, name), preset=preset, prefix=prefix,
+                filter=context.gtest_filter(() if not words or name.startswith("unit_")
+                                            and preset == "asan" else words),
+                seconds_max=context.seconds(SECONDS_MAX_UNIT if name.startswith("unit_")
+                                            else SECONDS_MAX_SUITE, preset),
+                environment=more, may_be_empty=bool(context.filter),
+                label=f"{label}{name}" if label else "")
+            for name in programs]
+
+
+def packages(context):
+    lists = ["build", "test"] + (["wide"] if context.wide else [])
+    done = subprocess.run([context.root / "tools" / "install-packages", *lists],
+                          stdin=subprocess.DEVNULL)
+    return Outcome() if done.returncode == 0 else failed("packages", f"exit {done.returncode}")
+
+
+def style(context):
+    return tools.check(context)
+
+
+def release(context):
+    return build(context.root, "release")
+
+
+def unit(context):
+    outcome = release(context)
+    if not outcome.failed:
+        runs = make_runs(context, "release", Programs(context.root).unit())
+        outcome.add(run_all(context, runs, os.cpu_count() or 1))
+    return outcome
+
+
+def postgres_versions(versions):
+    """Environment that tells the tests where other PostgreSQL versions are; fetched once and kept
+    outside the clone."""
+    found = {}
+    for version in versions:
+        found[f"HOLDFAST_TEST_PG{version}_BIN"] = tools.fetch_postgres(version)
+    return found
+
+
+def integration(context):
+    outcome = release(context)
+    if outcome.failed:
+        return outcome
+    try:
+        versions = postgres_versions(VERSIONS_WIDE if context.wide else VERSIONS_ORDINARY)
+    except tools.ToolFailed as error:
+        return failed("postgres versions", str(error))
+    runs = make_runs(context, "release", Programs(context.root).suites(), environment=versions)
+    outcome.add(run_all(context, runs))
+    return outcome
+
+
+def asan(context):
+    programs = Programs(context.root)
+    others = [name for name in programs.suites()
+              if any(name in programs.with_tests_named(word) for word in ASAN_WORDS)]
+    if context.wide:
+        others = programs.suites()
+    names = programs.unit() + others
+    outcome = build(context.root, "asan", ["holdfast", *names])
+    if not outcome.failed:
+        words = () if context.wide else ASAN_WORDS
+        outcome.add(run_all(context, make_runs(context, "asan", names, words, label="asan:")))
+    return outcome
+
+
+def tsan(context):
+    programs = Programs(context.root)
+    names = (list(programs.folders) if context.wide else programs.with_tests_named(TSAN_WORD))
+    if not names:
+        return failed("tsan", f"no test has {TSAN_WORD} in its name")
+    outcome = build(context.root, "tsan", ["holdfast", *names])
+    if not outcome.failed:
+        words = () if context.wide else (TSAN_WORD,)
+        outcome.add(run_all(context, make_runs(context, "tsan", names, words, label="tsan:")))
+    return outcome
+
+
+def tidy(context):
+    outcome = build(context.root, "release", ["help"])  # only the compile commands are needed
+    if outcome.failed:
+        return outcome
+    command = [sys.executable, "-B", str(context.root / "tools" / "tidy"),
+               "--all" if context.wide else "--changed"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    return tools.tidy_outcome(done.returncode, done.stdout)
+
+
+def random(context):
+    """Seeded runs: the seed is the commit, so that runs differ and each can be repeated."""
+    outcome = release(context)
+    names = Programs(context.root).with_tests_named(RANDOM_WORD)
+    if not names:
+        outcome.add(failed("random", f"no test has {RANDOM_WORD} in its name"))
+    for number in range(RANDOM_ROUNDS_WIDE if context.wide else 1):
+        if outcome.failed:
+            break
+        seed = str(int(context.commit()[:12], 16) + number)
+        print(f"  HOLDFAST_TEST_SEED={seed}", flush=True)
+        outcome.add(run_all(context, make_runs(context, "release", names, (RANDOM_WORD,),
+                                               {"HOLDFAST_TEST_SEED": seed}, label="random:")))
+    return outcome
+
+
+def coverage(context):
+    """How much of src/ the unit tests and suites reach; a figure to read, below the limit a failure."""
+    programs = Programs(context.root)
+    outcome = build(context.root, "coverage")
+    if outcome.failed:
+        return outcome
+    runs = make_runs(context, "coverage", list(programs.folders), label="coverage:")
+    # The counters are written beside the objects, by the user that the tests run as.
+    for run in runs:
+        run.environment["GCOV_PREFIX"] = str(context.sandbox.counters())
+    outcome.add(run_all(context, runs))
+    outcome.add(tools.coverage_outcome(context))
+    return outcome
+
+
+@dataclass(frozen=True)
+class Tier:
+    name: str
+    run: object
+    says: str
+
+
+TIERS = [
+    Tier("packages", packages, "installs the Debian packages that are missing"),
+    Tier("style", style, "formatting, layers, shell scripts, and the tests of these tools"),
+    Tier("build", release, "the release build, warnings as errors"),
+    Tier("unit", unit, "unit tests, no server needed"),
+    Tier("integration", integration, "suites with PostgreSQL and S3 servers"),
+    Tier("asan", asan, "AddressSanitizer and UBSan: unit, conformance, fuzz corpora, smoke runs"),
+    Tier("tsan", tsan, "ThreadSanitizer: tests named *Concurrent*"),
+    Tier("tidy", tidy, "clang-tidy on what changed and a rotating part of the tree"),
+    Tier("random", random, "random runs with the commit as seed"),
+    Tier("coverage", coverage, "line coverage (only with --wide)"),
+]
+QUICK = ("packages", "style", "build", "unit")
+ORDINARY = tuple(tier.name for tier in TIERS if tier.name != "coverage")
+WIDE = tuple(tier.name for tier in TIERS)
+NEEDED_BY_ALL = ("packages", "build")  # when one of these fails, the rest has nothing to say

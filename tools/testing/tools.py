@@ -1,0 +1,120 @@
+"""The parts of ./test that call the project's other tools and turn what they say into outcomes."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+from .gtest import tail
+from .outcome import Outcome, failed, passed
+
+LINE_COVERAGE_MIN_PERCENT = 80
+
+
+class ToolFailed(Exception):
+    """A tool that the tests need could not do its work."""
+
+
+def run(command, **options):
+    """(exit code, what it printed)"""
+    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    return done.returncode, done.stdout
+
+
+def shell_scripts(root):
+    """Tracked and new files that start like a shell script."""
+    code, names = run(["git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard"])
+    paths = ([root / name for name in names.splitlines()] if code == 0
+             else [path for path in root.rglob("*") if "build" not in path.parts])
+    found = []
+    for path in paths:
+        if path.is_file() and not path.suffix == ".md":
+            with path.open("rb") as source:
+                if re.match(rb"#!.*\b(ba)?sh\b", source.readline(80)):
+                    found.append(path)
+    return sorted(found)
+
+
+def check(context):
+    """Formatting, layers, shell scripts, and the tests of the tools themselves."""
+    root = context.root
+    outcome = Outcome()
+    checks = [("format", [root / "tools" / "format", "--check"]),
+              ("layers", [sys.executable, "-B", root / "tools" / "check-layers"]),
+              ("shellcheck", ["shellcheck", "-x", *shell_scripts(root)])]
+    for name, command in checks:
+        if context.wanted(f"style:{name}"):
+            code, said = run(command, cwd=root)
+            one = passed() if code == 0 else failed(f"style:{name}", tail(said))
+            print(f"  {name:<34}{one.totals()}", flush=True)
+            outcome.add(one)
+    one = tests_of_tools(context)
+    print(f"  {'tests of the tools':<34}{one.totals()}", flush=True)
+    outcome.add(one)
+    return outcome
+
+
+def tests_of_tools(context):
+    """Runs tests/tools/*_test.py and counts their tests."""
+    found = unittest.TestLoader().discover(str(context.root / "tests" / "tools"), "*_test.py")
+    wanted = unittest.TestSuite(test for test in flat(found) if context.wanted(test.id()))
+    said = io.StringIO()
+    result = unittest.TextTestRunner(stream=said, verbosity=0).run(wanted)
+    outcome = Outcome(skipped=[(test.id(), reason) for test, reason in result.skipped])
+    for test, trace in result.failures + result.errors + [
+            (test, "passed although it was expected to fail")
+            for test in result.unexpectedSuccesses]:
+        outcome.failed.append((test.id(), trace))
+    outcome.passed = result.testsRun - len(outcome.failed) - len(outcome.skipped)
+    if not result.testsRun and not context.filter:
+        outcome.add(failed("tests/tools", "no test found"))
+    return outcome
+
+
+def flat(suite):
+    for entry in suite:
+        if isinstance(entry, unittest.TestSuite):
+            yield from flat(entry)
+        else:
+            yield entry
+
+
+def tidy_outcome(code, said):
+    counts = re.search(r"^tidy: (\d+) clean, (\d+) with findings$", said, re.MULTILINE)
+    if not counts:
+        return failed("tidy", f"exit {code}\n{tail(said)}")
+    clean, dirty = (int(number) for number in counts.groups())
+    outcome = Outcome(passed=clean)
+    for number in range(dirty):
+        outcome.add(failed(f"tidy:{number + 1}", tail(said) if number == 0 else "see the first"))
+    return outcome
+
+
+def fetch_postgres(version):
+    """The folder of PostgreSQL `version`'s programs, fetched unless it was before."""
+    script = Path(__file__).resolve().parent.parent / "testbed" / "pg-fetch"
+    code, said = run([script, version])
+    lines = said.strip().splitlines()
+    if code != 0 or not lines or not os.path.exists(f"{lines[-1]}/postgres"):
+        raise ToolFailed(f"{script} {version}: exit {code}\n{tail(said)}")
+    return lines[-1]
+
+
+def coverage_outcome(context):
+    """Reads gcc's counters with gcovr and holds line coverage of src/ to the limit."""
+    code, said = run(["gcovr", "--root", context.root, "--filter", f"{context.root}/src/",
+                      "--json-summary-pretty", "--object-directory", context.root / "build/coverage",
+                      context.sandbox.counters()], cwd=context.root)
+    try:
+        summary = json.loads(said[said.index("{"):])
+    except ValueError:
+        return failed("coverage", f"exit {code}\n{tail(said)}")
+    print(f"  line coverage of src/: {summary['line_percent']:.1f} %", flush=True)
+    if summary["line_percent"] < LINE_COVERAGE_MIN_PERCENT:
+        return failed("coverage", f"below {LINE_COVERAGE_MIN_PERCENT} %")
+    return passed()
