@@ -9,14 +9,14 @@ from pathlib import Path
 
 from . import tools
 from .builds import Programs, build
-from .gtest import Run, run_program, tail
+from .gtest import Run, run_program
 from .outcome import Outcome, failed, passed
 from .sandbox import Sandbox
 
 # What runs in the slow builds besides the unit tests: tests with one of these words in their names.
 ASAN_WORDS = ("Smoke", "Conformance", "Fuzz")
 TSAN_WORD = "Concurrent"
-RANDOM_WORD = "Random"
+RANDOM_WORDS = ("Random", "Fuzz")
 RANDOM_ROUNDS_WIDE = 20
 
 SECONDS_MAX_UNIT = 300
@@ -82,14 +82,17 @@ def make_runs(context, preset, programs, words=(), environment=None, label=""):
         more["HOLDFAST_TEST_WIDE"] = "1"
     # ThreadSanitizer of gcc 12 cannot place its memory where the kernel randomises by 32 bits.
     prefix = ["setarch", "-R"] if preset == "tsan" else []
-    return [Run(program=context.program(preset, name), preset=preset, prefix=prefix,
-                filter=context.gtest_filter(() if not words or name.startswith("unit_")
-                                            and preset == "asan" else words),
-                seconds_max=context.seconds(SECONDS_MAX_UNIT if name.startswith("unit_")
-                                            else SECONDS_MAX_SUITE, preset),
-                environment=more, may_be_empty=bool(context.filter),
-                label=f"{label}{name}" if label else "")
-            for name in programs]
+
+    def make(name):
+        is_unit = name.startswith("unit_")
+        all_of_it = is_unit and preset == "asan"
+        return Run(program=context.program(preset, name), preset=preset, prefix=prefix,
+                   filter=context.gtest_filter(() if all_of_it else words),
+                   seconds_max=context.seconds(SECONDS_MAX_UNIT if is_unit else SECONDS_MAX_SUITE,
+                                               preset),
+                   environment=dict(more), may_be_empty=bool(context.filter), label=label + name)
+
+    return [make(name) for name in programs]
 
 
 def packages(context):
@@ -139,11 +142,8 @@ def integration(context):
 
 def asan(context):
     programs = Programs(context.root)
-    others = [name for name in programs.suites()
-              if any(name in programs.with_tests_named(word) for word in ASAN_WORDS)]
-    if context.wide:
-        others = programs.suites()
-    names = programs.unit() + others
+    picked = programs.with_tests_named("|".join(ASAN_WORDS))
+    names = programs.unit() + [name for name in programs.suites() if context.wide or name in picked]
     outcome = build(context.root, "asan", ["holdfast", *names])
     if not outcome.failed:
         words = () if context.wide else ASAN_WORDS
@@ -177,15 +177,15 @@ def tidy(context):
 def random(context):
     """Seeded runs: the seed is the commit, so that runs differ and each can be repeated."""
     outcome = release(context)
-    names = Programs(context.root).with_tests_named(RANDOM_WORD)
+    names = Programs(context.root).with_tests_named("|".join(RANDOM_WORDS))
     if not names:
-        outcome.add(failed("random", f"no test has {RANDOM_WORD} in its name"))
+        outcome.add(failed("random", f"no test has one of {RANDOM_WORDS} in its name"))
     for number in range(RANDOM_ROUNDS_WIDE if context.wide else 1):
         if outcome.failed:
             break
         seed = str(int(context.commit()[:12], 16) + number)
         print(f"  HOLDFAST_TEST_SEED={seed}", flush=True)
-        outcome.add(run_all(context, make_runs(context, "release", names, (RANDOM_WORD,),
+        outcome.add(run_all(context, make_runs(context, "release", names, RANDOM_WORDS,
                                                {"HOLDFAST_TEST_SEED": seed}, label="random:")))
     return outcome
 
