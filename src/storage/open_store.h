@@ -1,8 +1,8 @@
 #pragma once
 // Opens a repository's object store from its URL, wrapped in the decorators every command uses.
 // The order of wrapping, from the caller inwards: rate limit, metrics, retry, [test faults], the
-// store itself. So retries are counted as requests inside `metrics` only once per call, and injected
-// faults are retried exactly as real ones.
+// store itself. So retries are counted as requests inside `metrics` only once per call, and
+// injected faults are retried exactly as real ones.
 
 #include <memory>
 #include <string>
@@ -15,10 +15,10 @@
 namespace holdfast {
 
 struct StoreOptions {
-  std::string url;     // file:///srv/backups or s3://bucket/prefix
-  S3Options s3;        // bucket and prefix are taken from the URL
+  std::string url;  // file:///srv/backups or s3://bucket/prefix
+  S3Options s3;     // bucket and prefix are taken from the URL
   RetryPolicy retry;
-  std::uint64_t rate = 0;                         // bytes per second, both directions; 0: no limit
+  std::uint64_t rate = 0;  // bytes per second, both directions; 0: no limit
   std::shared_ptr<StoreMetrics> metrics = nullptr;  // counts land here, if given
 };
 

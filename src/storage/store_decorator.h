@@ -1,0 +1,51 @@
+#pragma once
+// Base of the decorators: owns the store within and hands every call on to it. A decorator
+// overrides what it adds to.
+
+#include <memory>
+#include <utility>
+
+#include "storage/object_store.h"
+
+namespace holdfast {
+
+class StoreDecorator : public ObjectStore {
+ public:
+  explicit StoreDecorator(std::unique_ptr<ObjectStore> inner) : inner_(std::move(inner)) {}
+
+  PutOutcome put(const std::string& name, ByteView content, const PutOptions& options,
+                 const std::stop_token& stop) override {
+    return inner_->put(name, content, options, stop);
+  }
+  std::optional<Bytes> get(const std::string& name, const std::stop_token& stop) override {
+    return inner_->get(name, stop);
+  }
+  bool get_range(const std::string& name, std::uint64_t offset, MutableByteView out,
+                 const std::stop_token& stop) override {
+    return inner_->get_range(name, offset, out, stop);
+  }
+  std::optional<ObjectInfo> head(const std::string& name, const std::stop_token& stop) override {
+    return inner_->head(name, stop);
+  }
+  ListPage list(const ListRequest& request, const std::stop_token& stop) override {
+    return inner_->list(request, stop);
+  }
+  void remove(const std::string& name, const std::stop_token& stop) override {
+    inner_->remove(name, stop);
+  }
+  std::vector<RemoveFailure> remove_many(const std::vector<std::string>& names,
+                                         const std::stop_token& stop) override {
+    return inner_->remove_many(names, stop);
+  }
+  const Capabilities& capabilities() const override { return inner_->capabilities(); }
+  Timestamp now(const std::stop_token& stop) override { return inner_->now(stop); }
+  std::string describe() const override { return inner_->describe(); }
+
+ protected:
+  ObjectStore& inner() { return *inner_; }
+
+ private:
+  std::unique_ptr<ObjectStore> inner_;
+};
+
+}  // namespace holdfast
