@@ -2,6 +2,11 @@
 // ObjectStore on a bucket: Amazon S3 and servers that speak its protocol.
 // Every object is written with one PUT and `If-None-Match: *`, signed with Signature Version 4 over
 // the SHA-256 of the body, with Content-MD5 (Object Lock demands it).
+// Absent is only what the server itself calls NoSuchKey; a missing bucket, a page of a proxy or a
+// denied request is an error. A server's wrong idea of the clock or the region is corrected and the
+// request signed again once; everything else is left to storage/retry_store.h.
+// In a versioned bucket (Object Lock) a removal hides the object behind a delete marker: it is gone
+// from every read and list, while its bytes stay for as long as the bucket's rules keep them.
 // Sources: Amazon S3 API reference (PutObject, GetObject, HeadObject, ListObjectsV2, DeleteObject,
 // DeleteObjects, error responses) and "Signature Version 4 signing process".
 
@@ -33,5 +38,12 @@ struct S3Options {
 
 // No request is made before the first call. Credentials are found on first use.
 std::unique_ptr<ObjectStore> make_s3_store(const S3Options& options);
+
+// Whether the store really creates and never replaces: creates a small object of a random name
+// under `prefix` twice, expects the second put to be told kExists and the first content to be
+// there still, and removes it again. Some servers ignore If-None-Match and overwrite in silence.
+// Throws what put and get throw.
+bool probe_exclusive_create(ObjectStore& store, const std::string& prefix,
+                            const std::stop_token& stop);
 
 }  // namespace holdfast

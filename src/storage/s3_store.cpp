@@ -1,0 +1,375 @@
+#include "storage/s3_store.h"
+
+#include <algorithm>
+#include <random>
+
+#include <fmt/format.h>
+
+#include "core/cancellation.h"
+#include "storage/s3_answers.h"
+#include "storage/s3_client.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::size_t kListBytesMax = std::size_t{16} << 20U;  // 1,000 keys of 1,024 bytes, encoded
+constexpr std::size_t kListKeysMax = 1000;                     // S3's own limits
+constexpr std::size_t kDeleteKeysMax = 1000;
+constexpr std::size_t kParallelRequests = 16;
+constexpr int kHeadAttemptsMax = 3;
+
+// The greatest string that a name below a folder begins with: listing after it skips the folder.
+constexpr std::string_view kLastCharacter = "\xF4\x8F\xBF\xBF";  // U+10FFFF
+
+class S3Store final : public ObjectStore {
+ public:
+  S3Store(const S3Options& options, S3Surroundings surroundings)
+      : options_(options), client_(options, std::move(surroundings)) {
+    capabilities_ = {
+        .exclusive_create = true, .storage_classes = true, .parallel_requests = kParallelRequests};
+  }
+
+  PutOutcome put(const std::string& name, ByteView content, const PutOptions& options,
+                 const std::stop_token& stop) override;
+  std::optional<Bytes> get(const std::string& name, const std::stop_token& stop) override;
+  bool get_range(const std::string& name, std::uint64_t offset, MutableByteView out,
+                 const std::stop_token& stop) override;
+  std::optional<ObjectInfo> head(const std::string& name, const std::stop_token& stop) override;
+  ListPage list(const ListRequest& request, const std::stop_token& stop) override;
+  void remove(const std::string& name, const std::stop_token& stop) override;
+  std::vector<RemoveFailure> remove_many(const std::vector<std::string>& names,
+                                         const std::stop_token& stop) override;
+  const Capabilities& capabilities() const override { return capabilities_; }
+  Timestamp now(const std::stop_token& stop) override;
+  std::string describe() const override {
+    return fmt::format("s3://{}/{}", options_.bucket, options_.prefix);
+  }
+
+ private:
+  std::string key_of(const std::string& name) const {
+    return options_.prefix.empty() ? name : options_.prefix + '/' + name;
+  }
+  std::string name_of(const std::string& key) const;
+  HttpResponse send(const S3Request& request, const S3Call& call, const std::stop_token& stop);
+  [[noreturn]] void fail(const S3Call& call, const HttpResponse& response) const;
+  std::vector<HttpHeader> put_headers(ObjectClass object_class) const;
+  const std::string& storage_class(ObjectClass object_class) const;
+  ObjectInfo head_info(const std::string& name, const S3Call& call,
+                       const HttpResponse& response) const;
+  bool proven_absent(const std::string& name, const std::stop_token& stop);
+  void check_range(const S3Call& call, const HttpResponse& response, std::uint64_t offset,
+                   std::size_t wanted) const;
+  S3Request list_request(const ListRequest& request, std::size_t limit) const;
+  void remove_batch(std::span<const std::string> names, std::vector<RemoveFailure>& failures,
+                    const std::stop_token& stop);
+
+  const S3Options options_;
+  S3Client client_;
+  Capabilities capabilities_;
+};
+
+std::string S3Store::name_of(const std::string& key) const {
+  if (options_.prefix.empty()) return key;
+  if (!key.starts_with(options_.prefix + '/')) {
+    throw Error(ErrorKind::kRepository, "the S3 server listed a name that was not asked for",
+                {.object = key, .retryable = true});
+  }
+  return key.substr(options_.prefix.size() + 1);
+}
+
+// Transport errors say what was being done.
+HttpResponse S3Store::send(const S3Request& request, const S3Call& call,
+                           const std::stop_token& stop) {
+  try {
+    return client_.send(request, stop);
+  } catch (Error& error) {
+    if (error.kind() == ErrorKind::kRepository) {
+      error.during(fmt::format("S3 {} {}", call.method, call.object));
+    }
+    throw;
+  }
+}
+
+void S3Store::fail(const S3Call& call, const HttpResponse& response) const {
+  throw to_error(call, read_failure(response), client_.keys_source());
+}
+
+const std::string& S3Store::storage_class(ObjectClass object_class) const {
+  switch (object_class) {
+    case ObjectClass::kData:
+      return options_.class_data;
+    case ObjectClass::kWal:
+      return options_.class_wal;
+    case ObjectClass::kCatalogue:
+      break;
+  }
+  return options_.class_catalogue;
+}
+
+std::vector<HttpHeader> S3Store::put_headers(ObjectClass object_class) const {
+  std::vector<HttpHeader> headers{{"If-None-Match", "*"}};
+  const std::string& chosen = storage_class(object_class);
+  if (!chosen.empty()) headers.push_back({"x-amz-storage-class", chosen});
+  if (!options_.server_side_encryption.empty()) {
+    headers.push_back({"x-amz-server-side-encryption", options_.server_side_encryption});
+  }
+  if (!options_.kms_key_id.empty()) {
+    headers.push_back({"x-amz-server-side-encryption-aws-kms-key-id", options_.kms_key_id});
+  }
+  return headers;
+}
+
+PutOutcome S3Store::put(const std::string& name, ByteView content, const PutOptions& options,
+                        const std::stop_token& stop) {
+  HF_INVARIANT(content.size() <= kMaxObjectBytes);
+  const S3Call call{.method = "PUT", .object = name, .action = "s3:PutObject"};
+  const HttpResponse response = send({.method = "PUT",
+                                      .key = key_of(name),
+                                      .headers = put_headers(options.object_class),
+                                      .body = content},
+                                     call, stop);
+  if (response.status == 412) return PutOutcome::kExists;
+  // A server that began its answer before it was done reports the failure inside a 200.
+  const bool created = response.status >= 200 && response.status < 300;
+  if (!created || !read_failure(response).code.empty()) fail(call, response);
+  return PutOutcome::kCreated;
+}
+
+std::optional<Bytes> S3Store::get(const std::string& name, const std::stop_token& stop) {
+  const S3Call call{.method = "GET", .object = name, .action = "s3:GetObject"};
+  HttpResponse response =
+      send({.key = key_of(name), .response_bytes_max = kMaxObjectBytes}, call, stop);
+  if (response.status == 200) {
+    // Without either of these nobody could tell a whole answer from one that was cut off.
+    const auto length = parse_decimal(response.header("content-length").value_or(""));
+    const bool chunked = response.header("transfer-encoding") == "chunked";
+    if (length ? *length != response.body.size() : !chunked) {
+      throw Error(ErrorKind::kRepository,
+                  fmt::format("S3 GET {}: the answer has no certain length", name),
+                  {.object = name, .retryable = true});
+    }
+    return std::move(response.body);
+  }
+  if (says_no_such_key(read_failure(response))) return std::nullopt;
+  fail(call, response);
+}
+
+void S3Store::check_range(const S3Call& call, const HttpResponse& response, std::uint64_t offset,
+                          std::size_t wanted) const {
+  const auto range = parse_content_range(response.header("content-range").value_or(""));
+  if (!range || range->first != offset) {
+    throw Error(ErrorKind::kRepository,
+                fmt::format("S3 GET {}: the server sent another range than asked for", call.object),
+                {.object = call.object, .retryable = true});
+  }
+  if (response.into_bytes != wanted) {
+    throw Error(ErrorKind::kDamage,
+                fmt::format("the object ends after {} bytes, but its content should go on to {}",
+                            offset + response.into_bytes, offset + wanted),
+                {.object = call.object});
+  }
+}
+
+bool S3Store::get_range(const std::string& name, std::uint64_t offset, MutableByteView out,
+                        const std::stop_token& stop) {
+  HF_INVARIANT(!out.empty());
+  const S3Call call{.method = "GET", .object = name, .action = "s3:GetObject"};
+  const std::string range = fmt::format("bytes={}-{}", offset, offset + out.size() - 1);
+  const HttpResponse response =
+      send({.key = key_of(name), .headers = {{"Range", range}}, .into = out}, call, stop);
+  if (response.status == 206) {
+    check_range(call, response, offset, out.size());
+    return true;
+  }
+  const S3Failure failure = read_failure(response);
+  if (says_no_such_key(failure)) return false;
+  if (response.status == 416) {
+    throw Error(
+        ErrorKind::kDamage,
+        fmt::format("the object ends before byte {}, where its content should go on", offset),
+        {.object = name});
+  }
+  if (response.status == 200) {
+    throw Error(ErrorKind::kRepository,
+                fmt::format("S3 GET {}: the server does not do ranged reads", name),
+                {.object = name, .hint = "Holdfast needs a server that honours Range"});
+  }
+  fail(call, response);
+}
+
+ObjectInfo S3Store::head_info(const std::string& name, const S3Call& call,
+                              const HttpResponse& response) const {
+  const auto size = parse_decimal(response.header("content-length").value_or(""));
+  const auto modified = parse_http_date(response.header("last-modified").value_or(""));
+  if (!size || !modified) {
+    throw Error(ErrorKind::kRepository,
+                fmt::format("S3 {} {}: the answer lacks size or time", call.method, call.object),
+                {.object = name, .retryable = true});
+  }
+  // Amazon leaves the class out when it is the default one.
+  return {
+      .name = name,
+      .size = *size,
+      .modified = *modified,
+      .storage_class = std::string(response.header("x-amz-storage-class").value_or("STANDARD"))};
+}
+
+// The answer to HEAD has no body, so its 404 may come from anyone: a missing bucket, a proxy. GET
+// says which.
+bool S3Store::proven_absent(const std::string& name, const std::stop_token& stop) {
+  const S3Call call{.method = "GET", .object = name, .action = "s3:GetObject"};
+  const HttpResponse response =
+      send({.key = key_of(name), .headers = {{"Range", "bytes=0-0"}}}, call, stop);
+  const S3Failure failure = read_failure(response);
+  if (says_no_such_key(failure)) return true;
+  if (response.status == 206 || response.status == 200 || response.status == 416) return false;
+  fail(call, response);
+}
+
+std::optional<ObjectInfo> S3Store::head(const std::string& name, const std::stop_token& stop) {
+  const S3Call call{.method = "HEAD", .object = name, .action = "s3:GetObject"};
+  for (int attempt = 1;; ++attempt) {
+    const HttpResponse response = send({.method = "HEAD", .key = key_of(name)}, call, stop);
+    if (response.status == 200) return head_info(name, call, response);
+    if (response.status != 404) fail(call, response);
+    if (proven_absent(name, stop)) return std::nullopt;
+    if (attempt == kHeadAttemptsMax) fail(call, response);  // GET sees it, HEAD does not
+  }
+}
+
+S3Request S3Store::list_request(const ListRequest& request, std::size_t limit) const {
+  S3Request list{.query = {{"list-type", "2"},
+                           {"encoding-type", "url"},
+                           {"max-keys", std::to_string(std::min(limit, kListKeysMax))},
+                           {"prefix", key_of(request.prefix)}},
+                 .response_bytes_max = kListBytesMax};
+  if (request.group_folders) list.query.push_back({"delimiter", "/"});
+  return list;
+}
+
+ListPage S3Store::list(const ListRequest& request, const std::stop_token& stop) {
+  HF_INVARIANT(request.limit > 0);
+  const S3Call call{.method = "LIST",
+                    .object = request.prefix.empty() ? describe() : request.prefix,
+                    .action = "s3:ListBucket"};
+  ListPage page;
+  std::string continuation;
+  for (;;) {
+    const std::size_t have = page.objects.size() + page.folders.size();
+    S3Request list = list_request(request, request.limit - have);
+    if (!continuation.empty()) {
+      list.query.push_back({"continuation-token", continuation});
+    } else if (!request.after.empty()) {
+      list.query.push_back({"start-after", key_of(request.after)});
+    }
+    const HttpResponse response = send(list, call, stop);
+    if (response.status != 200) fail(call, response);
+    S3ListAnswer answer = parse_list(response.body);
+    for (ObjectInfo& object : answer.objects) {
+      object.name = name_of(object.name);
+      page.objects.push_back(std::move(object));
+    }
+    for (const std::string& folder : answer.folders) page.folders.push_back(name_of(folder));
+    if (!answer.truncated) return page;
+    const bool full = page.objects.size() + page.folders.size() >= request.limit;
+    if (full) break;
+    if (answer.continuation.empty() || answer.continuation == continuation) {
+      throw Error(ErrorKind::kRepository, "the S3 server's list does not say how to go on",
+                  {.object = call.object, .retryable = true});
+    }
+    continuation = answer.continuation;
+  }
+  const std::string last_object = page.objects.empty() ? "" : page.objects.back().name;
+  const std::string last_folder = page.folders.empty() ? "" : page.folders.back();
+  page.next = last_object > last_folder ? last_object : last_folder + std::string(kLastCharacter);
+  return page;
+}
+
+void S3Store::remove(const std::string& name, const std::stop_token& stop) {
+  const S3Call call{.method = "DELETE", .object = name, .action = "s3:DeleteObject"};
+  const HttpResponse response = send({.method = "DELETE", .key = key_of(name)}, call, stop);
+  if (response.status >= 200 && response.status < 300) return;
+  if (!says_no_such_key(read_failure(response))) fail(call, response);
+}
+
+void S3Store::remove_batch(std::span<const std::string> names, std::vector<RemoveFailure>& failures,
+                           const std::stop_token& stop) {
+  const S3Call call{.method = "DELETE (batch)",
+                    .object = fmt::format("{} and {} more", names.front(), names.size() - 1),
+                    .action = "s3:DeleteObject"};
+  std::vector<std::string> keys;
+  keys.reserve(names.size());
+  for (const std::string& name : names) keys.push_back(key_of(name));
+  const std::string body = delete_body(keys);
+  const HttpResponse response = send({.method = "POST",
+                                      .query = {{"delete", ""}},
+                                      .headers = {{"Content-Type", "application/xml"}},
+                                      .body = as_bytes(body),
+                                      .response_bytes_max = kListBytesMax},
+                                     call, stop);
+  const S3Failure refused = read_failure(response);
+  if (refused.code == "AccessDenied") {  // of the batch as a whole: nothing was deleted
+    for (const std::string& name : names) failures.push_back({name, "AccessDenied"});
+    return;
+  }
+  if (response.status != 200 || !refused.code.empty()) fail(call, response);
+  for (const S3DeleteFailure& failure : parse_delete(response.body)) {
+    if (failure.code == "NoSuchKey") continue;
+    const S3Failure one{
+        .status = 200, .code = failure.code, .message = failure.message, .region = {}};
+    if (is_retryable(one)) throw to_error(call, one, client_.keys_source());
+    failures.push_back({name_of(failure.key), failure.message.empty()
+                                                  ? failure.code
+                                                  : failure.code + ": " + failure.message});
+  }
+}
+
+std::vector<RemoveFailure> S3Store::remove_many(const std::vector<std::string>& names,
+                                                const std::stop_token& stop) {
+  std::vector<RemoveFailure> failures;
+  const std::span<const std::string> all(names);
+  for (std::size_t at = 0; at < all.size(); at += kDeleteKeysMax) {
+    check_cancelled(stop);
+    remove_batch(all.subspan(at, std::min(kDeleteKeysMax, all.size() - at)), failures, stop);
+  }
+  return failures;
+}
+
+Timestamp S3Store::now(const std::stop_token& stop) {
+  if (const auto time = client_.server_time()) return *time;
+  const S3Call call{.method = "HEAD", .object = describe(), .action = "s3:ListBucket"};
+  const HttpResponse response = send({.method = "HEAD"}, call, stop);
+  const auto time = client_.server_time();  // whatever the status: the clock is what was asked for
+  if (time) return *time;
+  throw Error(ErrorKind::kRepository, "the S3 server's answers carry no date",
+              {.object = describe(), .retryable = is_retryable(read_failure(response))});
+}
+
+std::string random_hex() {
+  std::random_device device;
+  return fmt::format("{:08x}{:08x}", device(), device());
+}
+
+}  // namespace
+
+std::unique_ptr<ObjectStore> make_s3_store(const S3Options& options, S3Surroundings surroundings) {
+  return std::make_unique<S3Store>(options, std::move(surroundings));
+}
+
+std::unique_ptr<ObjectStore> make_s3_store(const S3Options& options) {
+  return make_s3_store(options, S3Surroundings{});
+}
+
+bool probe_exclusive_create(ObjectStore& store, const std::string& prefix,
+                            const std::stop_token& stop) {
+  const std::string name = prefix + "probe-" + random_hex();
+  const std::string first = "first " + random_hex();
+  const std::string second = "second " + random_hex();
+  store.put(name, as_bytes(first), {}, stop);
+  const PutOutcome outcome = store.put(name, as_bytes(second), {}, stop);
+  const std::optional<Bytes> stored = store.get(name, stop);
+  store.remove_many({name}, stop);  // without the right to delete it stays: a few bytes
+  return outcome == PutOutcome::kExists && stored && as_text(*stored) == first;
+}
+
+}  // namespace holdfast
