@@ -33,11 +33,14 @@ Plan read_plan() {
   const std::string_view action = colon == std::string_view::npos ? "" : spec.substr(colon + 1);
   plan.name = spec.substr(0, colon);
   if (const auto hash = plan.name.find('#'); hash != std::string::npos) {
-    std::from_chars(plan.name.data() + hash + 1, plan.name.data() + plan.name.size(), plan.pass);
+    const char* const end = plan.name.data() + plan.name.size();
+    const auto read = std::from_chars(plan.name.data() + hash + 1, end, plan.pass);
+    if (read.ec != std::errc{} || read.ptr != end) plan.pass = 0;
     plan.name.resize(hash);
   }
   plan.signal = action == "kill" ? SIGKILL : action == "stop" ? SIGSTOP : 0;
-  if (plan.signal == 0 || std::ranges::find(kFaultPoints, plan.name) == kFaultPoints.end()) {
+  if (plan.signal == 0 || plan.pass < 1 ||
+      std::ranges::find(kFaultPoints, plan.name) == kFaultPoints.end()) {
     throw Error(ErrorKind::kUsage, "HOLDFAST_FAULT_POINT is not NAME[#PASS]:kill|stop",
                 {.object = std::string(spec)});
   }

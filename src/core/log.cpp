@@ -1,5 +1,6 @@
 #include "core/log.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include <unistd.h>
@@ -28,11 +29,27 @@ std::string_view name_of(LogLevel level) {
   return "error";
 }
 
+bool has_control_characters(std::string_view text) {
+  return std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
+
+// A file name or a server's message must not be able to write lines of its own into the log.
+std::string one_line(std::string_view message) {
+  return has_control_characters(message) ? json_quoted(message) : std::string(message);
+}
+
+std::string one_word(std::string_view value) {
+  const bool plain = !value.empty() && !has_control_characters(value) &&
+                     value.find_first_of(" \"=") == std::string_view::npos;
+  return plain ? std::string(value) : json_quoted(value);
+}
+
 std::string text_line(LogLevel level, std::string_view message,
                       std::initializer_list<LogField> fields) {
-  std::string line =
-      fmt::format("{} {} {}", to_rfc3339_seconds(system_clock().now()), name_of(level), message);
-  for (const LogField& field : fields) line += fmt::format(" {}={}", field.key, field.value);
+  std::string line = fmt::format("{} {} {}", to_rfc3339_seconds(system_clock().now()),
+                                 name_of(level), one_line(message));
+  for (const LogField& field : fields)
+    line += fmt::format(" {}={}", field.key, one_word(field.value));
   return line + "\n";
 }
 

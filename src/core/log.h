@@ -1,6 +1,8 @@
 #pragma once
 // Structured log lines on stderr, as text or as one JSON object a line. Thread-safe. Errors are
-// logged once, where they are handled, never where they are thrown. No secret is ever passed here.
+// logged once, where they are handled, never where they are thrown. A message or value with control
+// characters, and a value with blanks, is written as a JSON string in the text form too. No secret
+// is ever passed here.
 
 #include <initializer_list>
 #include <string>

@@ -50,6 +50,7 @@ std::optional<std::uint64_t> take_quantity(std::string_view& text,
   }
   if (at == 0) return std::nullopt;
   while (at < text.size() && text[at] == ' ') ++at;
+  if (at == text.size() && text.back() == ' ') return std::nullopt;  // blanks, but no unit
   std::size_t end = at;
   while (end < text.size() && std::isalpha(static_cast<unsigned char>(text[end])) != 0) ++end;
   const std::string_view name = text.substr(at, end - at);
@@ -122,7 +123,7 @@ std::string human_bytes(std::uint64_t bytes) {
 
 std::string human_duration(std::chrono::duration<double> duration) {
   const double seconds = duration.count();
-  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
+  if (seconds < 59.95) return fmt::format("{:.1f} s", seconds);  // not "60.0 s"
   const auto whole = static_cast<long>(std::lround(seconds));
   if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
   if (whole < 86400) return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
@@ -135,11 +136,12 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text) {
 }
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  constexpr auto kMost = static_cast<std::uint64_t>(kMaxDuration.count());
   std::uint64_t total = 0;
   if (text == "0") return std::chrono::milliseconds{0};
   do {
     const auto part = take_quantity(text, kDurations);
-    if (!part || *part > (std::uint64_t{1} << 60U) - total) return std::nullopt;
+    if (!part || *part > kMost - total) return std::nullopt;
     total += *part;
     while (!text.empty() && text[0] == ' ') text.remove_prefix(1);
   } while (!text.empty());

@@ -15,7 +15,10 @@ std::string human_duration(std::chrono::duration<double> duration);  // "1 h 2 m
 
 // "64MiB", "1 GiB", "512KiB", "4096", "2TiB"; also KB/MB/GB/TB as powers of 1000.
 std::optional<std::uint64_t> parse_bytes(std::string_view text);
-// "30d", "1h", "5min", "20s", "500ms", "1h30min".
+// "30d", "1h", "5min", "20s", "500ms", "1h30min", "2w", "7y" (years of 365.25 days), "0". Nothing
+// beyond kMaxDuration: whatever is parsed still fits the clocks, which count nanoseconds in 64
+// bits.
+inline constexpr std::chrono::milliseconds kMaxDuration = std::chrono::hours{24 * 366 * 100};
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 
 // The candidate with the smallest edit distance to `word`, if it is close enough to be a typing

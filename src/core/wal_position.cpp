@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "core/error.h"
+
 namespace holdfast {
 namespace {
 
@@ -17,6 +19,7 @@ std::optional<std::uint32_t> parse_hex32(std::string_view text) {
 }
 
 std::uint64_t segments_per_log(WalSegmentSize size) {
+  HF_INVARIANT(is_valid(size));  // whoever reads a size from outside checks it
   return (std::uint64_t{1} << 32U) / size.bytes;
 }
 
@@ -40,6 +43,7 @@ bool is_valid(WalSegmentSize size) {
 }
 
 SegmentName segment_of(TimelineId timeline, Lsn position, WalSegmentSize size) {
+  HF_INVARIANT(is_valid(size));
   return {timeline, position.value / size.bytes};
 }
 
