@@ -122,14 +122,26 @@ Credentials parse_sts(const HttpResponse& response, const std::string& url) {
 
 // ---- container ----
 
-// Without TLS only what cannot leave the machine: else a variable could send the token anywhere.
-bool may_use_plain_http(const std::string& url) {
-  const std::string authority = url.substr(7, url.find('/', 7) - 7);
-  const bool bracketed = authority.starts_with('[');
-  const std::string host = bracketed ? authority.substr(0, authority.find(']') + 1)
-                                     : authority.substr(0, authority.find(':'));
-  return host == "localhost" || host.starts_with("127.") || host == "[::1]" ||
+// The addresses that AWS gives to its own services, and this machine's. Dotted decimals only: a
+// name that begins with "127." may lead anywhere.
+bool is_local_address(std::string_view host) {
+  const bool decimal = host.find_first_not_of("0123456789.") == std::string_view::npos;
+  return host == "localhost" || (host.starts_with("127.") && decimal) || host == "[::1]" ||
          host == "169.254.170.2" || host == "169.254.170.23" || host == "[fd00:ec2::23]";
+}
+
+// Without TLS only what cannot leave the machine: else a variable could send the token anywhere.
+bool may_use_plain_http(std::string_view url) {
+  constexpr std::string_view kScheme = "http://";
+  if (!url.starts_with(kScheme)) return false;
+  const std::string_view rest = url.substr(kScheme.size());
+  const std::string_view authority = rest.substr(0, rest.find_first_of("/?#\\"));
+  const bool bracketed = authority.starts_with('[');
+  const std::size_t host_end = bracketed ? authority.find(']') + 1 : authority.find(':');
+  const std::string_view port =
+      host_end < authority.size() ? authority.substr(host_end) : std::string_view();
+  const bool plain_port = port.find_first_not_of(":0123456789") == std::string_view::npos;
+  return plain_port && is_local_address(authority.substr(0, host_end));
 }
 
 std::string container_url(const Environment& environment) {
@@ -137,7 +149,7 @@ std::string container_url(const Environment& environment) {
   if (!relative.empty()) return "http://169.254.170.2" + relative;
   const std::string url = value_of(environment, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
   if (url.empty() || url.starts_with("https://")) return url;
-  if (!url.starts_with("http://") || !may_use_plain_http(url)) {
+  if (!may_use_plain_http(url)) {
     throw Error(ErrorKind::kConfiguration,
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI must be https, or http to this machine",
                 {.object = "AWS_CONTAINER_CREDENTIALS_FULL_URI"});
