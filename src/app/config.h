@@ -4,14 +4,15 @@
 // the nearest known key. A key of a feature that this build lacks is an error that says so.
 // HOLDFAST_<PATH>, with the key's path in upper case and '_' for '.', overrides any scalar key, for
 // example HOLDFAST_POSTGRES_CONNECTION or HOLDFAST_REPOSITORIES_HOT_URL (repositories by name).
-// Secrets are never values of the file: they come from files or environment variables.
+// A HOLDFAST_ variable that names no key is an error too; HOLDFAST_CONFIG, HOLDFAST_FAULT_… and
+// HOLDFAST_TEST_… are not keys. Secrets are never values of the file: they come from files.
+// Threads: every function may be called from any thread; a Config is plain data.
 
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <map>
-#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "seal/chunk.h"
@@ -35,9 +36,9 @@ struct S3Config {
   std::string ca_file;
   bool verify_tls = true;
   std::string proxy;
-  std::string profile, credentials_file;            // credentials
+  std::string profile, credentials_file;  // credentials
   std::string access_key_file, secret_key_file, session_token_file;
-  std::string server_side_encryption;               // "", "AES256" or "aws:kms"
+  std::string server_side_encryption;  // "", "AES256" or "aws:kms"
   std::string kms_key_id;
 };
 
@@ -61,9 +62,9 @@ enum class CheckpointMode { kFast, kSpread };
 
 struct BackupConfig {
   CompressionChoice compression;
-  unsigned jobs = 0;            // 0: every core
+  unsigned jobs = 0;  // 0: every core
   CheckpointMode checkpoint = CheckpointMode::kFast;
-  std::uint64_t rate = 0;       // bytes per second read; 0: no limit
+  std::uint64_t rate = 0;  // bytes per second read; 0: no limit
 };
 
 struct Config {
@@ -87,11 +88,43 @@ struct LoadedConfig {
   std::vector<ConfigValue> values;
 };
 
-// Picks the file by the rules of the command contract (`file` from --config, `cluster` from
-// --cluster; either may be empty) and reads it.
-LoadedConfig load_config(const std::string& file, const std::string& cluster);
+using Environment = std::vector<std::pair<std::string, std::string>>;
+Environment process_environment();
+
+struct ConfigRequest {
+  std::string file = {};     // --config
+  std::string cluster = {};  // --cluster
+  Environment environment = process_environment();
+  std::filesystem::path folder = "/etc/holdfast";  // where a file is looked for
+  std::filesystem::path state_root = "/var/lib/holdfast";
+};
+
+// Picks the file (--config, else HOLDFAST_CONFIG, else the folder's only *.yaml or the one of
+// `cluster`) and reads it. Writes nothing. Reads no secret file.
+LoadedConfig load_config(const ConfigRequest& request);
 
 // The repository called `name`, or the first one when `name` is empty.
 const RepositoryConfig& find_repository(const Config& config, const std::string& name);
+
+// Creates the state directory with mode 0700 where it is missing; as root it is given to the owner
+// of the data directory, as whom Holdfast works. Refuses (kConfiguration) one that group or others
+// may enter. Call it before the first lock or spool file.
+void prepare_state_directory(const Config& config);
+
+// What `config check` finds beyond what load_config already refuses.
+struct ConfigFinding {
+  enum class Severity { kProblem, kWarning };
+  Severity severity = Severity::kProblem;
+  std::string key, message, hint;
+};
+// Every named file exists, is readable and, where it holds a secret, private.
+std::vector<ConfigFinding> check_config(const LoadedConfig& loaded);
+
+// `text` with the passwords in it replaced by "***": libpq strings in key=value and in URI form,
+// and the user information of any URL.
+std::string redact_secrets(std::string_view text);
+
+// The reference table of docs/configuration.md, made from the table of keys.
+std::string config_reference_markdown();
 
 }  // namespace holdfast

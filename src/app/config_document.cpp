@@ -1,0 +1,168 @@
+#include "app/config_document.h"
+
+#include <set>
+
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace holdfast {
+namespace {
+
+[[noreturn]] void refuse(std::string message, std::string place, std::string hint = {}) {
+  throw Error(ErrorKind::kConfiguration, std::move(message),
+              {.object = std::move(place), .hint = std::move(hint)});
+}
+
+std::string join_path(std::string_view section, std::string_view name) {
+  return section.empty() ? std::string(name) : fmt::format("{}.{}", section, name);
+}
+
+// Names that may stand directly in `section` ("" for the top of the file).
+std::set<std::string> names_in(std::string_view section) {
+  std::set<std::string> names;
+  for (const ConfigKey& key : config_keys()) {
+    std::string_view path = key.path;
+    if (!section.empty()) {
+      if (!path.starts_with(section) || path.size() <= section.size() ||
+          path[section.size()] != '.') {
+        continue;
+      }
+      path.remove_prefix(section.size() + 1);
+    }
+    std::string name(path.substr(0, path.find('.')));
+    if (name.ends_with("[]")) name.resize(name.size() - 2);
+    names.insert(std::move(name));
+  }
+  return names;
+}
+
+std::string describe_section(std::string_view section) {
+  if (section.empty()) return "the top of the file";
+  if (section.starts_with(kRepositoryPath)) {
+    return section == kRepositoryPath
+               ? "a repository"
+               : fmt::format("'{}' of a repository", path_in_repository(section));
+  }
+  return fmt::format("'{}'", section);
+}
+
+// "'data_directory' belongs under 'postgres'" for a key that stands in the wrong section.
+std::string hint_for_unknown(std::string_view section, const std::string& name) {
+  const std::set<std::string> known = names_in(section);
+  if (const auto close = nearest(name, known)) return fmt::format("Did you mean '{}'?", *close);
+  for (const ConfigKey& key : config_keys()) {
+    const std::size_t dot = key.path.rfind('.');
+    if (dot == std::string_view::npos || key.path.substr(dot + 1) != name) continue;
+    return fmt::format("'{}' belongs in {}.", name, describe_section(key.path.substr(0, dot)));
+  }
+  return fmt::format("Known here: {}.", fmt::join(known, ", "));
+}
+
+class DocumentReader {
+ public:
+  explicit DocumentReader(const std::string& file) : file_(file) {}
+
+  ConfigDocument read(const std::string& text) {
+    const YAML::Node root = YAML::Load(text);
+    if (root.IsNull()) refuse("the configuration file is empty", file_);
+    read_section(root, "", std::nullopt);
+    return std::move(document_);
+  }
+
+  std::string place(const YAML::Mark& mark) const {
+    return mark.line < 0 ? file_ : fmt::format("{}:{}", file_, mark.line + 1);
+  }
+
+ private:
+  using Repository = std::optional<std::size_t>;
+
+  void read_section(const YAML::Node& node, const std::string& section, Repository repository) {
+    if (!node.IsMap()) {
+      refuse(fmt::format("{} must hold 'key: value' lines", describe_section(section)),
+             place(node.Mark()));
+    }
+    std::set<std::string> seen;
+    for (const auto& entry : node) {
+      const std::string at = place(entry.first.Mark());
+      if (!entry.first.IsScalar()) refuse("a key must be a plain word", at);
+      const std::string& name = entry.first.Scalar();
+      if (!seen.insert(name).second) {
+        refuse(fmt::format("'{}' is there twice in {}", name, describe_section(section)), at);
+      }
+      read_entry(entry.second, section, name, at, repository);
+    }
+  }
+
+  void read_entry(const YAML::Node& node, const std::string& section, const std::string& name,
+                  const std::string& at, Repository repository) {
+    const std::string path = join_path(section, name);
+    if (const ConfigKey* key = find_config_key(path)) {
+      read_value(node, *key, at, repository);
+    } else if (path == kRepositoriesPath) {
+      read_repositories(node, at);
+    } else if (name.find('.') == std::string::npos && names_in(section).contains(name)) {
+      read_section(node, path, repository);
+    } else {
+      refuse(fmt::format("unknown key '{}' in {}", name, describe_section(section)), at,
+             hint_for_unknown(section, name));
+    }
+  }
+
+  void read_value(const YAML::Node& node, const ConfigKey& key, const std::string& at,
+                  Repository repository) {
+    if (key.state == KeyState::kLater) refuse_later_key(key.path, at);
+    const std::string_view name = path_in_repository(key.path);
+    if (node.IsNull()) refuse(fmt::format("'{}' has no value", name), at);
+    if (!node.IsScalar()) refuse(fmt::format("'{}' must be {}", name, describe_type(key)), at);
+    document_.assignments.push_back({&key, repository, node.Scalar(), at, "file"});
+  }
+
+  void read_repositories(const YAML::Node& node, const std::string& at) {
+    if (!node.IsSequence()) {
+      refuse("'repositories' must be a list: each begins with '- name: …'", at);
+    }
+    if (node.size() > kRepositoriesMax) {
+      refuse(fmt::format("more than {} repositories", kRepositoriesMax), at);
+    }
+    for (const YAML::Node& entry : node) {
+      const std::size_t index = document_.repository_places.size();
+      document_.repository_places.push_back(place(entry.Mark()));
+      read_section(entry, std::string(kRepositoryPath), index);
+    }
+  }
+
+  const std::string& file_;
+  ConfigDocument document_;
+};
+
+}  // namespace
+
+void refuse_later_key(std::string_view path, const std::string& place) {
+  refuse(fmt::format("'{}': this build does not have it yet", path_in_repository(path)), place,
+         "Remove the key: nothing in this build acts on it.");
+}
+
+ConfigDocument read_config_document(const std::string& text, const std::string& file) {
+  DocumentReader reader(file);
+  try {
+    return reader.read(text);
+  } catch (const YAML::Exception& error) {
+    refuse(fmt::format("not valid YAML: {}", error.msg), reader.place(error.mark));
+  }
+}
+
+std::string peek_cluster_name(const std::string& text) {
+  try {
+    const YAML::Node root = YAML::Load(text);
+    if (!root.IsMap()) return {};
+    const YAML::Node name = root["cluster"];
+    return name && name.IsScalar() ? name.Scalar() : std::string{};
+  } catch (const YAML::Exception&) {
+    return {};
+  }
+}
+
+}  // namespace holdfast

@@ -1,0 +1,42 @@
+#pragma once
+// A configuration file as a flat list of assignments, checked for its shape: only known keys, each
+// once, scalars where scalars belong. Values are not looked at here.
+// Errors: kConfiguration with "file:line" as object. The text comes from outside: its size is
+// limited by the caller, its depth by the table of keys.
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/config_keys.h"
+
+namespace holdfast {
+
+inline constexpr std::size_t kRepositoriesMax = 16;
+
+struct Assignment {
+  const ConfigKey* key;
+  std::optional<std::size_t> repository;  // index, for a key of a repository
+  std::string text;
+  std::string place;   // "/etc/holdfast/a.yaml:7" or the name of an environment variable
+  std::string source;  // as ConfigValue::source
+};
+
+struct ConfigDocument {
+  std::vector<Assignment> assignments;
+  std::vector<std::string> repository_places;  // one for each repository of the file
+};
+
+ConfigDocument read_config_document(const std::string& text, const std::string& file);
+
+// The value of `cluster:` alone, from a file that may be wrong in every other way; empty if none.
+std::string peek_cluster_name(const std::string& text);
+
+// Adds the overrides from HOLDFAST_ variables. `names` are the repositories', in order.
+void apply_environment(ConfigDocument& document, const std::vector<std::string>& names,
+                       const Environment& environment);
+
+[[noreturn]] void refuse_later_key(std::string_view path, const std::string& place);
+
+}  // namespace holdfast

@@ -1,0 +1,177 @@
+#include "app/config_keys.h"
+
+#include <array>
+
+#include <fmt/format.h>
+
+namespace holdfast {
+namespace {
+
+using Type = KeyType;
+constexpr KeyState kReady = KeyState::kReady;
+constexpr KeyState kLater = KeyState::kLater;
+
+// Setters of the table below: into the cluster's configuration and into a repository's.
+#define HF_SET(member) [](KeyTarget to, const KeyValue& value) { to.config.member = value.text; }
+#define HF_REPO(member) \
+  [](KeyTarget to, const KeyValue& value) { to.repository->member = value.text; }
+#define HF_REPO_FLAG(member) \
+  [](KeyTarget to, const KeyValue& value) { to.repository->member = value.number != 0; }
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
+constexpr std::uint64_t kMemoryBytesMin = 64 * kMiB;
+constexpr std::uint64_t kMemoryBytesMax = 1024 * 1024 * kMiB;
+constexpr std::uint64_t kRateBytesMax = std::uint64_t{1} << 50U;
+constexpr std::uint64_t kJobsMax = 256;
+
+constexpr ConfigKey kKeys[] = {
+    {"cluster", Type::kName, kReady, "",
+     "Name of the cluster: the folder of its backups in every repository. Required.",
+     HF_SET(cluster)},
+    {"state_directory", Type::kPath, kReady, "",
+     "Locks and other state of this machine, mode 0700. Default: `/var/lib/holdfast/<cluster>` "
+     "where that can be written, else `.holdfast` beside the configuration file.",
+     HF_SET(state_directory)},
+    {"memory", Type::kBytes, kReady, "256MiB",
+     "Budget for data in flight, shared by all stages of one command.",
+     [](KeyTarget to, const KeyValue& value) { to.config.memory_bytes = value.number; }, "",
+     kMemoryBytesMin, kMemoryBytesMax},
+    {"timezone", Type::kChoice, kReady, "UTC",
+     "Zone of schedules and of times given without one. Only UTC in this build.", HF_SET(timezone),
+     "UTC"},
+
+    {"postgres.data_directory", Type::kPath, kReady, "",
+     "Data directory of the server. Needed to take backups.", HF_SET(postgres.data_directory)},
+    {"postgres.connection", Type::kText, kReady, "",
+     "libpq connection string or URI. Put passwords in a passfile, not here.",
+     HF_SET(postgres.connection)},
+    {"postgres.primary_connection", Type::kText, kReady, "",
+     "On a standby: connection to the primary, where WAL is switched during a backup.",
+     HF_SET(postgres.primary_connection)},
+    {"postgres.bin_directory", Type::kPath, kReady, "",
+     "Folder of the server's programs. Found from the running server where possible.",
+     HF_SET(postgres.bin_directory)},
+
+    {"repositories[].name", Type::kName, kReady, "",
+     "Name for `--repo` and for environment variables. Required.", HF_REPO(name)},
+    {"repositories[].url", Type::kUrl, kReady, "",
+     "`file:///folder` or `s3://bucket/prefix`. Required.", HF_REPO(url)},
+    {"repositories[].exclusive_writer", Type::kFlag, kReady, "false",
+     "True states that nobody else writes to this bucket, which allows an S3 server without "
+     "`If-None-Match`.",
+     HF_REPO_FLAG(exclusive_writer)},
+    {"repositories[].region", Type::kText, kReady, "",
+     "S3 region. Default: from the AWS environment or profile, else `us-east-1`.",
+     HF_REPO(s3.region)},
+    {"repositories[].endpoint", Type::kHttpUrl, kReady, "",
+     "URL of an S3-compatible server. Default: Amazon's for the region.", HF_REPO(s3.endpoint)},
+    {"repositories[].path_style", Type::kFlag, kReady, "false",
+     "Put the bucket into the path, not into the host name.", HF_REPO_FLAG(s3.path_style)},
+    {"repositories[].ca_file", Type::kPath, kReady, "",
+     "Certificate authorities for the endpoint. Default: the system's.", HF_REPO(s3.ca_file)},
+    {"repositories[].verify_tls", Type::kFlag, kReady, "true",
+     "False accepts any server certificate. For tests only.", HF_REPO_FLAG(s3.verify_tls)},
+    {"repositories[].proxy", Type::kText, kReady, "", "HTTP proxy for this repository.",
+     HF_REPO(s3.proxy)},
+    {"repositories[].server_side_encryption", Type::kChoice, kReady, "",
+     "Encryption by the S3 server, besides Holdfast's own.", HF_REPO(s3.server_side_encryption),
+     "AES256|aws:kms"},
+    {"repositories[].kms_key_id", Type::kText, kReady, "",
+     "Key for `server_side_encryption: aws:kms`.", HF_REPO(s3.kms_key_id)},
+    {"repositories[].credentials.profile", Type::kText, kReady, "",
+     "Profile of the AWS credentials file. Without any of these keys: the usual AWS chain.",
+     HF_REPO(s3.profile)},
+    {"repositories[].credentials.credentials_file", Type::kPath, kReady, "",
+     "AWS credentials file. Default: `~/.aws/credentials`.", HF_REPO(s3.credentials_file)},
+    {"repositories[].credentials.access_key_file", Type::kPath, kReady, "",
+     "File with the access key id, private to its owner.", HF_REPO(s3.access_key_file)},
+    {"repositories[].credentials.secret_key_file", Type::kPath, kReady, "",
+     "File with the secret access key, private to its owner.", HF_REPO(s3.secret_key_file)},
+    {"repositories[].credentials.session_token_file", Type::kPath, kReady, "",
+     "File with a session token, private to its owner.", HF_REPO(s3.session_token_file)},
+    {"repositories[].storage_class.catalogue", Type::kText, kReady, "",
+     "S3 storage class of the small objects that describe backups; never a frozen class.",
+     HF_REPO(storage_class.catalogue)},
+    {"repositories[].storage_class.data", Type::kText, kReady, "", "S3 storage class of the data.",
+     HF_REPO(storage_class.data)},
+    {"repositories[].storage_class.wal", Type::kText, kLater, "",
+     "S3 storage class of archived WAL.", HF_REPO(storage_class.wal)},
+    {"repositories[].encryption.key_file", Type::kPath, kReady, "",
+     "Key file that opens the repository, private to its owner.", HF_REPO(encryption.key_file)},
+    {"repositories[].encryption.passphrase_file", Type::kPath, kReady, "",
+     "File with a passphrase that opens the repository, private to its owner.",
+     HF_REPO(encryption.passphrase_file)},
+    {"repositories[].wal", Type::kSection, kLater, "", "Archive WAL to this repository."},
+    {"repositories[].retention", Type::kSection, kLater, "", "What to keep, and how long."},
+    {"repositories[].copy", Type::kSection, kLater, "", "Copies of backups to this repository."},
+
+    {"backup.compression", Type::kCompression, kReady, "zstd",
+     "How data is compressed before it is stored.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.backup.compression = *parse_compression(value.text);
+     }},
+    {"backup.jobs", Type::kCount, kReady, "0", "Parallel workers; 0 means every core.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.backup.jobs = static_cast<unsigned>(value.number);
+     },
+     "", 0, kJobsMax},
+    {"backup.checkpoint", Type::kChoice, kReady, "fast",
+     "Checkpoint at the start of a backup: at once, or spread as PostgreSQL is set to do it.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.backup.checkpoint =
+           value.text == "fast" ? CheckpointMode::kFast : CheckpointMode::kSpread;
+     },
+     "fast|spread"},
+    {"backup.rate", Type::kBytes, kReady, "0", "Bytes read per second; 0 means no limit.",
+     [](KeyTarget to, const KeyValue& value) { to.config.backup.rate = value.number; }, "", 0,
+     kRateBytesMax},
+    {"backup.schedule", Type::kSection, kLater, "", "When backups are taken."},
+    {"backup.refresh", Type::kSection, kLater, "", "How old a pack may be that a backup uses."},
+
+    {"wal", Type::kSection, kLater, "", "WAL archiving."},
+    {"objectives", Type::kSection, kLater, "", "Recovery point and recovery time to measure by."},
+    {"checks", Type::kSection, kLater, "", "SQL assertions on a recovered copy."},
+    {"hooks", Type::kSection, kLater, "", "Commands around a recovery."},
+    {"notify", Type::kSection, kLater, "", "Where messages go."},
+};
+#undef HF_SET
+#undef HF_REPO
+#undef HF_REPO_FLAG
+
+}  // namespace
+
+std::span<const ConfigKey> config_keys() {
+  return kKeys;
+}
+
+const ConfigKey* find_config_key(std::string_view path) {
+  for (const ConfigKey& key : kKeys) {
+    if (key.path == path) return &key;
+  }
+  return nullptr;
+}
+
+bool is_repository_key(const ConfigKey& key) {
+  return key.path.starts_with(kRepositoryPath);
+}
+
+std::string_view path_in_repository(std::string_view path) {
+  if (path.starts_with(kRepositoryPath)) path.remove_prefix(kRepositoryPath.size() + 1);
+  return path;
+}
+
+std::string environment_name(const ConfigKey& key, std::string_view repository) {
+  std::string path = is_repository_key(key) ? fmt::format("repositories.{}.{}", repository,
+                                                          path_in_repository(key.path))
+                                            : std::string(key.path);
+  for (char& c : path) {
+    if (c >= 'a' && c <= 'z') {
+      c = static_cast<char>(c - 'a' + 'A');
+    } else if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))) {
+      c = '_';
+    }
+  }
+  return "HOLDFAST_" + path;
+}
+
+}  // namespace holdfast

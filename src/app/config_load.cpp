@@ -1,0 +1,189 @@
+// From a configuration file and the environment to a Config: the steps of load_config in order.
+#include <set>
+
+#include <fmt/format.h>
+
+#include "app/config_document.h"
+#include "app/config_files.h"
+#include "core/error.h"
+
+namespace holdfast {
+namespace {
+
+[[noreturn]] void refuse(std::string message, std::string object, std::string hint = {}) {
+  throw Error(ErrorKind::kConfiguration, std::move(message),
+              {.object = std::move(object), .hint = std::move(hint)});
+}
+
+const Assignment* find_assignment(const ConfigDocument& document, const ConfigKey& key,
+                                  std::optional<std::size_t> repository) {
+  for (const Assignment& assignment : document.assignments) {
+    if (assignment.key == &key && assignment.repository == repository) return &assignment;
+  }
+  return nullptr;
+}
+
+KeyValue parse_assignment(const Assignment& assignment) {
+  const auto value = parse_key_value(*assignment.key, assignment.text);
+  if (value) return *value;
+  refuse(fmt::format("'{}' must be {}, not '{}'", path_in_repository(assignment.key->path),
+                     describe_type(*assignment.key), redact_secrets(assignment.text)),
+         assignment.place);
+}
+
+// The names of the repositories, which also address their environment variables.
+std::vector<std::string> repository_names(const ConfigDocument& document) {
+  const ConfigKey& key = *find_config_key("repositories[].name");
+  std::vector<std::string> names;
+  std::set<std::string> seen;
+  for (std::size_t i = 0; i < document.repository_places.size(); ++i) {
+    const Assignment* name = find_assignment(document, key, i);
+    if (name == nullptr) refuse("a repository has no name", document.repository_places[i]);
+    names.push_back(parse_assignment(*name).text);
+    if (!seen.insert(names.back()).second) {
+      refuse(fmt::format("two repositories are called '{}'", names.back()), name->place);
+    }
+  }
+  return names;
+}
+
+// Sets one key from the document or from its default, and records the effective value.
+void set_key(LoadedConfig& loaded, const ConfigDocument& document, const ConfigKey& key,
+             std::optional<std::size_t> repository) {
+  if (key.state == KeyState::kLater) return;
+  RepositoryConfig* target = repository ? &loaded.config.repositories[*repository] : nullptr;
+  const Assignment* assignment = find_assignment(document, key, repository);
+  const bool has_value = assignment != nullptr || !key.fallback.empty();
+  if (has_value) {
+    const KeyValue value = assignment != nullptr ? parse_assignment(*assignment)
+                                                 : parse_key_value(key, key.fallback).value();
+    key.set({loaded.config, target}, value);
+  }
+  loaded.values.push_back(
+      {.key = target != nullptr
+                  ? fmt::format("repositories.{}.{}", target->name, path_in_repository(key.path))
+                  : std::string(key.path),
+       .value = redact_secrets(assignment != nullptr ? assignment->text : key.fallback),
+       .source = assignment != nullptr ? assignment->source : "default"});
+}
+
+void set_all_keys(LoadedConfig& loaded, const ConfigDocument& document,
+                  const std::vector<std::string>& names) {
+  loaded.config.repositories.resize(names.size());
+  for (const ConfigKey& key : config_keys()) {
+    if (!is_repository_key(key)) set_key(loaded, document, key, std::nullopt);
+  }
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    loaded.config.repositories[i].name = names[i];
+    for (const ConfigKey& key : config_keys()) {
+      if (is_repository_key(key)) set_key(loaded, document, key, i);
+    }
+  }
+}
+
+// The place of the first key of repository `index` whose path begins with `section`.
+std::string place_of(const ConfigDocument& document, std::size_t index, std::string_view section) {
+  for (const Assignment& assignment : document.assignments) {
+    if (assignment.repository == index &&
+        path_in_repository(assignment.key->path).starts_with(section)) {
+      return assignment.place;
+    }
+  }
+  return document.repository_places[index];
+}
+
+bool is_for_s3_only(std::string_view key) {
+  return key != "name" && key != "url" && !key.starts_with("encryption.");
+}
+
+bool is_frozen_class(std::string_view storage_class) {
+  return storage_class == "GLACIER" || storage_class == "DEEP_ARCHIVE";
+}
+
+void check_repository(const RepositoryConfig& repository, const ConfigDocument& document,
+                      std::size_t index) {
+  const auto place = [&](std::string_view section) { return place_of(document, index, section); };
+  if (repository.url.empty()) {
+    refuse(fmt::format("repository '{}' has no url", repository.name), place("name"));
+  }
+  const S3Config& s3 = repository.s3;
+  if (!repository.encryption.key_file.empty() && !repository.encryption.passphrase_file.empty()) {
+    refuse("'encryption' has both key_file and passphrase_file", place("encryption."),
+           "Name the one with which this machine opens the repository.");
+  }
+  if (s3.access_key_file.empty() != s3.secret_key_file.empty()) {
+    refuse("access_key_file and secret_key_file belong together", place("credentials."));
+  }
+  if (!s3.access_key_file.empty() && !s3.profile.empty()) {
+    refuse("'credentials' has both a profile and key files", place("credentials."));
+  }
+  if (s3.access_key_file.empty() && !s3.session_token_file.empty()) {
+    refuse("session_token_file needs access_key_file and secret_key_file", place("credentials."));
+  }
+  if (!s3.kms_key_id.empty() && s3.server_side_encryption != "aws:kms") {
+    refuse("kms_key_id needs server_side_encryption: aws:kms", place("kms_key_id"));
+  }
+  if (is_frozen_class(repository.storage_class.catalogue)) {
+    refuse("the catalogue cannot be in a frozen storage class: every command reads it",
+           place("storage_class.catalogue"));
+  }
+  if (!repository.url.starts_with("file://")) return;
+  for (const Assignment& assignment : document.assignments) {
+    const std::string_view key = path_in_repository(assignment.key->path);
+    if (assignment.repository == index && is_for_s3_only(key)) {
+      refuse(fmt::format("'{}' is for S3, but repository '{}' is a folder", key, repository.name),
+             assignment.place);
+    }
+  }
+}
+
+void check_whole(const LoadedConfig& loaded, const ConfigDocument& document) {
+  const Config& config = loaded.config;
+  if (config.cluster.empty()) refuse("'cluster' is missing", config.file.string());
+  if (config.repositories.empty()) {
+    refuse("no repository is configured", config.file.string(),
+           "Add 'repositories:' with at least a name and a url.");
+  }
+  for (std::size_t i = 0; i < config.repositories.size(); ++i) {
+    check_repository(config.repositories[i], document, i);
+  }
+}
+
+}  // namespace
+
+LoadedConfig load_config(const ConfigRequest& request) {
+  LoadedConfig loaded;
+  const ConfigFile file = locate_config(request);
+  loaded.config.file = file.path;
+  ConfigDocument document = read_config_document(file.text, file.path.string());
+  const std::vector<std::string> names = repository_names(document);
+  apply_environment(document, names, request.environment);
+  set_all_keys(loaded, document, names);
+  check_whole(loaded, document);
+  if (!request.cluster.empty() && request.cluster != loaded.config.cluster) {
+    refuse(fmt::format("this is the configuration of cluster '{}', not of '{}'",
+                       loaded.config.cluster, request.cluster),
+           file.path.string());
+  }
+  if (loaded.config.state_directory.empty()) {
+    loaded.config.state_directory = default_state_directory(loaded.config, request.state_root);
+    for (ConfigValue& value : loaded.values) {
+      if (value.key == "state_directory") value.value = loaded.config.state_directory.string();
+    }
+  }
+  return loaded;
+}
+
+const RepositoryConfig& find_repository(const Config& config, const std::string& name) {
+  if (name.empty() && !config.repositories.empty()) return config.repositories.front();
+  std::vector<std::string> names;
+  for (const RepositoryConfig& repository : config.repositories) {
+    if (repository.name == name) return repository;
+    names.push_back(repository.name);
+  }
+  throw Error(ErrorKind::kUsage, fmt::format("no repository is called '{}'", name),
+              {.object = config.file.string(),
+               .hint = fmt::format("Configured: {}.", fmt::join(names, ", "))});
+}
+
+}  // namespace holdfast

@@ -1,0 +1,154 @@
+// Values of configuration keys: their strict parsing, and what each type looks like in a message.
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "app/config_keys.h"
+#include "core/text.h"
+#include "repository/names.h"
+
+namespace holdfast {
+namespace {
+
+constexpr int kZstdLevelMax = 19;
+constexpr int kGzipLevelMax = 9;
+constexpr int kGzipLevelDefault = 6;
+
+template <class Integer>
+std::optional<Integer> parse_integer(std::string_view text) {
+  Integer value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+bool is_choice(std::string_view choices, std::string_view text) {
+  while (true) {
+    const std::size_t bar = choices.find('|');
+    if (choices.substr(0, bar) == text) return true;
+    if (bar == std::string_view::npos) return false;
+    choices.remove_prefix(bar + 1);
+  }
+}
+
+bool is_repository_url(std::string_view text) {
+  constexpr std::string_view kFolder = "file:///";
+  constexpr std::string_view kBucket = "s3://";
+  if (text.starts_with(kFolder)) return text.size() > kFolder.size();
+  return text.starts_with(kBucket) && text.size() > kBucket.size() && text[kBucket.size()] != '/';
+}
+
+bool is_http_url(std::string_view text) {
+  const std::size_t scheme = text.starts_with("https://") ? 8 : text.starts_with("http://") ? 7 : 0;
+  return scheme != 0 && text.size() > scheme && text.find('@') == std::string_view::npos;
+}
+
+std::optional<std::uint64_t> parse_number(const ConfigKey& key, std::string_view text) {
+  const auto number =
+      key.type == KeyType::kBytes ? parse_bytes(text) : parse_integer<std::uint64_t>(text);
+  if (!number || *number < key.minimum || *number > key.maximum) return std::nullopt;
+  return number;
+}
+
+bool is_value(const ConfigKey& key, std::string_view text) {
+  switch (key.type) {
+    case KeyType::kText:
+      return true;
+    case KeyType::kPath:
+      return text.starts_with('/');
+    case KeyType::kName:
+      return is_valid_cluster_name(text);
+    case KeyType::kUrl:
+      return is_repository_url(text);
+    case KeyType::kHttpUrl:
+      return is_http_url(text);
+    case KeyType::kChoice:
+      return is_choice(key.choices, text);
+    case KeyType::kCompression:
+      return parse_compression(text).has_value();
+    case KeyType::kFlag:
+      return text == "true" || text == "false";
+    case KeyType::kBytes:
+    case KeyType::kCount:
+      return parse_number(key, text).has_value();
+    case KeyType::kSection:
+      return false;
+  }
+  return false;
+}
+
+std::string describe_range(const ConfigKey& key) {
+  if (key.type == KeyType::kCount) return fmt::format("{} to {}", key.minimum, key.maximum);
+  return fmt::format("{} to {}", human_bytes(key.minimum), human_bytes(key.maximum));
+}
+
+}  // namespace
+
+std::optional<CompressionChoice> parse_compression(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  const std::string_view name = text.substr(0, colon);
+  std::optional<int> level;
+  if (colon != std::string_view::npos) {
+    level = parse_integer<int>(text.substr(colon + 1));
+    if (!level || *level < 1) return std::nullopt;
+  }
+  if (name == "zstd" && level.value_or(1) <= kZstdLevelMax) {
+    return CompressionChoice{Compression::kZstd, level.value_or(CompressionChoice{}.level)};
+  }
+  if (name == "gzip" && level.value_or(1) <= kGzipLevelMax) {
+    return CompressionChoice{Compression::kGzip, level.value_or(kGzipLevelDefault)};
+  }
+  if (name == "lz4" && !level) return CompressionChoice{Compression::kLz4};
+  if (name == "none" && !level) return CompressionChoice{Compression::kNone};
+  return std::nullopt;
+}
+
+std::optional<KeyValue> parse_key_value(const ConfigKey& key, std::string_view text) {
+  // A NUL or a line end would be cut off or forged further down, in paths and in libpq strings.
+  if (text.find_first_of(std::string_view("\0\n\r", 3)) != std::string_view::npos) {
+    return std::nullopt;
+  }
+  if (!is_value(key, text)) return std::nullopt;
+  KeyValue value{.text = std::string(text)};
+  if (key.type == KeyType::kFlag) value.number = text == "true" ? 1 : 0;
+  if (key.type == KeyType::kBytes || key.type == KeyType::kCount) {
+    value.number = *parse_number(key, text);
+  }
+  return value;
+}
+
+std::string describe_type(const ConfigKey& key) {
+  switch (key.type) {
+    case KeyType::kText:
+      return "text on one line";
+    case KeyType::kPath:
+      return "an absolute path";
+    case KeyType::kName:
+      return "a name of letters, digits, '.', '_' and '-' (1 to 63, beginning with a letter or "
+             "digit; not 'keys' or 'repository')";
+    case KeyType::kUrl:
+      return "file:///folder or s3://bucket/prefix";
+    case KeyType::kHttpUrl:
+      return "an http:// or https:// URL without user or password";
+    case KeyType::kChoice: {
+      std::string choices(key.choices);
+      for (std::size_t at = 0; (at = choices.find('|', at)) != std::string::npos;) {
+        choices.replace(at, 1, " or ");
+      }
+      return choices;
+    }
+    case KeyType::kCompression:
+      return "zstd, zstd:1 to zstd:19, lz4, gzip, gzip:1 to gzip:9, or none";
+    case KeyType::kBytes:
+      return fmt::format("a size such as 64MiB or a number of bytes ({})", describe_range(key));
+    case KeyType::kCount:
+      return fmt::format("a number from {}", describe_range(key));
+    case KeyType::kFlag:
+      return "true or false";
+    case KeyType::kSection:
+      return "a section";
+  }
+  return "a value";
+}
+
+}  // namespace holdfast

@@ -1,0 +1,91 @@
+// `backup`: take a backup.
+#include <fmt/format.h>
+
+#include "app/operations.h"
+#include "cli/backup_views.h"
+#include "cli/command.h"
+#include "core/text.h"
+
+namespace holdfast::cli {
+namespace {
+
+enum class Type { kFull };
+
+struct Arguments {
+  Type type = Type::kFull;
+  BackupRequest request;
+  std::vector<std::string> annotations;
+  bool standalone = true;
+  bool fail_on_damage = false;
+  PipelineOptions pipeline;
+};
+
+std::map<std::string, std::string> parse_annotations(const std::vector<std::string>& texts) {
+  std::map<std::string, std::string> annotations;
+  for (const std::string& text : texts) {
+    const auto equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      throw Error(ErrorKind::kUsage, "an annotation is KEY=VALUE", {.object = text});
+    }
+    annotations[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return annotations;
+}
+
+CommandResult run(Arguments& arguments, CommandContext& context) {
+  apply(arguments.pipeline, context.config());
+  arguments.request.annotations = parse_annotations(arguments.annotations);
+  const BackupResult done = backup(context.config(), context.repository(), arguments.request,
+                                   context.progress(), context.stop());
+  for (const std::string& warning : done.warnings) context.warn(warning);
+  const BackupInfo& info = done.info;
+  CommandResult result;
+  result.json = json_of(info);
+  result.json["swept"] = done.swept;
+  const double seconds = std::max(info.duration_seconds, 0.001);
+  result.text = fmt::format(
+      "Backup {} is complete: {} in {} files, {} stored, {} ({}/s).\n", info.name.id.text,
+      human_bytes(info.data_bytes), info.files, human_bytes(info.stored_bytes),
+      human_duration(Seconds(info.duration_seconds)),
+      human_bytes(static_cast<std::uint64_t>(static_cast<double>(info.data_bytes) / seconds)));
+  if (!done.swept.empty()) {
+    result.text += fmt::format("Swept what {} dead backups had left behind.\n", done.swept.size());
+  }
+  if (info.damaged_pages > 0 && arguments.fail_on_damage) {
+    result.failure.emplace(ErrorKind::kDamage,
+                           fmt::format("the cluster has {} damaged pages", info.damaged_pages),
+                           ErrorContext{.object = info.damaged.front().path});
+  }
+  return result;
+}
+
+}  // namespace
+
+CommandSpec backup_command() {
+  auto arguments = std::make_shared<Arguments>();
+  CommandSpec spec;
+  spec.name = "backup";
+  spec.summary = "Take a backup of the running cluster";
+  spec.details =
+      "Every backup of this build is full and standalone: it carries the WAL that it needs to "
+      "become consistent.";
+  spec.needs = Needs::kConfig;
+  spec.options = {
+      choice_option<Type>({"--type", "What to take"}, {{"full", Type::kFull}}, arguments->type),
+      text_option({"--name", "NAME", "A name to call it by besides its id"},
+                  arguments->request.label),
+      text_option({"--reason", "TEXT", "Why it was taken"}, arguments->request.reason),
+      list_option({"--annotate", "KEY=VALUE", "A note to keep with it"}, arguments->annotations),
+      switch_option({"--standalone", "Carry the WAL for its own consistency inside the backup"},
+                    arguments->standalone),
+      switch_option({"--fail-on-damage", "Exit 1 when the cluster has damaged pages"},
+                    arguments->fail_on_damage)};
+  add_pipeline_options(spec.options, arguments->pipeline);
+  spec.examples = {{"holdfast backup", "A backup now"},
+                   {"holdfast backup --name before-upgrade --reason 'ticket 4711'",
+                    "Before a risky change"}};
+  spec.run = [arguments](CommandContext& context) { return run(*arguments, context); };
+  return spec;
+}
+
+}  // namespace holdfast::cli

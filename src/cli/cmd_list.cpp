@@ -1,0 +1,89 @@
+// `list`: the backups of the cluster.
+#include <fmt/format.h>
+
+#include "app/operations.h"
+#include "cli/backup_views.h"
+#include "cli/command.h"
+#include "cli/render.h"
+#include "core/text.h"
+
+namespace holdfast::cli {
+namespace {
+
+void add_row(Table& table, const CatalogueEntry& entry) {
+  if (entry.state == BackupState::kDamaged) {
+    table.add_row({entry.name.id.text, "", Cell("damaged: " + entry.damage, Colour::kRed)});
+    return;
+  }
+  const BackupInfo& info = entry.outcome.info;
+  table.add_row({entry.name.id.text, info.label, info.type, to_rfc3339_seconds(info.stop_time),
+                 human_bytes(info.data_bytes), human_bytes(info.stored_bytes),
+                 human_duration(Seconds(info.duration_seconds)),
+                 info.damaged_pages == 0
+                     ? Cell("")
+                     : Cell(fmt::format("{} damaged pages", info.damaged_pages), Colour::kRed)});
+}
+
+CommandResult run(CommandContext& context, bool all) {
+  CommandResult result;
+  result.json["backups"] = Json::array();
+  Table table({{"ID"},
+               {"NAME"},
+               {"TYPE"},
+               {"RECOVERABLE FROM"},
+               {"SIZE", Align::kRight},
+               {"STORED", Align::kRight},
+               {"DURATION", Align::kRight},
+               {""}});
+  for (const CatalogueEntry& entry : list(context.config(), context.repository(), context.stop())) {
+    const bool there =
+        entry.state == BackupState::kCommitted || entry.state == BackupState::kDamaged;
+    if (!there && !all) continue;
+    result.json["backups"].push_back(json_of(entry));
+    if (there) {
+      add_row(table, entry);
+    } else {
+      table.add_row({entry.name.id.text, "",
+                     entry.state == BackupState::kAborted ? "aborted" : "unfinished"});
+    }
+  }
+  result.text = table.empty() ? fmt::format("Cluster '{}' has no backup yet.\n",
+                                            context.config().cluster)
+                              : table.render(context.style());
+  return result;
+}
+
+}  // namespace
+
+CommandSpec list_command() {
+  auto all = std::make_shared<bool>(false);
+  CommandSpec spec;
+  spec.name = "list";
+  spec.summary = "List the backups";
+  spec.needs = Needs::kConfig;
+  spec.options = {switch_option({"--all", "Unfinished and aborted ones too"}, *all)};
+  spec.examples = {{"holdfast list", "Every backup, oldest first"},
+                   {"holdfast --output json list", "For a program"}};
+  spec.run = [all](CommandContext& context) { return run(context, *all); };
+  return spec;
+}
+
+CommandSpec show_command() {
+  auto id = std::make_shared<std::string>();
+  CommandSpec spec;
+  spec.name = "show";
+  spec.summary = "Show one backup";
+  spec.needs = Needs::kConfig;
+  spec.arguments = {text_argument("ID", "An id, a name, latest or oldest", *id)};
+  spec.examples = {{"holdfast show latest", "The newest backup"},
+                   {"holdfast show before-upgrade", "The one of that name"}};
+  spec.run = [id](CommandContext& context) {
+    const CatalogueEntry entry =
+        show(context.config(), context.repository(), *id, context.stop());
+    return CommandResult{.json = json_of(entry),
+                         .text = text_of(entry.outcome.info, context.style())};
+  };
+  return spec;
+}
+
+}  // namespace holdfast::cli

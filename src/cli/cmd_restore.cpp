@@ -1,0 +1,97 @@
+// `restore`: write a data directory that is ready to start.
+#include <fmt/format.h>
+
+#include "app/operations.h"
+#include "cli/backup_views.h"
+#include "cli/command.h"
+#include "core/text.h"
+
+namespace holdfast::cli {
+namespace {
+
+struct Arguments {
+  RestoreRequest request;
+  std::string to, tablespaces_under, wal_dir;
+  std::vector<std::string> tablespaces;
+  PipelineOptions pipeline;
+};
+
+TargetOptions target_of(const Arguments& arguments) {
+  if (arguments.to.empty()) {
+    throw Error(ErrorKind::kUsage, "restore needs a place to restore to",
+                {.object = "--to", .hint = "For example: holdfast restore --to /srv/restored"});
+  }
+  TargetOptions target{.data_directory = arguments.to,
+                       .tablespaces_under = arguments.tablespaces_under,
+                       .wal_directory = arguments.wal_dir};
+  for (const std::string& text : arguments.tablespaces) {
+    const auto equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
+      throw Error(ErrorKind::kUsage, "--tablespace is OLD=NEW", {.object = text});
+    }
+    target.tablespaces[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return target;
+}
+
+CommandResult run(Arguments& arguments, CommandContext& context) {
+  apply(arguments.pipeline, context.config());
+  arguments.request.target = target_of(arguments);
+  const RestoreResult done = restore(context.config(), context.repository(), arguments.request,
+                                     context.progress(), context.stop());
+  for (const std::string& warning : done.warnings) context.warn(warning);
+  CommandResult result;
+  result.json["backup"] = json_of(done.backup);
+  result.json["data_directory"] = done.target.data_directory.string();
+  result.json["tablespaces"] = Json::array();
+  for (const TablespaceTarget& space : done.target.tablespaces) {
+    result.json["tablespaces"].push_back(
+        {{"oid", space.oid}, {"location", space.location.string()}});
+  }
+  result.json["resumed"] = done.target.state == TargetState::kResume;
+  result.json["files"] = done.files;
+  result.json["bytes_written"] = done.bytes_written;
+  result.json["bytes_kept"] = done.bytes_kept;
+  result.json["duration_seconds"] = done.duration_seconds;
+  const double seconds = std::max(done.duration_seconds, 0.001);
+  result.text = fmt::format(
+      "Backup {} is restored in {}: {} files, {} written{}, {} ({}/s).\n",
+      done.backup.name.id.text, done.target.data_directory.string(), done.files,
+      human_bytes(done.bytes_written),
+      done.bytes_kept == 0 ? "" : fmt::format(", {} were there", human_bytes(done.bytes_kept)),
+      human_duration(Seconds(done.duration_seconds)),
+      human_bytes(static_cast<std::uint64_t>(static_cast<double>(done.backup.data_bytes) /
+                                             seconds)));
+  return result;
+}
+
+}  // namespace
+
+CommandSpec restore_command() {
+  auto arguments = std::make_shared<Arguments>();
+  CommandSpec spec;
+  spec.name = "restore";
+  spec.summary = "Write a backup into a data directory that is ready to start";
+  spec.details =
+      "The directory must not exist, be empty, or hold an unfinished restore of the same backup, "
+      "which is then finished.";
+  spec.needs = Needs::kConfig;
+  spec.arguments = {text_argument("ID", "An id, a name, latest or oldest (default: latest)",
+                                  arguments->request.backup, Presence::kOptional)};
+  spec.options = {
+      text_option({"--to", "DIR", "The data directory to write"}, arguments->to),
+      list_option({"--tablespace", "OLD=NEW", "Put the tablespace that was at OLD to NEW"},
+                  arguments->tablespaces),
+      text_option({"--tablespaces-under", "DIR", "Put every other tablespace to DIR/<oid>"},
+                  arguments->tablespaces_under),
+      text_option({"--wal-dir", "DIR", "Make pg_wal a link to DIR"}, arguments->wal_dir)};
+  add_pipeline_options(spec.options, arguments->pipeline);
+  spec.examples = {
+      {"holdfast restore --to /srv/restored", "The newest backup"},
+      {"holdfast restore before-upgrade --to /srv/restored --tablespaces-under /srv/spaces",
+       "A named one, with its tablespaces beside it"}};
+  spec.run = [arguments](CommandContext& context) { return run(*arguments, context); };
+  return spec;
+}
+
+}  // namespace holdfast::cli

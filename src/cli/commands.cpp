@@ -1,0 +1,39 @@
+#include "cli/commands.h"
+
+#include <array>
+
+namespace holdfast::cli {
+
+CommandSpec init_command();
+CommandSpec backup_command();
+CommandSpec list_command();
+CommandSpec show_command();
+CommandSpec restore_command();
+CommandSpec config_show_command();
+CommandSpec config_check_command();
+CommandSpec version_command();
+CommandSpec help_command();
+
+const std::vector<CommandSpec>& all_commands() {
+  static const std::vector<CommandSpec> commands{
+      init_command(),
+      backup_command(),
+      list_command(),
+      show_command(),
+      restore_command(),
+      config_show_command(),
+      config_check_command(),
+      version_command(),
+      help_command(),
+  };
+  return commands;
+}
+
+std::span<const std::string_view> later_commands() {
+  static constexpr std::array<std::string_view, 15> kLater{
+      "archive-push", "archive-get", "window", "hold",   "release", "expire",    "delete", "copy",
+      "recover",      "drill",       "serve",  "status", "doctor",  "checklist", "log"};
+  return kLater;
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,127 @@
+#include "cli/progress_display.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "cli/output.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "core/time.h"
+
+namespace holdfast::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kBarPeriod = 200ms;
+constexpr auto kLogPeriod = 5s;
+constexpr std::size_t kBarColumns = 24;
+constexpr double kRateMemory = 0.85;  // weight of the rate so far against that of one period
+
+std::string numbers_of(const ProgressSnapshot& snapshot) {
+  std::string out;
+  if (snapshot.total_bytes > 0) {
+    out = fmt::format("{} of {}", human_bytes(snapshot.done_bytes),
+                      human_bytes(snapshot.total_bytes));
+  } else if (snapshot.done_bytes > 0) {
+    out = human_bytes(snapshot.done_bytes);
+  }
+  if (snapshot.bytes_per_second < 1) return out;
+  out += fmt::format("  {}/s", human_bytes(static_cast<std::uint64_t>(snapshot.bytes_per_second)));
+  if (snapshot.total_bytes > snapshot.done_bytes) {
+    const double left = static_cast<double>(snapshot.total_bytes - snapshot.done_bytes);
+    out += fmt::format("  {} left", human_duration(Seconds{left / snapshot.bytes_per_second}));
+  }
+  return out;
+}
+
+unsigned percent_of(const ProgressSnapshot& snapshot) {
+  const double share =
+      static_cast<double>(snapshot.done_bytes) / static_cast<double>(snapshot.total_bytes);
+  return static_cast<unsigned>(std::clamp(share, 0.0, 1.0) * 100);
+}
+
+std::string bar_of(unsigned percent) {
+  const std::size_t full = kBarColumns * percent / 100;
+  return fmt::format("[{}{}] {:3} %", std::string(full, '#'), std::string(kBarColumns - full, '-'),
+                     percent);
+}
+
+}  // namespace
+
+std::string progress_line(const ProgressSnapshot& snapshot, std::size_t columns) {
+  std::string line = printable(snapshot.phase);
+  if (snapshot.total_bytes > 0) line += "  " + bar_of(percent_of(snapshot));
+  if (const std::string numbers = numbers_of(snapshot); !numbers.empty()) line += "  " + numbers;
+  if (!snapshot.note.empty()) line += "  " + printable(snapshot.note);
+  return fit(line, columns);
+}
+
+void ProgressDisplay::phase(std::string_view name, std::uint64_t total_bytes) {
+  if (form_ == ProgressForm::kHidden) return;
+  const std::lock_guard lock(mutex_);
+  done_ = 0;
+  last_done_ = 0;
+  last_time_ = Clock::now();
+  shown_ = {.phase = std::string(name), .note = {}, .total_bytes = total_bytes};
+  if (form_ == ProgressForm::kLogLines) log_info(shown_.phase);
+  if (!thread_.joinable()) {
+    thread_ = std::jthread([this](const std::stop_token& stop) { draw_until_stopped(stop); });
+  }
+}
+
+void ProgressDisplay::note(std::string_view text) {
+  if (form_ == ProgressForm::kHidden) return;
+  const std::lock_guard lock(mutex_);
+  shown_.note = text;
+}
+
+void ProgressDisplay::finish() {
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  thread_.join();
+  thread_ = {};
+  if (form_ == ProgressForm::kBar) write_to_stderr("\r\x1b[K");
+}
+
+ProgressSnapshot ProgressDisplay::snapshot_locked(Clock::time_point now) {
+  const std::uint64_t done = done_.load(std::memory_order_relaxed);
+  const double seconds = Seconds(now - last_time_).count();
+  if (seconds > 0 && done >= last_done_) {
+    const double rate = static_cast<double>(done - last_done_) / seconds;
+    const bool first = shown_.bytes_per_second < 1;
+    shown_.bytes_per_second =
+        first ? rate : kRateMemory * shown_.bytes_per_second + (1 - kRateMemory) * rate;
+  }
+  last_time_ = now;
+  last_done_ = done;
+  shown_.done_bytes = done;
+  return shown_;
+}
+
+void ProgressDisplay::draw(const ProgressSnapshot& snapshot) const {
+  if (form_ == ProgressForm::kBar) {
+    const std::size_t columns = terminal_width(STDERR_FILENO) - 1;
+    write_to_stderr(fmt::format("\r{}\x1b[K", progress_line(snapshot, columns)));
+    return;
+  }
+  log_info(snapshot.phase, {{"done", numbers_of(snapshot)}, {"note", snapshot.note}});
+}
+
+void ProgressDisplay::draw_until_stopped(const std::stop_token& stop) {
+  const auto period =
+      form_ == ProgressForm::kBar ? Clock::duration(kBarPeriod) : Clock::duration(kLogPeriod);
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    wake_.wait_for(lock, stop, period, [] { return false; });
+    if (stop.stop_requested()) return;
+    const ProgressSnapshot snapshot = snapshot_locked(Clock::now());
+    lock.unlock();
+    draw(snapshot);
+    lock.lock();
+  }
+}
+
+}  // namespace holdfast::cli
