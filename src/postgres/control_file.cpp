@@ -40,7 +40,8 @@ constexpr std::size_t kChecksumVersionAt = 252;
 
 constexpr std::string_view kPathInCluster = "global/pg_control";
 constexpr std::chrono::milliseconds kBetweenReads{10};
-constexpr int kReadsMax = 300;  // about 3 s
+constexpr int kReadsMax = 300;     // about 3 s
+constexpr int kSameReadsMax = 30;  // what is wrong and does not change is not a write in progress
 
 const Layout& layout_of(std::uint32_t control_version) {
   for (const Layout& layout : kLayouts) {
@@ -119,18 +120,17 @@ Bytes read_once(const std::filesystem::path& path) {
 ControlFileImage read_control_file(const std::filesystem::path& data_directory) {
   const std::filesystem::path path = data_directory / kPathInCluster;
   Bytes previous = read_once(path);
+  int same_reads = 0;
   for (int reads = 1;; ++reads) {
     Bytes content = read_once(path);
+    same_reads = content == previous ? same_reads + 1 : 0;
     try {
       ControlFile parsed = parse_control_file(content);
-      if (content == previous) return {parsed, std::move(content)};
+      if (same_reads > 0) return {parsed, std::move(content)};
       if (reads >= kReadsMax) throw damaged("control file changes at every read");
-    } catch (Error& error) {
+    } catch (const Error&) {
       // A read beside a write may be torn. What stays wrong is damage.
-      if (reads >= kReadsMax) {
-        error.about(path.string());
-        throw;
-      }
+      if (reads >= kReadsMax || same_reads >= kSameReadsMax) throw;
     }
     previous = std::move(content);
     std::this_thread::sleep_for(kBetweenReads);
