@@ -57,6 +57,7 @@ class S3Store final : public ObjectStore {
   ObjectInfo head_info(const std::string& name, const S3Call& call,
                        const HttpResponse& response) const;
   bool proven_absent(const std::string& name, const std::stop_token& stop);
+  void check_object_answer(const S3Call& call, const HttpResponse& response) const;
   void check_range(const S3Call& call, const HttpResponse& response, std::uint64_t offset,
                    std::size_t wanted) const;
   S3Request list_request(const ListRequest& request, std::size_t limit) const;
@@ -135,19 +136,27 @@ PutOutcome S3Store::put(const std::string& name, ByteView content, const PutOpti
   return PutOutcome::kCreated;
 }
 
+// Every object has an ETag: a proxy's own page, or an error in a 200, has none. Without a length or
+// chunks nobody could tell a whole answer from one that was cut off.
+void S3Store::check_object_answer(const S3Call& call, const HttpResponse& response) const {
+  const auto length = parse_decimal(response.header("content-length").value_or(""));
+  const bool chunked = response.header("transfer-encoding") == "chunked";
+  const bool whole = length ? *length == response.body.size() : chunked;
+  if (whole && response.header("etag")) return;
+  throw Error(ErrorKind::kRepository,
+              fmt::format("S3 GET {}: the answer {}", call.object,
+                          whole ? "is no object: it has no ETag" : "has no certain length"),
+              {.object = call.object,
+               .hint = "check for a proxy between here and the S3 server",
+               .retryable = true});
+}
+
 std::optional<Bytes> S3Store::get(const std::string& name, const std::stop_token& stop) {
   const S3Call call{.method = "GET", .object = name, .action = "s3:GetObject"};
   HttpResponse response =
       send({.key = key_of(name), .response_bytes_max = kMaxObjectBytes}, call, stop);
   if (response.status == 200) {
-    // Without either of these nobody could tell a whole answer from one that was cut off.
-    const auto length = parse_decimal(response.header("content-length").value_or(""));
-    const bool chunked = response.header("transfer-encoding") == "chunked";
-    if (length ? *length != response.body.size() : !chunked) {
-      throw Error(ErrorKind::kRepository,
-                  fmt::format("S3 GET {}: the answer has no certain length", name),
-                  {.object = name, .retryable = true});
-    }
+    check_object_answer(call, response);
     return std::move(response.body);
   }
   if (says_no_such_key(read_failure(response))) return std::nullopt;
@@ -288,8 +297,10 @@ ListPage S3Store::list(const ListRequest& request, const std::stop_token& stop) 
 void S3Store::remove(const std::string& name, const std::stop_token& stop) {
   const S3Call call{.method = "DELETE", .object = name, .action = "s3:DeleteObject"};
   const HttpResponse response = send({.method = "DELETE", .key = key_of(name)}, call, stop);
-  if (response.status >= 200 && response.status < 300) return;
-  if (!says_no_such_key(read_failure(response))) fail(call, response);
+  const S3Failure failure = read_failure(response);
+  const bool removed = response.status >= 200 && response.status < 300;
+  if (removed && failure.code.empty()) return;
+  if (!says_no_such_key(failure)) fail(call, response);
 }
 
 void S3Store::remove_batch(std::span<const std::string> names, std::vector<RemoveFailure>& failures,

@@ -78,9 +78,9 @@ void S3Server::start(Start how) {
   if (resume) command.push_back("--resume");
   if (!resume) std::filesystem::remove_all(folder_ / "ceph");
   run_or_throw({.arguments = command, .timeout = std::chrono::minutes{3}});
-  endpoint_ = fmt::format("http://localhost:{}", port_);
+  endpoint_ = fmt::format("http://127.0.0.1:{}", port_);
   if (options_.tls) {
-    tls_endpoint_ = fmt::format("https://localhost:{}", tls_port_);
+    tls_endpoint_ = fmt::format("https://127.0.0.1:{}", tls_port_);
     ca_file_ = (folder_ / "ceph/ca.crt").string();
   }
 }
@@ -89,6 +89,14 @@ void S3Server::kill_and_restart() {
   run_or_throw({.arguments = {script("ceph-stop"), "--dir", (folder_ / "ceph").string(), "--keep",
                               "--kill"}});
   start(Start::kResume);
+}
+
+std::string S3Server::virtual_host_endpoint() const {
+  return fmt::format("http://s3.localhost:{}", port_);
+}
+
+std::string S3Server::virtual_host_tls_endpoint() const {
+  return fmt::format("https://s3.localhost:{}", tls_port_);
 }
 
 std::string S3Server::access_key_file() const {

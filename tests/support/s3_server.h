@@ -36,9 +36,12 @@ class S3Server {
   // Why no server can be started here; nullopt when one can.
   static std::optional<std::string> why_unavailable();
 
-  std::string endpoint() const { return endpoint_; }          // "http://localhost:PORT"
-  std::string tls_endpoint() const { return tls_endpoint_; }  // "https://localhost:PORT"
+  std::string endpoint() const { return endpoint_; }          // "http://127.0.0.1:PORT"
+  std::string tls_endpoint() const { return tls_endpoint_; }  // "https://127.0.0.1:PORT"
   std::string ca_file() const { return ca_file_; }
+  // The same for virtual-host style: buckets are BUCKET.s3.localhost.
+  std::string virtual_host_endpoint() const;
+  std::string virtual_host_tls_endpoint() const;
   std::string access_key() const { return access_key_; }
   std::string secret_key() const { return secret_key_; }
   std::string access_key_file() const;  // mode 0600, readable by whoever runs the test

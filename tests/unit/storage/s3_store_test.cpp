@@ -264,13 +264,25 @@ TEST_F(S3StoreTest, RangeOtherThanAskedForIsNeverTaken) {
 }
 
 TEST_F(S3StoreTest, GetWithoutACertainLengthIsNeverTaken) {
-  script({{.body = "perhaps all of it", .without_length = true}});
+  script({{.headers = {{"ETag", "e"}}, .body = "perhaps all of it", .without_length = true}});
   EXPECT_EQ(get_error().kind(), ErrorKind::kRepository);
   EXPECT_TRUE(get_error().retryable());
 }
 
+TEST_F(S3StoreTest, PageOfAProxyIsNeverTakenForAnObject) {
+  script({{.body = "<html>Please log in to this network</html>"}});
+  EXPECT_EQ(get_error().kind(), ErrorKind::kRepository);
+  EXPECT_TRUE(get_error().retryable());
+  EXPECT_NE(get_error().hint().find("proxy"), std::string::npos);
+}
+
+TEST_F(S3StoreTest, RemovalThatFailsInsideA200IsAnError) {
+  script({error_answer(200, "InternalError")});
+  EXPECT_TRUE(error_of([this] { store().remove("n", kNoStop); }).retryable());
+}
+
 TEST_F(S3StoreTest, ObjectOverTheLimitIsRefusedNotRead) {
-  script({{.body = "x"}});
+  script({{.headers = {{"ETag", "e"}}, .body = "x"}});
   EXPECT_TRUE(store().get("n", kNoStop));
   script({{.body = std::string(kMaxObjectBytes + 1, 'x')}});
   EXPECT_FALSE(get_error().retryable());
@@ -437,13 +449,19 @@ TEST_F(S3StoreTest, NowAsksOnceWhenNothingIsKnownYet) {
 }
 
 TEST_F(S3StoreTest, ProbeCatchesAServerThatOverwritesInSilence) {
-  script({{.status = 200}, {.status = 200}, {.body = "second"}, {.body = "<DeleteResult/>"}});
+  script({{.status = 200},
+          {.status = 200},
+          {.headers = {{"ETag", "e"}}, .body = "second"},
+          {.body = "<DeleteResult/>"}});
   EXPECT_FALSE(probe_exclusive_create(store(), "", kNoStop));
   EXPECT_EQ(server_.requests().size(), 4U) << "put, put, get, remove";
 }
 
 TEST_F(S3StoreTest, ProbeCatchesAServerThatSaysExistsAndOverwritesAllTheSame) {
-  script({{.status = 200}, {.status = 412}, {.body = "second"}, {.body = "<DeleteResult/>"}});
+  script({{.status = 200},
+          {.status = 412},
+          {.headers = {{"ETag", "e"}}, .body = "second"},
+          {.body = "<DeleteResult/>"}});
   EXPECT_FALSE(probe_exclusive_create(store(), "", kNoStop));
 }
 
