@@ -89,8 +89,12 @@ FolderIdentity identity_of(int folder, const std::string& path) {
   return {status.stx_ino, status.stx_btime.tv_sec, status.stx_btime.tv_nsec};
 }
 
-// Best effort: what cannot be removed harms nobody.
-void remove_old_temporaries(int folder, Timestamp now) {
+// Best effort: what cannot be removed harms nobody. The object `newest`, put a moment ago, tells
+// the file system's time; if it was there before, fewer files look old.
+void remove_old_temporaries(int folder, const std::string& newest) {
+  struct stat newest_status{};
+  if (::fstatat(folder, newest.c_str(), &newest_status, AT_SYMLINK_NOFOLLOW) != 0) return;
+  const Timestamp now = timestamp_of(newest_status.st_mtim);
   const int fd = ::openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return;
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(fd), ::closedir);
@@ -160,7 +164,8 @@ class FolderStore final : public ObjectStore {
   FileDescriptor open_folder_to_write(const FileDescriptor& root, const std::string& folder) const;
   WriteOutcome put_once(const FileDescriptor& root, const std::string& name, ByteView content,
                         const std::stop_token& stop);
-  void make_entry_durable(const FileDescriptor& root, const std::string& folder, int fd);
+  bool is_known(const std::string& folder, const FolderIdentity& identity);
+  void sync_folders_above(const FileDescriptor& root, const std::string& folder) const;
   bool unlink_object(const FileDescriptor& root, const std::string& name) const;
   void prune(const FileDescriptor& root, std::string folder) const;
 
@@ -231,27 +236,22 @@ FileDescriptor FolderStore::open_folder_to_write(const FileDescriptor& root,
   }
 }
 
-// Syncs the entries of the folders that lead to `folder`, whoever made them. Once done it holds for
-// as long as the folder exists, because it keeps those above it from being removed.
-void FolderStore::make_entry_durable(const FileDescriptor& root, const std::string& folder,
-                                     int fd) {
-  const FolderIdentity identity = identity_of(fd, path_of(folder));
-  {
-    const std::lock_guard lock(known_mutex_);
-    const auto known = known_.find(folder);
-    if (known != known_.end() && known->second == identity) return;
-  }
+bool FolderStore::is_known(const std::string& folder, const FolderIdentity& identity) {
+  const std::lock_guard lock(known_mutex_);
+  const auto known = known_.find(folder);
+  return known != known_.end() && known->second == identity;
+}
+
+// Makes the entries of the folders that lead to `folder` durable, whoever made them. Once done it
+// holds for as long as the folder exists, because it keeps those above it from being removed.
+void FolderStore::sync_folders_above(const FileDescriptor& root, const std::string& folder) const {
   for (std::string above = folder; above != ".";) {
     above = folder_part(above);
-    const int up = ::openat(root.get(), above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (up < 0) throw_file_error(errno, "open folder", path_of(above));
-    const FileDescriptor opened(up);
-    sync_folder(up, path_of(above));
+    const int fd = ::openat(root.get(), above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) throw_file_error(errno, "open folder", path_of(above));
+    const FileDescriptor opened(fd);
+    sync_folder(fd, path_of(above));
   }
-  remove_old_temporaries(fd, clock_of(fd, path_of(folder)));
-  const std::lock_guard lock(known_mutex_);
-  if (known_.size() >= kKnownFolders) known_.clear();
-  known_[folder] = identity;
 }
 
 WriteOutcome FolderStore::put_once(const FileDescriptor& root, const std::string& name,
@@ -262,7 +262,13 @@ WriteOutcome FolderStore::put_once(const FileDescriptor& root, const std::string
   const DurableWrite how{.mode = kFileMode, .stop = stop, .calls = calls_};
   const WriteOutcome outcome =
       write_durably_in({.folder = opened.get(), .path = path}, content, how);
-  make_entry_durable(root, folder, opened.get());
+  const FolderIdentity identity = identity_of(opened.get(), path_of(folder));
+  if (is_known(folder, identity)) return outcome;
+  sync_folders_above(root, folder);
+  remove_old_temporaries(opened.get(), path.filename());
+  const std::lock_guard lock(known_mutex_);
+  if (known_.size() >= kKnownFolders) known_.clear();
+  known_[folder] = identity;
   return outcome;
 }
 

@@ -15,9 +15,9 @@
 namespace holdfast {
 
 struct StoreOptions {
-  std::string url;  // file:///srv/backups or s3://bucket/prefix
-  S3Options s3;     // bucket and prefix are taken from the URL
-  RetryPolicy retry;
+  std::string url;    // file:///srv/backups or s3://bucket/prefix
+  S3Options s3 = {};  // bucket and prefix are taken from the URL
+  RetryPolicy retry = {};
   std::uint64_t rate = 0;  // bytes per second, both directions; 0: no limit
   std::shared_ptr<StoreMetrics> metrics = nullptr;  // counts land here, if given
 };

@@ -142,7 +142,7 @@ INSTANTIATE_TEST_SUITE_P(FileSystems, FolderPublish,
                          [](const auto& kind) { return kind.param; });
 
 TEST(FolderStore, KilledWriterLeavesNothingVisible) {
-  const FolderRepository repository;
+  const FolderRepository repository(test::Medium::kDisk);
   const std::uint32_t seed = std::random_device{}();
   std::cout << "seed " << seed << "\n";
   std::mt19937 random(seed);

@@ -1,19 +1,26 @@
 #pragma once
-// A folder of its own for one test, removed with everything in it when the test ends.
+// A folder of its own for one test, removed with everything in it when the test ends. It lies in
+// memory where the machine has such a file system, because most tests need no disk to sync to.
 
 #include <filesystem>
 #include <string>
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "storage/folder_store.h"
 
 namespace holdfast::test {
 
+enum class Medium { kMemory, kDisk };
+
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string path = std::filesystem::temp_directory_path() / "holdfast-test-XXXXXX";
+  explicit TemporaryFolder(Medium medium = Medium::kMemory) {
+    const bool in_memory = medium == Medium::kMemory && ::access("/dev/shm", W_OK | X_OK) == 0;
+    std::string path =
+        (in_memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) /
+        "holdfast-test-XXXXXX";
     if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
     path_ = path;
   }
@@ -32,7 +39,9 @@ class TemporaryFolder {
 // A folder repository without anything in it.
 class FolderRepository {
  public:
-  FolderRepository() { create_folder_root(root()); }
+  explicit FolderRepository(Medium medium = Medium::kMemory) : folder_(medium) {
+    create_folder_root(root());
+  }
   std::filesystem::path root() const { return folder_.path() / "repository"; }
   std::unique_ptr<ObjectStore> open(const PublishCalls& calls = system_publish_calls()) const {
     return make_folder_store(root(), calls);
