@@ -16,6 +16,7 @@ class InstallPackages(ToolTest):
         (self.prefix / "etc").mkdir()
         self.path = {"PATH": f"{self.folder}/bin:{os.environ['PATH']}",
                      "HOLDFAST_INSTALL_PREFIX": str(self.prefix)}
+        self.write("bin/systemctl", "#!/bin/sh\n[ \"$*\" = \"--quiet is-active cron\" ]\n", 0o755)
         self.write("bin/sudo", "#!/bin/sh\n[ \"$1\" != -n ] || shift\nexec \"$@\"\n", 0o755)
         self.fake_dpkg(missing="")
         # Notes what it was called with, and what stood in its way of creating or starting things.
@@ -25,8 +26,9 @@ case "$*" in
   *--simulate*) [ ! -e {self.folder}/stale ] ;;
   *update*) rm -f {self.folder}/stale ;;
   *install*) cat {self.prefix}/etc/postgresql-common/createcluster.d/* >> {self.folder}/seen
-             sh {self.prefix}/usr/sbin/policy-rc.d postgresql start; echo "pg $?" >> {self.folder}/seen
-             sh {self.prefix}/usr/sbin/policy-rc.d cron start; echo "cron $?" >> {self.folder}/seen
+             sh {self.prefix}/usr/sbin/policy-rc.d postgresql restart; echo "pg $?" >> {self.folder}/seen
+             sh {self.prefix}/usr/sbin/policy-rc.d uuidd start; echo "new $?" >> {self.folder}/seen
+             sh {self.prefix}/usr/sbin/policy-rc.d cron restart; echo "old $?" >> {self.folder}/seen
              [ ! -e {self.folder}/broken ] ;;
 esac
 """, 0o755)
@@ -69,7 +71,7 @@ printf installed
         code, _, errors = self.run_tool(TOOL, "server", environment=self.path)
         self.assertEqual(code, 0, errors)
         self.assertEqual((self.folder / "seen").read_text(),
-                         "create_main_cluster = false\npg 101\ncron 104\n")
+                         "create_main_cluster = false\npg 101\nnew 101\nold 104\n")
         self.assertEqual(self.left_behind(), [])
 
     def test_everything_is_undone_after_a_failure(self):
