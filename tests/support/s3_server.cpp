@@ -68,6 +68,7 @@ void S3Server::start(Start how) {
   add("--port", std::to_string(port_));
   add("--mon-port", std::to_string(monitor_port_));
   add("--store", options_.disk == S3Disk::kMemory ? "memstore" : "bluestore");
+  add("--owner", std::to_string(::getpid()));  // a test that crashes leaves no daemon behind
   add("--access-key", access_key_);
   add("--secret-key", secret_key_);
   if (options_.tls) add("--tls-port", std::to_string(tls_port_));
