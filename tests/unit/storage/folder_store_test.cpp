@@ -394,6 +394,36 @@ TEST(FolderStore, FolderWithoutPermissionIsAnError) {
   std::filesystem::permissions(repository.root() / "a", std::filesystem::perms::owner_all);
 }
 
+int disk_full(int, const char*, const char*) {
+  return ENOSPC;
+}
+int server_gone(int, const char*, const char*) {
+  return ESTALE;
+}
+
+TEST(FolderStore, FullDiskIsTheRepositorysErrorAndNoRetryMendsIt) {
+  const FolderRepository repository;
+  const auto error_of = [&](int (*link)(int, const char*, const char*)) {
+    PublishCalls calls = system_publish_calls();
+    calls.link = link;
+    try {
+      put(*repository.open(calls), "a/object");
+    } catch (const Error& error) {
+      return error;
+    }
+    return Error(ErrorKind::kBug, "no error");
+  };
+  const Error full = error_of(disk_full);
+  EXPECT_EQ(full.kind(), ErrorKind::kRepository);
+  EXPECT_FALSE(full.retryable());
+  EXPECT_EQ(full.object(), "a/object");
+  EXPECT_NE(full.hint().find("Free space"), std::string::npos) << full.hint();
+  const Error gone = error_of(server_gone);
+  EXPECT_EQ(gone.kind(), ErrorKind::kRepository);
+  EXPECT_TRUE(gone.retryable());
+  EXPECT_EQ(count_temporaries(repository.root()), 0U);
+}
+
 TEST(FolderStore, CancelledPutLeavesNothing) {
   const FolderRepository repository;
   const auto store = repository.open();
