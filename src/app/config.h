@@ -88,13 +88,14 @@ struct LoadedConfig {
   std::vector<ConfigValue> values;
 };
 
+// Names and values; of the process, those that begin with HOLDFAST_.
 using Environment = std::vector<std::pair<std::string, std::string>>;
-Environment process_environment();
+Environment holdfast_environment();
 
 struct ConfigRequest {
   std::string file = {};     // --config
   std::string cluster = {};  // --cluster
-  Environment environment = process_environment();
+  Environment environment = holdfast_environment();
   std::filesystem::path folder = "/etc/holdfast";  // where a file is looked for
   std::filesystem::path state_root = "/var/lib/holdfast";
 };

@@ -51,13 +51,13 @@ std::string describe_section(std::string_view section) {
 
 // "'data_directory' belongs under 'postgres'" for a key that stands in the wrong section.
 std::string hint_for_unknown(std::string_view section, const std::string& name) {
-  const std::set<std::string> known = names_in(section);
-  if (const auto close = nearest(name, known)) return fmt::format("Did you mean '{}'?", *close);
   for (const ConfigKey& key : config_keys()) {
     const std::size_t dot = key.path.rfind('.');
     if (dot == std::string_view::npos || key.path.substr(dot + 1) != name) continue;
     return fmt::format("'{}' belongs in {}.", name, describe_section(key.path.substr(0, dot)));
   }
+  const std::set<std::string> known = names_in(section);
+  if (const auto close = nearest(name, known)) return fmt::format("Did you mean '{}'?", *close);
   return fmt::format("Known here: {}.", fmt::join(known, ", "));
 }
 
@@ -99,11 +99,13 @@ class DocumentReader {
   void read_entry(const YAML::Node& node, const std::string& section, const std::string& name,
                   const std::string& at, Repository repository) {
     const std::string path = join_path(section, name);
-    if (const ConfigKey* key = find_config_key(path)) {
+    // A name with a dot in it is never a path: "postgres.connection: x" is not a section.
+    const bool is_one_word = name.find_first_of(".[") == std::string::npos;
+    if (const ConfigKey* key = is_one_word ? find_config_key(path) : nullptr) {
       read_value(node, *key, at, repository);
     } else if (path == kRepositoriesPath) {
       read_repositories(node, at);
-    } else if (name.find('.') == std::string::npos && names_in(section).contains(name)) {
+    } else if (is_one_word && names_in(section).contains(name)) {
       read_section(node, path, repository);
     } else {
       refuse(fmt::format("unknown key '{}' in {}", name, describe_section(section)), at,

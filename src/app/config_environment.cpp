@@ -70,7 +70,7 @@ bool is_no_key(std::string_view name) {
 
 }  // namespace
 
-Environment process_environment() {
+Environment holdfast_environment() {
   Environment environment;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text = *entry;

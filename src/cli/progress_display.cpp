@@ -1,13 +1,11 @@
 #include "cli/progress_display.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include "cli/output.h"
+#include "cli/terminal.h"
 #include "core/log.h"
-#include "core/text.h"
 #include "core/time.h"
 
 namespace holdfast::cli {
@@ -17,47 +15,9 @@ using namespace std::chrono_literals;
 
 constexpr auto kBarPeriod = 200ms;
 constexpr auto kLogPeriod = 5s;
-constexpr std::size_t kBarColumns = 24;
 constexpr double kRateMemory = 0.85;  // weight of the rate so far against that of one period
 
-std::string numbers_of(const ProgressSnapshot& snapshot) {
-  std::string out;
-  if (snapshot.total_bytes > 0) {
-    out = fmt::format("{} of {}", human_bytes(snapshot.done_bytes),
-                      human_bytes(snapshot.total_bytes));
-  } else if (snapshot.done_bytes > 0) {
-    out = human_bytes(snapshot.done_bytes);
-  }
-  if (snapshot.bytes_per_second < 1) return out;
-  out += fmt::format("  {}/s", human_bytes(static_cast<std::uint64_t>(snapshot.bytes_per_second)));
-  if (snapshot.total_bytes > snapshot.done_bytes) {
-    const double left = static_cast<double>(snapshot.total_bytes - snapshot.done_bytes);
-    out += fmt::format("  {} left", human_duration(Seconds{left / snapshot.bytes_per_second}));
-  }
-  return out;
-}
-
-unsigned percent_of(const ProgressSnapshot& snapshot) {
-  const double share =
-      static_cast<double>(snapshot.done_bytes) / static_cast<double>(snapshot.total_bytes);
-  return static_cast<unsigned>(std::clamp(share, 0.0, 1.0) * 100);
-}
-
-std::string bar_of(unsigned percent) {
-  const std::size_t full = kBarColumns * percent / 100;
-  return fmt::format("[{}{}] {:3} %", std::string(full, '#'), std::string(kBarColumns - full, '-'),
-                     percent);
-}
-
 }  // namespace
-
-std::string progress_line(const ProgressSnapshot& snapshot, std::size_t columns) {
-  std::string line = printable(snapshot.phase);
-  if (snapshot.total_bytes > 0) line += "  " + bar_of(percent_of(snapshot));
-  if (const std::string numbers = numbers_of(snapshot); !numbers.empty()) line += "  " + numbers;
-  if (!snapshot.note.empty()) line += "  " + printable(snapshot.note);
-  return fit(line, columns);
-}
 
 void ProgressDisplay::phase(std::string_view name, std::uint64_t total_bytes) {
   if (form_ == ProgressForm::kHidden) return;
@@ -107,7 +67,7 @@ void ProgressDisplay::draw(const ProgressSnapshot& snapshot) const {
     write_to_stderr(fmt::format("\r{}\x1b[K", progress_line(snapshot, columns)));
     return;
   }
-  log_info(snapshot.phase, {{"done", numbers_of(snapshot)}, {"note", snapshot.note}});
+  log_info(snapshot.phase, {{"done", progress_numbers(snapshot)}, {"note", snapshot.note}});
 }
 
 void ProgressDisplay::draw_until_stopped(const std::stop_token& stop) {

@@ -12,20 +12,10 @@
 #include <string>
 #include <thread>
 
-#include "cli/terminal.h"
+#include "cli/progress_line.h"
 #include "core/progress.h"
 
 namespace holdfast::cli {
-
-struct ProgressSnapshot {
-  std::string phase, note;
-  std::uint64_t done_bytes = 0;
-  std::uint64_t total_bytes = 0;  // 0: not known
-  double bytes_per_second = 0;
-};
-
-// One line, at most `columns` wide: "Reading files  [####----]  50 %  1.0 GiB of 2.0 GiB  …".
-std::string progress_line(const ProgressSnapshot& snapshot, std::size_t columns);
 
 enum class ProgressForm { kHidden, kBar, kLogLines };
 

@@ -1,0 +1,56 @@
+#include "cli/progress_line.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cli/terminal.h"
+#include "core/text.h"
+#include "core/time.h"
+
+namespace holdfast::cli {
+namespace {
+
+constexpr std::size_t kBarColumns = 24;
+
+unsigned percent_of(const ProgressSnapshot& snapshot) {
+  const double share =
+      static_cast<double>(snapshot.done_bytes) / static_cast<double>(snapshot.total_bytes);
+  return static_cast<unsigned>(std::clamp(share, 0.0, 1.0) * 100);
+}
+
+std::string bar_of(unsigned percent) {
+  const std::size_t full = kBarColumns * percent / 100;
+  return fmt::format("[{}{}] {:3} %", std::string(full, '#'), std::string(kBarColumns - full, '-'),
+                     percent);
+}
+
+}  // namespace
+
+std::string progress_numbers(const ProgressSnapshot& snapshot) {
+  std::string out;
+  if (snapshot.total_bytes > 0) {
+    out = fmt::format("{} of {}", human_bytes(snapshot.done_bytes),
+                      human_bytes(snapshot.total_bytes));
+  } else if (snapshot.done_bytes > 0) {
+    out = human_bytes(snapshot.done_bytes);
+  }
+  if (snapshot.bytes_per_second < 1) return out;
+  out += fmt::format("  {}/s", human_bytes(static_cast<std::uint64_t>(snapshot.bytes_per_second)));
+  if (snapshot.total_bytes > snapshot.done_bytes) {
+    const double left = static_cast<double>(snapshot.total_bytes - snapshot.done_bytes);
+    out += fmt::format("  {} left", human_duration(Seconds{left / snapshot.bytes_per_second}));
+  }
+  return out;
+}
+
+std::string progress_line(const ProgressSnapshot& snapshot, std::size_t columns) {
+  std::string line = printable(snapshot.phase);
+  const std::string numbers = progress_numbers(snapshot);
+  if (snapshot.total_bytes > 0) line += fmt::format("  {}", bar_of(percent_of(snapshot)));
+  if (!numbers.empty()) line += fmt::format("  {}", numbers);
+  if (!snapshot.note.empty()) line += fmt::format("  {}", printable(snapshot.note));
+  return fit(line, columns);
+}
+
+}  // namespace holdfast::cli
