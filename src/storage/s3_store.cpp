@@ -21,6 +21,16 @@ constexpr int kHeadAttemptsMax = 3;
 // The greatest string that a name below a folder begins with: listing after it skips the folder.
 constexpr std::string_view kLastCharacter = "\xF4\x8F\xBF\xBF";  // U+10FFFF
 
+// Every object has an ETag, told by PUT and GET. What has none is a page that somebody else sent.
+Error not_from_s3(const S3Call& call) {
+  return Error(ErrorKind::kRepository,
+               fmt::format("S3 {} {}: the answer is not of an S3 server: it has no ETag",
+                           call.method, call.object),
+               {.object = call.object,
+                .hint = "check for a proxy between here and the S3 server",
+                .retryable = true});
+}
+
 class S3Store final : public ObjectStore {
  public:
   S3Store(const S3Options& options, S3Surroundings surroundings)
@@ -130,25 +140,23 @@ PutOutcome S3Store::put(const std::string& name, ByteView content, const PutOpti
                                       .body = content},
                                      call, stop);
   if (response.status == 412) return PutOutcome::kExists;
-  // A server that began its answer before it was done reports the failure inside a 200.
   const bool created = response.status >= 200 && response.status < 300;
+  // A server that began its answer before it was done reports the failure inside a 200.
   if (!created || !read_failure(response).code.empty()) fail(call, response);
+  if (!response.header("etag")) throw not_from_s3(call);
   return PutOutcome::kCreated;
 }
 
-// Every object has an ETag: a proxy's own page, or an error in a 200, has none. Without a length or
-// chunks nobody could tell a whole answer from one that was cut off.
+// Without a length or chunks nobody could tell a whole answer from one that was cut off.
 void S3Store::check_object_answer(const S3Call& call, const HttpResponse& response) const {
   const auto length = parse_decimal(response.header("content-length").value_or(""));
   const bool chunked = response.header("transfer-encoding") == "chunked";
-  const bool whole = length ? *length == response.body.size() : chunked;
-  if (whole && response.header("etag")) return;
-  throw Error(ErrorKind::kRepository,
-              fmt::format("S3 GET {}: the answer {}", call.object,
-                          whole ? "is no object: it has no ETag" : "has no certain length"),
-              {.object = call.object,
-               .hint = "check for a proxy between here and the S3 server",
-               .retryable = true});
+  if (length ? *length != response.body.size() : !chunked) {
+    throw Error(ErrorKind::kRepository,
+                fmt::format("S3 GET {}: the answer has no certain length", call.object),
+                {.object = call.object, .retryable = true});
+  }
+  if (!response.header("etag")) throw not_from_s3(call);
 }
 
 std::optional<Bytes> S3Store::get(const std::string& name, const std::stop_token& stop) {
@@ -223,8 +231,8 @@ ObjectInfo S3Store::head_info(const std::string& name, const S3Call& call,
       .storage_class = std::string(response.header("x-amz-storage-class").value_or("STANDARD"))};
 }
 
-// The answer to HEAD has no body, so its 404 may come from anyone: a missing bucket, a proxy. GET
-// says which.
+// The answer to HEAD has no body, so nobody knows who or what its 404 or 403 means: a missing
+// bucket, expired keys, a proxy. GET says which.
 bool S3Store::proven_absent(const std::string& name, const std::stop_token& stop) {
   const S3Call call{.method = "GET", .object = name, .action = "s3:GetObject"};
   const HttpResponse response =
@@ -240,7 +248,7 @@ std::optional<ObjectInfo> S3Store::head(const std::string& name, const std::stop
   for (int attempt = 1;; ++attempt) {
     const HttpResponse response = send({.method = "HEAD", .key = key_of(name)}, call, stop);
     if (response.status == 200) return head_info(name, call, response);
-    if (response.status != 404) fail(call, response);
+    if (is_retryable(read_failure(response))) fail(call, response);
     if (proven_absent(name, stop)) return std::nullopt;
     if (attempt == kHeadAttemptsMax) fail(call, response);  // GET sees it, HEAD does not
   }

@@ -1,111 +1,16 @@
 // What the S3 store makes of answers that a real server gives rarely or never, from a local HTTP
 // server that plays them. What a real server does is tested in tests/storage_s3.
-#include "storage/s3_store.h"
-
-#include <deque>
-#include <mutex>
-
-#include <gtest/gtest.h>
-
-#include "storage/s3_answers.h"
-#include "storage/s3_client.h"
-#include "support/test_http_server.h"
+#include "s3_testing.h"
 
 namespace holdfast {
 namespace {
-
-using test::TestAnswer;
-using test::TestHttpServer;
-using test::TestRequest;
-
-const std::stop_token kNoStop;
-
-class SetClock final : public Clock {
- public:
-  Timestamp now() const override { return time; }
-  Timestamp time = system_clock().now();
-};
-
-std::string error_xml(const std::string& code, const std::string& extra = "") {
-  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>" + code +
-         "</Code><Message>told by the test</Message>" + extra + "</Error>";
-}
-
-TestAnswer error_answer(int status, const std::string& code, const std::string& extra = "") {
-  return {.status = status, .body = error_xml(code, extra)};
-}
-
-class S3StoreTest : public testing::Test {
- protected:
-  S3StoreTest() : server_([this](const TestRequest& request) { return next(request); }) {
-    options_.bucket = "bucket";
-    options_.prefix = "pre/fix";
-    options_.endpoint = server_.url();
-    options_.path_style = true;
-  }
-
-  // Answers come in this order; the last one again and again.
-  void script(std::initializer_list<TestAnswer> answers) {
-    const std::lock_guard lock(mutex_);
-    answers_.assign(answers);
-  }
-
-  TestAnswer next(const TestRequest&) {
-    const std::lock_guard lock(mutex_);
-    if (answers_.empty()) return {.status = 500};
-    TestAnswer answer = answers_.front();
-    if (answers_.size() > 1) answers_.pop_front();
-    return answer;
-  }
-
-  ObjectStore& store() {
-    if (!store_) {
-      store_ = make_s3_store(options_, {.environment = environment(), .clock = &clock_});
-    }
-    return *store_;
-  }
-
-  Environment environment() {
-    return [this](const std::string& name) -> std::optional<std::string> {
-      const auto found = variables_.find(name);
-      if (found == variables_.end()) return std::nullopt;
-      return found->second;
-    };
-  }
-
-  template <class Call>
-  Error error_of(Call call) {
-    try {
-      call();
-    } catch (const Error& error) {
-      return error;
-    }
-    return Error(ErrorKind::kBug, "no error was thrown");
-  }
-
-  Error put_error() {
-    return error_of([this] { store().put("n", as_bytes("x"), {}, kNoStop); });
-  }
-  Error get_error() {
-    return error_of([this] { store().get("n", kNoStop); });
-  }
-
-  SetClock clock_;
-  std::map<std::string, std::string> variables_{{"AWS_ACCESS_KEY_ID", "AKID"},
-                                                {"AWS_SECRET_ACCESS_KEY", "TOPSECRET"}};
-  S3Options options_;
-  std::mutex mutex_;
-  std::deque<TestAnswer> answers_;
-  TestHttpServer server_;
-  std::unique_ptr<ObjectStore> store_;
-};
 
 TEST_F(S3StoreTest, PutSaysAllThatItMust) {
   options_.class_wal = "STANDARD_IA";
   options_.server_side_encryption = "aws:kms";
   options_.kms_key_id = "key-1";
   variables_["AWS_SESSION_TOKEN"] = "SESSION";
-  script({{.status = 200}});
+  script({stored()});
   EXPECT_EQ(store().put("a b/c", as_bytes("hello"), {.object_class = ObjectClass::kWal}, kNoStop),
             PutOutcome::kCreated);
   const TestRequest put = server_.requests().at(0);
@@ -127,7 +32,7 @@ TEST_F(S3StoreTest, PutSaysAllThatItMust) {
 }
 
 TEST_F(S3StoreTest, HashesOfEmptyAndLargeBodiesAreRight) {
-  script({{.status = 200}});
+  script({stored()});
   store().put("empty", {}, {}, kNoStop);
   EXPECT_EQ(server_.requests().at(0).header("x-amz-content-sha256"), kSha256OfNothing);
   EXPECT_EQ(server_.requests().at(0).header("content-md5"), "1B2M2Y8AsgTpgAmY7PhCfg==");
@@ -276,6 +181,24 @@ TEST_F(S3StoreTest, PageOfAProxyIsNeverTakenForAnObject) {
   EXPECT_NE(get_error().hint().find("proxy"), std::string::npos);
 }
 
+TEST_F(S3StoreTest, PageOfAProxyIsNeverTakenForAStoredObject) {
+  script({{.body = "<html>Please log in to this network</html>"}});
+  EXPECT_EQ(put_error().kind(), ErrorKind::kRepository);
+  EXPECT_TRUE(put_error().retryable());
+}
+
+TEST_F(S3StoreTest, HeadThatIsRefusedSaysWhy) {
+  script({{.status = 403}, error_answer(403, "InvalidAccessKeyId")});
+  const Error error = error_of([this] { store().head("n", kNoStop); });
+  EXPECT_NE(error.message().find("InvalidAccessKeyId"), std::string::npos) << error.message();
+}
+
+TEST_F(S3StoreTest, HeadOfAnOverloadedServerAsksNothingMore) {
+  script({{.status = 503}});
+  EXPECT_TRUE(error_of([this] { store().head("n", kNoStop); }).retryable());
+  EXPECT_EQ(server_.requests().size(), 1U);
+}
+
 TEST_F(S3StoreTest, RemovalThatFailsInsideA200IsAnError) {
   script({error_answer(200, "InternalError")});
   EXPECT_TRUE(error_of([this] { store().remove("n", kNoStop); }).retryable());
@@ -292,7 +215,7 @@ TEST_F(S3StoreTest, ClockThatIsOffIsCorrectedFromTheAnswersDate) {
   clock_.time = parse_rfc3339("2026-06-01T12:00:00Z").value();
   TestAnswer skewed = error_answer(403, "RequestTimeTooSkewed");
   skewed.headers = {{"Date", "Mon, 01 Jun 2026 13:00:00 GMT"}};
-  script({skewed, {.status = 200}});
+  script({skewed, stored()});
   EXPECT_EQ(store().put("n", as_bytes("x"), {}, kNoStop), PutOutcome::kCreated);
   store().put("m", as_bytes("x"), {}, kNoStop);
   const auto requests = server_.requests();
@@ -323,7 +246,7 @@ TEST_F(S3StoreTest, DeniedWithARightClockIsNotRepeated) {
 TEST_F(S3StoreTest, RegionThatTheServerTellsIsTaken) {
   options_.region = "us-east-1";
   script({error_answer(400, "AuthorizationHeaderMalformed", "<Region>eu-central-1</Region>"),
-          {.status = 200}});
+          stored()});
   store().put("n", as_bytes("x"), {}, kNoStop);
   const auto requests = server_.requests();
   ASSERT_EQ(requests.size(), 2U);
@@ -342,7 +265,7 @@ TEST_F(S3StoreTest, RegionInTheHeaderOfABodilessAnswerIsTakenToo) {
 }
 
 TEST_F(S3StoreTest, ExpiredTokenIsFetchedAgainOnce) {
-  script({error_answer(400, "ExpiredToken"), {.status = 200}});
+  script({error_answer(400, "ExpiredToken"), stored()});
   store().put("n", as_bytes("x"), {}, kNoStop);
   EXPECT_EQ(server_.requests().size(), 2U);
   script({error_answer(400, "ExpiredToken")});
@@ -353,90 +276,11 @@ TEST_F(S3StoreTest, ExpiredTokenIsFetchedAgainOnce) {
 TEST_F(S3StoreTest, VirtualHostStyleNamesTheBucketInTheHost) {
   options_.path_style = false;
   options_.endpoint = "http://localhost:" + std::to_string(server_.port());
-  script({{.status = 200}});
+  script({stored()});
   store().put("n", as_bytes("x"), {}, kNoStop);
   const TestRequest put = server_.requests().at(0);
   EXPECT_EQ(put.header("host"), "bucket.localhost:" + std::to_string(server_.port()));
   EXPECT_EQ(put.target, "/pre/fix/n");
-}
-
-TEST_F(S3StoreTest, ListAsksAndAnswersWithoutThePrefix) {
-  const std::string object =
-      "<Contents><Key>pre/fix/d/a+b%2B</Key><LastModified>2026-01-02T03:04:05.678Z</LastModified>"
-      "<Size>7</Size><StorageClass>GLACIER</StorageClass></Contents>";
-  const std::string folder = "<CommonPrefixes><Prefix>pre/fix/d/x%2F</Prefix></CommonPrefixes>";
-  const std::string head = "<ListBucketResult><EncodingType>url</EncodingType>";
-  script({{.body = head +
-                   "<IsTruncated>true</IsTruncated><NextContinuationToken>T+1"
-                   "</NextContinuationToken>" +
-                   object + "</ListBucketResult>"},
-          {.body = head + "<IsTruncated>false</IsTruncated>" + folder + "</ListBucketResult>"}});
-  const ListPage page =
-      store().list({.prefix = "d/", .after = "d/A", .group_folders = true, .limit = 5000}, kNoStop);
-  ASSERT_EQ(page.objects.size(), 1U);
-  EXPECT_EQ(page.objects[0].name, "d/a b+");
-  EXPECT_EQ(page.objects[0].size, 7U);
-  EXPECT_EQ(page.objects[0].storage_class, "GLACIER");
-  EXPECT_EQ(page.folders, std::vector<std::string>{"d/x/"});
-  EXPECT_FALSE(page.next);
-  const auto requests = server_.requests();
-  EXPECT_EQ(requests.at(0).target,
-            "/bucket?delimiter=%2F&encoding-type=url&list-type=2&max-keys=1000&"
-            "prefix=pre%2Ffix%2Fd%2F&start-after=pre%2Ffix%2Fd%2FA");
-  EXPECT_NE(requests.at(1).target.find("continuation-token=T%2B1"), std::string::npos);
-}
-
-TEST_F(S3StoreTest, ListsThatCannotBeUnderstoodAreErrorsNeverEmptyPages) {
-  for (const char* body :
-       {"", "<html>", "<ListBucketResult/>", "<Other/>",
-        "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
-        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>pre/fix/a</Key>"
-        "</Contents></ListBucketResult>",
-        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>elsewhere</Key>"
-        "<Size>1</Size><LastModified>2026-01-02T03:04:05Z</LastModified></Contents>"
-        "</ListBucketResult>"}) {
-    script({{.body = body}});
-    const Error error = error_of([this] { store().list({}, kNoStop); });
-    EXPECT_EQ(error.kind(), ErrorKind::kRepository) << body;
-  }
-}
-
-TEST_F(S3StoreTest, BatchDeleteReportsEachNameThatStays) {
-  script({{.body = "<DeleteResult><Error><Key>pre/fix/b&amp;&lt;</Key><Code>AccessDenied</Code>"
-                   "<Message>locked</Message></Error><Error><Key>pre/fix/gone</Key>"
-                   "<Code>NoSuchKey</Code></Error></DeleteResult>"}});
-  const auto failures = store().remove_many({"a", "b&<", "gone"}, kNoStop);
-  ASSERT_EQ(failures.size(), 1U);
-  EXPECT_EQ(failures[0].name, "b&<");
-  EXPECT_EQ(failures[0].reason, "AccessDenied: locked");
-  const TestRequest request = server_.requests().at(0);
-  EXPECT_EQ(request.target, "/bucket?delete=");
-  EXPECT_NE(request.body.find("<Key>pre/fix/b&amp;&lt;</Key>"), std::string::npos);
-  EXPECT_FALSE(request.header("content-md5").empty());
-}
-
-TEST_F(S3StoreTest, BatchDeleteOfManyTakesOneRequestForEachThousand) {
-  script({{.body = "<DeleteResult/>"}});
-  std::vector<std::string> names;
-  for (int i = 0; i < 2001; ++i) names.push_back("n" + std::to_string(i));
-  EXPECT_TRUE(store().remove_many(names, kNoStop).empty());
-  EXPECT_EQ(server_.requests().size(), 3U);
-}
-
-TEST_F(S3StoreTest, BatchDeleteThatIsDeniedAsAWholeReportsEveryName) {
-  script({error_answer(403, "AccessDenied")});
-  EXPECT_EQ(store().remove_many({"a", "b"}, kNoStop).size(), 2U);
-  script({error_answer(403, "InvalidAccessKeyId")});
-  EXPECT_EQ(error_of([this] { store().remove_many({"a"}, kNoStop); }).kind(),
-            ErrorKind::kRepository);
-  script({{.body = "not xml"}});
-  EXPECT_TRUE(error_of([this] { store().remove_many({"a"}, kNoStop); }).retryable());
-}
-
-TEST_F(S3StoreTest, BatchDeleteWithAPassingFailureIsRetryable) {
-  script({{.body = "<DeleteResult><Error><Key>pre/fix/a</Key><Code>SlowDown</Code></Error>"
-                   "</DeleteResult>"}});
-  EXPECT_TRUE(error_of([this] { store().remove_many({"a"}, kNoStop); }).retryable());
 }
 
 TEST_F(S3StoreTest, NowAsksOnceWhenNothingIsKnownYet) {
@@ -449,8 +293,8 @@ TEST_F(S3StoreTest, NowAsksOnceWhenNothingIsKnownYet) {
 }
 
 TEST_F(S3StoreTest, ProbeCatchesAServerThatOverwritesInSilence) {
-  script({{.status = 200},
-          {.status = 200},
+  script({stored(),
+          stored(),
           {.headers = {{"ETag", "e"}}, .body = "second"},
           {.body = "<DeleteResult/>"}});
   EXPECT_FALSE(probe_exclusive_create(store(), "", kNoStop));
@@ -458,7 +302,7 @@ TEST_F(S3StoreTest, ProbeCatchesAServerThatOverwritesInSilence) {
 }
 
 TEST_F(S3StoreTest, ProbeCatchesAServerThatSaysExistsAndOverwritesAllTheSame) {
-  script({{.status = 200},
+  script({stored(),
           {.status = 412},
           {.headers = {{"ETag", "e"}}, .body = "second"},
           {.body = "<DeleteResult/>"}});
@@ -478,7 +322,7 @@ TEST_F(S3StoreTest, AmazonsOwnEndpointFollowsTheRegion) {
 
 TEST_F(S3StoreTest, RegionComesFromTheEnvironmentWhenTheConfigurationHasNone) {
   variables_["AWS_REGION"] = "sa-east-1";
-  script({{.status = 200}});
+  script({stored()});
   store().put("n", as_bytes("x"), {}, kNoStop);
   EXPECT_NE(server_.requests().at(0).header("authorization").find("/sa-east-1/s3/"),
             std::string::npos);
@@ -490,27 +334,6 @@ TEST(S3Options, BadEndpointsAndBucketsAreConfigurationErrors) {
   options.bucket = "b";
   options.endpoint = "ftp://host";
   EXPECT_THROW(make_s3_store(options), Error);
-}
-
-TEST(S3Answers, HttpDates) {
-  EXPECT_EQ(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"),
-            parse_rfc3339("1994-11-06T08:49:37Z"));
-  for (const char* bad : {"", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET",
-                          "Sun, 06 Xxx 1994 08:49:37 GMT", "Sun, 36 Nov 1994 08:49:37 GMT",
-                          "Sun, -6 Nov 1994 08:49:37 GMT"}) {
-    EXPECT_FALSE(parse_http_date(bad)) << bad;
-  }
-}
-
-TEST(S3Answers, ContentRanges) {
-  const auto range = parse_content_range("bytes 5-9/10");
-  ASSERT_TRUE(range);
-  EXPECT_EQ(range->first, 5U);
-  EXPECT_EQ(range->last, 9U);
-  for (const char* bad : {"", "bytes 9-5/10", "bytes 5/10", "bytes -/", "bytes 5-9", "items 5-9/10",
-                          "bytes 5-99999999999999999999/1"}) {
-    EXPECT_FALSE(parse_content_range(bad)) << bad;
-  }
 }
 
 }  // namespace
