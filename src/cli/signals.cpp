@@ -1,16 +1,13 @@
 #include "cli/signals.h"
 
-#include <cerrno>
-#include <ctime>
-
 #include <pthread.h>
 #include <unistd.h>
 
 namespace holdfast::cli {
 namespace {
 
-// sigtimedwait's pause, after which the thread looks whether the program is over.
-constexpr long kPollNanoseconds = 50'000'000;
+// Sent to the waiting thread alone, to end it. Its default action is none, wherever it might land.
+constexpr int kWake = SIGURG;
 
 bool was_ignored(int signal) {
   struct sigaction action{};
@@ -25,21 +22,22 @@ SignalWatcher::SignalWatcher() {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     if (!was_ignored(signal)) ::sigaddset(&watched_, signal);
   }
+  ::sigaddset(&watched_, kWake);
   ::pthread_sigmask(SIG_BLOCK, &watched_, nullptr);
   thread_ = std::jthread([this](const std::stop_token& ended) { watch(ended); });
 }
 
 SignalWatcher::~SignalWatcher() {
   thread_.request_stop();
+  ::pthread_kill(thread_.native_handle(), kWake);
   thread_.join();
   // Still blocked on purpose: a signal from here on finds a program that is about to end.
 }
 
 void SignalWatcher::watch(const std::stop_token& ended) {
   while (!ended.stop_requested()) {
-    const timespec pause{.tv_sec = 0, .tv_nsec = kPollNanoseconds};
-    const int signal = ::sigtimedwait(&watched_, nullptr, &pause);
-    if (signal <= 0) continue;
+    int signal = 0;
+    if (::sigwait(&watched_, &signal) != 0 || signal == kWake) continue;
     if (received_.exchange(signal) != 0) end_by_signal(signal);
     source_.request_stop();
   }
