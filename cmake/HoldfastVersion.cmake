@@ -9,5 +9,9 @@ if(GIT_FOUND)
     string(APPEND HOLDFAST_VERSION "+${revision}")
   endif()
 endif()
-configure_file(${CMAKE_SOURCE_DIR}/cmake/version.h.in ${CMAKE_BINARY_DIR}/generated/version.h @ONLY)
-include_directories(${CMAKE_BINARY_DIR}/generated)
+configure_file(${CMAKE_SOURCE_DIR}/cmake/version_from_git.h.in
+               ${CMAKE_BINARY_DIR}/generated/version_from_git.h @ONLY)
+# Only the one file that uses it is compiled with this folder, so that a new commit, or another build
+# folder, recompiles nothing else.
+set_source_files_properties(${CMAKE_SOURCE_DIR}/src/app/version.cpp PROPERTIES
+  INCLUDE_DIRECTORIES ${CMAKE_BINARY_DIR}/generated)

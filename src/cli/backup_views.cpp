@@ -59,9 +59,9 @@ std::string text_of(const BackupInfo& info, const Style& style) {
   add("reason", info.reason);
   for (const auto& [key, value] : info.annotations) add(key, value);
   add("type", info.type + (info.standalone ? ", standalone" : ""));
-  add("cluster", fmt::format("{} (PostgreSQL {}, system identifier {})", info.name.cluster,
-                             version_text(info.postgres_version_num),
-                             info.name.history.system_identifier));
+  add("cluster",
+      fmt::format("{} (PostgreSQL {}, system identifier {})", info.name.cluster,
+                  version_text(info.postgres_version_num), info.name.history.system_identifier));
   add("taken", fmt::format("{} to {} on {}{}", to_rfc3339_seconds(info.start_time),
                            to_rfc3339_seconds(info.stop_time), info.host,
                            info.from_standby ? ", from a standby" : ""));

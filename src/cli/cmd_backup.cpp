@@ -81,9 +81,9 @@ CommandSpec backup_command() {
       switch_option({"--fail-on-damage", "Exit 1 when the cluster has damaged pages"},
                     arguments->fail_on_damage)};
   add_pipeline_options(spec.options, arguments->pipeline);
-  spec.examples = {{"holdfast backup", "A backup now"},
-                   {"holdfast backup --name before-upgrade --reason 'ticket 4711'",
-                    "Before a risky change"}};
+  spec.examples = {
+      {"holdfast backup", "A backup now"},
+      {"holdfast backup --name before-upgrade --reason 'ticket 4711'", "Before a risky change"}};
   spec.run = [arguments](CommandContext& context) { return run(*arguments, context); };
   return spec;
 }

@@ -18,8 +18,7 @@ CommandResult run(CommandContext& context) {
                    {"cluster", context.config().cluster},
                    {"cluster_registered", done.registration.created},
                    {"history", to_string(history.name)},
-                   {"system_identifier",
-                    json_of_system_identifier(history.name.system_identifier)},
+                   {"system_identifier", json_of_system_identifier(history.name.system_identifier)},
                    {"postgres_version_num", history.postgres_version_num},
                    {"wal_segment_bytes", history.wal_segment_size.bytes}},
           .text = fmt::format(

@@ -12,7 +12,7 @@ namespace {
 
 void add_row(Table& table, const CatalogueEntry& entry) {
   if (entry.state == BackupState::kDamaged) {
-    table.add_row({entry.name.id.text, "", Cell("damaged: " + entry.damage, Colour::kRed)});
+    table.add_row({entry.name.id.text, Cell(""), Cell("damaged: " + entry.damage, Colour::kRed)});
     return;
   }
   const BackupInfo& info = entry.outcome.info;
@@ -43,13 +43,13 @@ CommandResult run(CommandContext& context, bool all) {
     if (there) {
       add_row(table, entry);
     } else {
-      table.add_row({entry.name.id.text, "",
-                     entry.state == BackupState::kAborted ? "aborted" : "unfinished"});
+      table.add_row({entry.name.id.text, Cell(""),
+                     Cell(entry.state == BackupState::kAborted ? "aborted" : "unfinished")});
     }
   }
-  result.text = table.empty() ? fmt::format("Cluster '{}' has no backup yet.\n",
-                                            context.config().cluster)
-                              : table.render(context.style());
+  result.text = table.empty()
+                    ? fmt::format("Cluster '{}' has no backup yet.\n", context.config().cluster)
+                    : table.render(context.style());
   return result;
 }
 
@@ -78,8 +78,7 @@ CommandSpec show_command() {
   spec.examples = {{"holdfast show latest", "The newest backup"},
                    {"holdfast show before-upgrade", "The one of that name"}};
   spec.run = [id](CommandContext& context) {
-    const CatalogueEntry entry =
-        show(context.config(), context.repository(), *id, context.stop());
+    const CatalogueEntry entry = show(context.config(), context.repository(), *id, context.stop());
     return CommandResult{.json = json_of(entry),
                          .text = text_of(entry.outcome.info, context.style())};
   };

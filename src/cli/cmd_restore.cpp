@@ -55,13 +55,12 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   result.json["duration_seconds"] = done.duration_seconds;
   const double seconds = std::max(done.duration_seconds, 0.001);
   result.text = fmt::format(
-      "Backup {} is restored in {}: {} files, {} written{}, {} ({}/s).\n",
-      done.backup.name.id.text, done.target.data_directory.string(), done.files,
-      human_bytes(done.bytes_written),
+      "Backup {} is restored in {}: {} files, {} written{}, {} ({}/s).\n", done.backup.name.id.text,
+      done.target.data_directory.string(), done.files, human_bytes(done.bytes_written),
       done.bytes_kept == 0 ? "" : fmt::format(", {} were there", human_bytes(done.bytes_kept)),
       human_duration(Seconds(done.duration_seconds)),
-      human_bytes(static_cast<std::uint64_t>(static_cast<double>(done.backup.data_bytes) /
-                                             seconds)));
+      human_bytes(
+          static_cast<std::uint64_t>(static_cast<double>(done.backup.data_bytes) / seconds)));
   return result;
 }
 

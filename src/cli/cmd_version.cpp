@@ -1,8 +1,8 @@
 // `version`: which build this is.
 #include <fmt/format.h>
 
+#include "app/version.h"
 #include "cli/command.h"
-#include "version.h"
 
 namespace holdfast::cli {
 
@@ -13,8 +13,8 @@ CommandSpec version_command() {
   spec.examples = {{"holdfast version", "For people"},
                    {"holdfast version --output json", "For scripts"}};
   spec.run = [](CommandContext&) {
-    return CommandResult{.json = {{"version", HOLDFAST_VERSION}},
-                         .text = fmt::format("holdfast {}\n", HOLDFAST_VERSION)};
+    return CommandResult{.json = {{"version", holdfast_version()}},
+                         .text = fmt::format("holdfast {}\n", holdfast_version())};
   };
   return spec;
 }

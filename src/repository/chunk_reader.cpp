@@ -9,16 +9,19 @@ std::string ChunkReader::pack_name(PackIndex pack) const {
   return names::pack({cluster_, ref.history, ref.backup}, ref.kind, ref.number);
 }
 
-void ChunkReader::open(const ChunkAddress& address, MutableByteView sealed,
+ChunkKey ChunkReader::key_of(PackIndex pack) const {
+  return {keys_.cipher, keys_.data_key, registry_.at(pack).salt};
+}
+
+void ChunkReader::open(const ChunkAddress& address, const ChunkKey& key, MutableByteView sealed,
                        Decompressor& decompressor, Bytes& plain) const {
   try {
-    const ChunkKey key(keys_.cipher, keys_.data_key, registry_.at(address.pack).salt);
     const ChunkKey::Opened opened = key.open(sealed);
     plain.resize(opened.plain_length);
     decompressor.decompress(opened.compression, opened.payload, plain);
   } catch (Error& error) {
-    throw error.about(pack_name(address.pack))
-        .during(fmt::format("chunk at byte {} of {}", address.offset, pack_name(address.pack)));
+    const std::string name = pack_name(address.pack);
+    throw error.about(name).during(fmt::format("chunk at byte {} of {}", address.offset, name));
   }
 }
 
@@ -30,7 +33,7 @@ Bytes ChunkReader::read(const ChunkAddress& address, const std::stop_token& stop
   }
   Decompressor decompressor;
   Bytes plain;
-  open(address, sealed, decompressor, plain);
+  open(address, key_of(address.pack), sealed, decompressor, plain);
   return plain;
 }
 

@@ -21,9 +21,10 @@ class ChunkReader {
   Bytes read(const ChunkAddress& address, const std::stop_token& stop);
 
   std::string pack_name(PackIndex pack) const;
+  ChunkKey key_of(PackIndex pack) const;
   // Opens a sealed chunk that was fetched by other means. Decrypts `sealed` in place.
-  void open(const ChunkAddress& address, MutableByteView sealed, Decompressor& decompressor,
-            Bytes& plain) const;
+  void open(const ChunkAddress& address, const ChunkKey& key, MutableByteView sealed,
+            Decompressor& decompressor, Bytes& plain) const;
   PackRegistry& registry() { return registry_; }
   const PackRegistry& registry() const { return registry_; }
   ObjectStore& store() { return store_; }

@@ -13,6 +13,9 @@ namespace {
 constexpr std::size_t kFilePageBytes = std::size_t{256} << 10U;
 constexpr std::uint32_t kCutOneIn = 512;
 
+// A block map of about this many encoded bytes at most stays in the entry of its file.
+constexpr std::size_t kInlineMapBytes = 1024;
+
 [[noreturn]] void malformed(const char* why) {
   throw Error(ErrorKind::kDamage, fmt::format("malformed manifest: {}", why));
 }
@@ -167,21 +170,9 @@ ChunkAddress MapSink::seal(ByteView plain) {
   return {pack, chunk.offset, chunk.sealed_length};
 }
 
-void attach_block_maps(FileEntry& entry, std::vector<BlockMap> slices, MapSink& sink) {
-  if (entry.size == 0) return;
-  HF_INVARIANT(slices.size() == slice_count(entry));
-  if (slices.size() == 1) {
-    // 8 bytes a hash, about 12 an extent; the exact size does not matter, only that it is small.
-    const std::size_t estimate = slices[0].hashes.size() * 8 + slices[0].extents.size() * 12;
-    if (estimate <= kInlineMapBytes) {
-      entry.map = std::move(slices[0]);
-      return;
-    }
-  }
-  entry.map_pages.reserve(slices.size());
-  for (const BlockMap& slice : slices) {
-    entry.map_pages.push_back(sink.seal(encode_map_page(slice, sink.registry())));
-  }
+bool fits_in_entry(const BlockMap& map) {
+  // 8 bytes a hash, about 12 an extent; the exact size does not matter, only that it is small.
+  return map.hashes.size() * 8 + map.extents.size() * 12 <= kInlineMapBytes;
 }
 
 SectionWriter::SectionWriter(MapSink& sink) : sink_(sink), table_(sink.registry()) {}
@@ -251,16 +242,22 @@ std::optional<FileEntry> Manifest::find(std::string_view path, const std::stop_t
   return std::nullopt;
 }
 
-BlockMap Manifest::slice_map(const FileEntry& entry, std::size_t slice,
-                             const std::stop_token& stop) {
-  if (entry.map) return *entry.map;
+BlockMap decode_slice_map(const FileEntry& entry, std::size_t slice, ByteView page,
+                          PackRegistry& registry) {
   const std::uint64_t first = slice * kBlocksPerMapPage;
   const std::uint64_t all = (entry.size + kBlockBytes - 1) / kBlockBytes;
-  BlockMap map = decode_map_page(chunks_.read(entry.map_pages.at(slice), stop), chunks_.registry());
+  BlockMap map = decode_map_page(page, registry);
   if (map.blocks() != std::min(kBlocksPerMapPage, all - first)) {
     malformed("a map page does not fit its file");
   }
   return map;
+}
+
+BlockMap Manifest::slice_map(const FileEntry& entry, std::size_t slice,
+                             const std::stop_token& stop) {
+  if (entry.map) return *entry.map;
+  return decode_slice_map(entry, slice, chunks_.read(entry.map_pages.at(slice), stop),
+                          chunks_.registry());
 }
 
 }  // namespace holdfast

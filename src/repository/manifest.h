@@ -71,9 +71,6 @@ struct ManifestRoot {
 Bytes encode_manifest_root(const ManifestRoot& root, const PackRegistry& registry);
 ManifestRoot decode_manifest_root(ByteView bytes, PackRegistry& registry);
 
-// A block map that is encoded in fewer bytes than this stays in the file's entry.
-inline constexpr std::size_t kInlineMapBytes = 1024;
-
 // Where sealed map pages and file pages go. seal() may be called from several threads.
 class MapSink {
  public:
@@ -88,9 +85,8 @@ class MapSink {
   const BackupName& backup_;
 };
 
-// Gives a file its content: keeps the maps of its slices in the entry or seals them as map pages.
-// `slices` cover kBlocksPerMapPage blocks each, the last one less.
-void attach_block_maps(FileEntry& entry, std::vector<BlockMap> slices, MapSink& sink);
+// Whether the map of a file with a single slice stays in the file's entry.
+bool fits_in_entry(const BlockMap& map);
 
 // Takes the entries of one section in path order and writes file pages.
 class SectionWriter {
@@ -133,5 +129,9 @@ class Manifest {
 };
 
 std::size_t slice_count(const FileEntry& entry);
+
+// Decodes the map page of a slice and checks that it fits the file.
+BlockMap decode_slice_map(const FileEntry& entry, std::size_t slice, ByteView page,
+                          PackRegistry& registry);
 
 }  // namespace holdfast

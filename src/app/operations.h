@@ -1,0 +1,51 @@
+#pragma once
+// The commands' work, from the configuration: what the command line (and later an agent) calls.
+// Each returns what was done as plain data, or throws Error. Nothing is printed here.
+
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "app/config.h"
+#include "backup/backup.h"
+#include "core/progress.h"
+#include "repository/catalogue.h"
+#include "repository/history.h"
+#include "restore/restore.h"
+
+namespace holdfast {
+
+struct InitResult {
+  std::string repository;  // URL
+  bool repository_created = false;
+  bool encrypted = false;
+  Registration registration;
+  std::vector<std::string> warnings;
+};
+// Creates the repository if needed and registers the cluster. Idempotent.
+InitResult init(const Config& config, const RepositoryConfig& repository,
+                const std::stop_token& stop);
+
+struct BackupRequest {
+  std::string label, reason;
+  std::map<std::string, std::string> annotations;
+};
+BackupResult backup(const Config& config, const RepositoryConfig& repository,
+                    const BackupRequest& request, Progress& progress, const std::stop_token& stop);
+
+struct RestoreRequest {
+  std::string backup = "latest";
+  TargetOptions target;
+};
+RestoreResult restore(const Config& config, const RepositoryConfig& repository,
+                      const RestoreRequest& request, Progress& progress,
+                      const std::stop_token& stop);
+
+std::vector<CatalogueEntry> list(const Config& config, const RepositoryConfig& repository,
+                                 const std::stop_token& stop);
+CatalogueEntry show(const Config& config, const RepositoryConfig& repository,
+                    const std::string& wanted, const std::stop_token& stop);
+
+}  // namespace holdfast

@@ -1,0 +1,344 @@
+#include "backup/backup.h"
+
+#include <mutex>
+
+#include <unistd.h>
+
+#include "backup/file_pipeline.h"
+#include "backup/file_walker.h"
+#include "backup/final_files.h"
+#include "backup/memory_plan.h"
+#include "backup/owners.h"
+#include "backup/preflight.h"
+#include "backup/sweep.h"
+#include "core/cancellation.h"
+#include "core/fault_point.h"
+#include "core/log.h"
+#include "repository/write_once.h"
+#include "system/files.h"
+
+namespace holdfast {
+namespace {
+
+// One backup from the first query to the commit record. Steps run in the order of the methods.
+class BackupRun {
+ public:
+  BackupRun(const Repository& repository, const BackupOptions& options, Progress& progress,
+            const std::stop_token& stop)
+      : repository_(repository),
+        options_(options),
+        progress_(progress),
+        stop_(stop),
+        session_(Session::connect(options.connection, stop)),
+        plan_(plan_memory(options.memory_bytes, options.jobs,
+                          repository.store().capabilities().parallel_requests)) {}
+
+  BackupResult run();
+
+ private:
+  void lock();
+  void prepare();
+  void start();
+  void read_data_files();
+  void stop_backup_mode();
+  void store_final_files();
+  void commit();
+
+  SealContext seal_context(FileOpener& files, PageGuard* guard);
+  Lsn insert_position();
+  FileEntry entry_for(const WalkedFile& file);
+  void note_findings(const PageGuard& guard);
+
+  const Repository& repository_;
+  const BackupOptions& options_;
+  Progress& progress_;
+  const std::stop_token& stop_;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+
+  std::optional<FileLock> host_lock_;
+  Session session_;
+  std::mutex session_mutex_;  // workers ask for the insert position while the main thread waits
+  const MemoryPlan plan_;
+  ControlFile control_;
+  OwnerTable owners_;
+  FinalFiles final_files_;
+  BackupResult result_;
+
+  PackRegistry registry_;
+  std::unique_ptr<PackWriter> data_packs_, map_packs_;
+  std::unique_ptr<MapSink> maps_;
+  ManifestRoot root_;
+};
+
+void BackupRun::lock() {
+  host_lock_ = FileLock::try_acquire(options_.state_directory / "backup.lock");
+  std::string holder;
+  const bool locked =
+      host_lock_ && session_.try_lock(backup_lock_key(session_.server().system_identifier), holder);
+  if (locked) {
+    fault_point("backup.locked");
+    return;
+  }
+  const auto backups = list_backups(repository_, options_.cluster, stop_);
+  throw Error(ErrorKind::kRefused,
+              fmt::format("another backup of this cluster is running: {}{}",
+                          describe_running(repository_, backups, stop_),
+                          holder.empty() ? "" : "; session: " + holder),
+              {.object = options_.cluster,
+               .hint = "Wait until it has ended. A backup that died holds no lock."});
+}
+
+void BackupRun::prepare() {
+  const ServerInfo& server = session_.server();
+  control_ = check_server(server, options_.data_directory);
+  const HistoryRecord history =
+      current_history(repository_, options_.cluster, identity_of(server, options_.host), stop_);
+  lock();
+  const auto backups = list_backups(repository_, options_.cluster, stop_);
+  check_label(options_.label, backups);
+  SweepResult swept = sweep_dead_backups(repository_, backups,
+                                         {options_.host, options_.data_directory.string()}, stop_);
+  result_.swept = std::move(swept.swept);
+  if (!swept.not_removed.empty()) {
+    result_.warnings.push_back(
+        fmt::format("{} objects of backups that died could not be removed, for example {}",
+                    swept.not_removed.size(), swept.not_removed.front()));
+  }
+  BackupInfo& info = result_.info;
+  info.name = {options_.cluster, history.name, new_backup_id(session_.server_time())};
+  write_begin(repository_, info.name,
+              {.host = options_.host,
+               .pid = static_cast<std::uint64_t>(::getpid()),
+               .data_directory = options_.data_directory.string(),
+               .started = to_rfc3339_seconds(system_clock().now())},
+              stop_);
+  fault_point("backup.begun");
+}
+
+void BackupRun::start() {
+  const ServerInfo& server = session_.server();
+  BackupInfo& info = result_.info;
+  info.label = options_.label;
+  info.reason = options_.reason;
+  info.annotations = options_.annotations;
+  info.from_standby = server.in_recovery;
+  info.host = options_.host;
+  info.holdfast_version = options_.holdfast_version;
+  info.postgres_version_num = server.version_num;
+  info.catalog_version = control_.catalog_version;
+  info.data_directory = options_.data_directory.string();
+  info.wal_segment_size = server.wal_segment_size;
+  info.relation_segment_blocks = control_.relation_segment_blocks;
+  info.data_checksums = control_.data_checksum_version != 0;
+  static constexpr std::array<const char*, 4> kCompressions{"none", "zstd", "lz4", "gzip"};
+  info.compression = kCompressions.at(std::size_t(options_.compression.compression));
+  info.encryption = repository_.keys().cipher == Cipher::kNone ? "none" : "aes-256-gcm";
+
+  progress_.phase("start", 0);
+  progress_.note("waiting for a checkpoint");
+  session_.reserve_wal(fmt::format("holdfast_{}", ::getpid()));
+  const BackupStart began =
+      session_.start_backup("holdfast " + info.name.id.text, options_.checkpoint);
+  info.start_lsn = began.lsn;
+  info.timeline = began.timeline;
+  info.start_time = began.server_time;
+  // Asked for after the start: a tablespace made in between is in the WAL that the backup carries.
+  for (const TablespaceInfo& space : session_.tablespaces()) {
+    info.tablespaces.push_back({space.oid, space.name, space.location});
+  }
+  fault_point("backup.started");
+}
+
+Lsn BackupRun::insert_position() {
+  const std::lock_guard lock(session_mutex_);
+  return session_.insert_position();
+}
+
+SealContext BackupRun::seal_context(FileOpener& files, PageGuard* guard) {
+  return {.files = files,
+          .data_packs = *data_packs_,
+          .maps = *maps_,
+          .guard = guard,
+          .hasher = repository_.page_hasher(),
+          .compression = options_.compression,
+          .backup = result_.info.name,
+          .progress = progress_};
+}
+
+FileEntry BackupRun::entry_for(const WalkedFile& file) {
+  return {.path = file.path,
+          .type = file.stat.type,
+          .mode = file.stat.mode,
+          .owner = owners_.intern(file.stat.uid, file.stat.gid),
+          .modified_ns = file.stat.modified_ns,
+          .size = file.stat.type == FileType::kRegular ? file.stat.size : 0};
+}
+
+void BackupRun::read_data_files() {
+  BackupInfo& info = result_.info;
+  data_packs_ = std::make_unique<PackWriter>(
+      repository_.store(), repository_.keys(),
+      PackWriterOptions{.backup = info.name,
+                        .kind = names::PackKind::kData,
+                        .pack_bytes = plan_.data_pack_bytes,
+                        .uploads = plan_.data_uploads,
+                        .stored = [](const StoredPack&) { fault_point("backup.pack_stored"); }},
+      stop_);
+  map_packs_ = std::make_unique<PackWriter>(repository_.store(), repository_.keys(),
+                                            PackWriterOptions{.backup = info.name,
+                                                              .kind = names::PackKind::kMap,
+                                                              .pack_bytes = plan_.map_pack_bytes,
+                                                              .uploads = plan_.map_uploads},
+                                            stop_);
+  maps_ = std::make_unique<MapSink>(*map_packs_, registry_, info.name);
+
+  auto source = open_data_directory(options_.data_directory);
+  if (options_.wrap_source) source = options_.wrap_source(std::move(source));
+  PageGuard guard({.backup_start = info.start_lsn,
+                   .relation_segment_blocks = info.relation_segment_blocks,
+                   .insert_position = [this] { return insert_position(); }});
+  SectionWriter section(*maps_);
+  FilePipeline pipeline(seal_context(*source, info.data_checksums ? &guard : nullptr),
+                        plan_.workers, section, stop_);
+  FileWalker walker(*source, {info.postgres_version_num / 10000, info.catalog_version});
+  progress_.phase("copy", 0);
+  walker.walk(
+      [&](const WalkedFile& file) {
+        FileEntry entry = entry_for(file);
+        if (entry.type == FileType::kRegular) {
+          pipeline.add_file(std::move(entry));
+        } else {
+          pipeline.add_without_content(std::move(entry));
+        }
+      },
+      stop_);
+  pipeline.finish();
+  root_.pages[std::size_t(Section::kData)] = section.finish();
+  info.files = pipeline.files();
+  info.data_bytes = pipeline.bytes();
+  info.wal_directory = walker.wal_directory();
+  for (const std::string& link : walker.followed_links()) {
+    result_.warnings.push_back("followed a symbolic link inside the data directory: " + link);
+  }
+  for (const std::string& path : walker.special_files()) {
+    result_.warnings.push_back("left out a special file inside the data directory: " + path);
+  }
+  note_findings(guard);
+  fault_point("backup.files_read");
+}
+
+void BackupRun::note_findings(const PageGuard& guard) {
+  BackupInfo& info = result_.info;
+  PageGuard::Findings found = guard.findings();
+  info.damaged_pages = found.damaged_pages;
+  info.damaged = std::move(found.damaged);
+  info.excused_pages = found.excused_pages;
+  info.excused = std::move(found.excused);
+  if (info.damaged_pages > 0) {
+    result_.warnings.push_back(fmt::format(
+        "{} damaged pages in the cluster, the first in {} block {}; they are in the backup as they "
+        "are",
+        info.damaged_pages, info.damaged.front().path, info.damaged.front().block));
+  }
+}
+
+void BackupRun::stop_backup_mode() {
+  BackupInfo& info = result_.info;
+  progress_.phase("stop", 0);
+  // Read last, and before backup mode ends: the recovery of a standby's backup takes its earliest
+  // consistent point from this file.
+  final_files_.add("global/pg_control", read_control_file(options_.data_directory).content, 0600);
+  const BackupStop stopped = session_.stop_backup();
+  info.stop_lsn = stopped.lsn;
+  info.stop_time = stopped.server_time;
+  final_files_.add("backup_label", to_bytes(as_bytes(stopped.backup_label)), 0600);
+  if (!stopped.tablespace_map.empty()) {
+    final_files_.add("tablespace_map", to_bytes(as_bytes(stopped.tablespace_map)), 0600);
+  }
+  if (session_.timeline() != info.timeline) {
+    throw Error(ErrorKind::kPostgres, "the server's timeline changed while the backup was running",
+                {.object = options_.cluster, .hint = "Take the backup again."});
+  }
+  fault_point("backup.stopped");
+}
+
+void BackupRun::store_final_files() {
+  BackupInfo& info = result_.info;
+  final_files_.add_wal(std::make_unique<CarriedWal>(
+      CarriedWalOptions{.wal_directory = options_.data_directory / "pg_wal",
+                        .timeline = info.timeline,
+                        .start = info.start_lsn,
+                        .stop = info.stop_lsn,
+                        .segment_size = info.wal_segment_size,
+                        .system_identifier = info.name.history.system_identifier}));
+  SectionWriter section(*maps_);
+  const std::uint32_t owner = owners_.intern(::geteuid(), ::getegid());
+  FilePipeline pipeline(seal_context(final_files_, nullptr), plan_.workers, section, stop_);
+  for (const FinalFiles::File& file : final_files_.files()) {
+    pipeline.add_file({.path = file.path,
+                       .type = FileType::kRegular,
+                       .mode = file.mode,
+                       .owner = owner,
+                       .modified_ns = info.stop_time.time_since_epoch().count() * 1000,
+                       .size = file.size});
+  }
+  pipeline.finish();
+  root_.pages[std::size_t(Section::kFinal)] = section.finish();
+  info.files += pipeline.files();
+  info.data_bytes += pipeline.bytes();
+  fault_point("backup.wal_stored");
+}
+
+void BackupRun::commit() {
+  BackupInfo& info = result_.info;
+  progress_.phase("commit", 0);
+  const auto cite = [&](PackWriter& writer, names::PackKind kind) {
+    for (const StoredPack& pack : writer.finish()) {
+      root_.packs.push_back(
+          {registry_.intern({info.name.history, info.name.id, kind, pack.number, pack.salt}),
+           pack.bytes});
+      info.stored_bytes += pack.bytes;
+      ++info.pack_count;
+    }
+  };
+  cite(*data_packs_, names::PackKind::kData);
+  cite(*map_packs_, names::PackKind::kMap);
+  info.owners = owners_.owners();
+  info.duration_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+  root_.info = info;
+  const Bytes manifest =
+      seal_record(ContainerKind::kManifest, repository_.keys(), repository_.keys().cipher,
+                  encode_manifest_root(root_, registry_));
+  put_once(repository_.store(), names::manifest(info.name), manifest, ObjectClass::kCatalogue,
+           stop_);
+  fault_point("backup.manifest_stored");
+  Outcome outcome{.committed = true,
+                  .time = to_rfc3339_seconds(system_clock().now()),
+                  .by = fmt::format("{} process {}", options_.host, ::getpid()),
+                  .info = info,
+                  .manifest_bytes = manifest.size(),
+                  .manifest_sha256 = to_hex(sha256(manifest))};
+  fault_point("backup.before_commit");
+  commit_backup(repository_, outcome, stop_);
+  fault_point("backup.committed");
+}
+
+BackupResult BackupRun::run() {
+  prepare();
+  start();
+  read_data_files();
+  stop_backup_mode();
+  store_final_files();
+  commit();
+  return std::move(result_);
+}
+
+}  // namespace
+
+BackupResult take_backup(const Repository& repository, const BackupOptions& options,
+                         Progress& progress, const std::stop_token& stop) {
+  return BackupRun(repository, options, progress, stop).run();
+}
+
+}  // namespace holdfast

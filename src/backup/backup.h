@@ -1,0 +1,62 @@
+#pragma once
+// Takes a backup of a running PostgreSQL cluster.
+//
+// Consistency: backup mode is held in one session from before the first file is read until after
+//   global/pg_control was read, last of all. A standalone backup carries every WAL byte from its
+//   start to its stop, so it needs nothing else to become consistent.
+// Publish order: packs, maps, manifest, then the commit record (`outcome`); every object was
+//   accepted by the store before the next is written. Nothing is listed before the commit.
+// Crashes, cancellation: whatever was stored stays unlisted and is swept by a later backup, which
+//   first wins `aborted`. The end of the session ends backup mode and drops the replication slot.
+// Exclusion: an flock in the state directory and an advisory lock in the session's database. They
+//   keep two backups from doing the same work twice; correctness does not rest on them.
+// Errors: see core/error.h. Damaged pages in the cluster are findings, not errors.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "backup/data_source.h"
+#include "core/progress.h"
+#include "postgres/session.h"
+#include "repository/backup_info.h"
+#include "repository/repository.h"
+
+namespace holdfast {
+
+struct BackupOptions {
+  std::string cluster;
+  std::string label;  // --name
+  std::string reason;
+  std::map<std::string, std::string> annotations;
+
+  std::string connection;          // libpq
+  std::string primary_connection;  // of a standby: where to switch WAL; may be empty
+  std::filesystem::path data_directory;
+  std::filesystem::path state_directory;  // exists
+
+  CompressionChoice compression;
+  Session::Checkpoint checkpoint = Session::Checkpoint::kFast;
+  std::size_t jobs = 1;
+  std::uint64_t rate = 0;  // bytes read per second; 0: no limit
+  std::uint64_t memory_bytes = std::uint64_t{256} << 20U;
+
+  std::string host;
+  std::string holdfast_version;
+  // Tests put their own file access around the real one here.
+  std::function<std::unique_ptr<DataSource>(std::unique_ptr<DataSource>)> wrap_source = {};
+};
+
+struct BackupResult {
+  BackupInfo info;
+  std::vector<std::string> swept;  // ids of dead backups whose leftovers were removed
+  std::vector<std::string> warnings;
+};
+
+BackupResult take_backup(const Repository& repository, const BackupOptions& options,
+                         Progress& progress, const std::stop_token& stop);
+
+}  // namespace holdfast

@@ -1,0 +1,126 @@
+#include "backup/data_source.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "system/files.h"
+
+namespace holdfast {
+namespace {
+
+class LocalFile final : public SourceFile {
+ public:
+  LocalFile(FileDescriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  std::size_t read_at(std::uint64_t offset, MutableByteView out) override {
+    return holdfast::read_at(fd_.get(), offset, out, path_);
+  }
+
+ private:
+  FileDescriptor fd_;
+  std::string path_;
+};
+
+bool vanished(int error_number) {
+  return error_number == ENOENT || error_number == ENOTDIR;
+}
+
+SourceStat to_source_stat(const struct stat& info) {
+  SourceStat stat{.mode = static_cast<std::uint32_t>(info.st_mode & 07777U),
+                  .uid = info.st_uid,
+                  .gid = info.st_gid,
+                  .modified_ns = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec,
+                  .size = static_cast<std::uint64_t>(info.st_size)};
+  if (S_ISDIR(info.st_mode)) {
+    stat.type = FileType::kFolder;
+  } else if (S_ISLNK(info.st_mode)) {
+    stat.type = FileType::kSymlink;
+  } else if (!S_ISREG(info.st_mode)) {
+    stat.special = true;
+  }
+  return stat;
+}
+
+class LocalDirectory final : public DataSource {
+ public:
+  explicit LocalDirectory(std::filesystem::path root) : root_(std::move(root)) {}
+
+  std::vector<std::string> list(const std::string& folder) override {
+    const std::string path = full(folder);
+    std::vector<std::string> found;
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
+    if (dir == nullptr) {
+      if (vanished(errno)) return found;
+      throw_errno(errno, "list", path);
+    }
+    for (;;) {
+      errno = 0;
+      const dirent* entry = ::readdir(dir.get());
+      if (entry == nullptr) break;
+      const std::string_view name = entry->d_name;
+      if (name != "." && name != "..") found.emplace_back(name);
+    }
+    if (errno != 0) throw_errno(errno, "list", path);
+    std::ranges::sort(found);
+    return found;
+  }
+
+  std::optional<SourceStat> stat(const std::string& path) override {
+    const std::string name = full(path);
+    struct stat info{};
+    if (::lstat(name.c_str(), &info) != 0) {
+      if (vanished(errno)) return std::nullopt;
+      throw_errno(errno, "examine", name);
+    }
+    SourceStat result = to_source_stat(info);
+    if (result.type == FileType::kSymlink) {
+      std::string target(4096, '\0');
+      const ssize_t length = ::readlink(name.c_str(), target.data(), target.size());
+      if (length < 0) {
+        if (vanished(errno)) return std::nullopt;
+        throw_errno(errno, "read the symbolic link", name);
+      }
+      target.resize(static_cast<std::size_t>(length));
+      result.link_target = std::move(target);
+    }
+    return result;
+  }
+
+  std::optional<SourceStat> stat_target(const std::string& path) override {
+    const std::string name = full(path);
+    struct stat info{};
+    if (::stat(name.c_str(), &info) != 0) {
+      if (vanished(errno)) return std::nullopt;
+      throw_errno(errno, "examine", name);
+    }
+    return to_source_stat(info);
+  }
+
+  std::unique_ptr<SourceFile> open(const std::string& path) override {
+    const std::string name = full(path);
+    auto fd = open_to_read(name);
+    if (!fd) return nullptr;
+    return std::make_unique<LocalFile>(std::move(*fd), name);
+  }
+
+ private:
+  std::string full(const std::string& path) const {
+    return path.empty() ? root_.string() : (root_ / path).string();
+  }
+  std::filesystem::path root_;
+};
+
+}  // namespace
+
+std::unique_ptr<DataSource> open_data_directory(const std::filesystem::path& data_directory) {
+  return std::make_unique<LocalDirectory>(data_directory);
+}
+
+}  // namespace holdfast

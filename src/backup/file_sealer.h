@@ -1,0 +1,70 @@
+#pragma once
+// Reads files and turns them into sealed chunks and block maps: the work of one worker thread.
+//
+// A slice (64 MiB of a file) becomes a run of chunks of kChunkPlainBytes; a chunk that is all zero
+// is not stored. Small files are put together in one chunk. A file that turns out shorter than it
+// was listed is filled up with zeros, as PostgreSQL's own base backup does: WAL replay puts its
+// tail right. A file that turns out longer is read up to its listed size.
+// Threads: one FileSealer per thread; they share writer, guard and sink.
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "backup/data_source.h"
+#include "backup/page_guard.h"
+#include "core/progress.h"
+#include "repository/manifest.h"
+#include "repository/pack_writer.h"
+#include "seal/hash.h"
+
+namespace holdfast {
+
+// Measured on table pages (docs/performance.md): larger chunks compress no better, smaller ones
+// worse, and a random read of one page costs one chunk.
+inline constexpr std::size_t kChunkPlainBytes = std::size_t{128} << 10U;
+// Files up to this size share chunks.
+inline constexpr std::uint64_t kSmallFileBytes = kChunkPlainBytes;
+
+// One file on its way through the backup, in manifest order. `entry` is complete when `open_slices`
+// is 0; which thread gets it there is decided by that counter.
+struct FileJob {
+  FileEntry entry;
+  std::atomic<std::size_t> open_slices{0};
+  std::atomic<bool> vanished{false};
+};
+
+struct SealContext {
+  FileOpener& files;
+  PackWriter& data_packs;
+  MapSink& maps;
+  PageGuard* guard = nullptr;  // none: page checksums are off in the cluster
+  const PageHasher& hasher;
+  CompressionChoice compression;
+  const BackupName& backup;
+  Progress& progress;
+};
+
+class FileSealer {
+ public:
+  explicit FileSealer(const SealContext& context);
+
+  void seal_slice(FileJob& job, std::size_t slice, const std::stop_token& stop);
+  // All of them at most kSmallFileBytes together.
+  void seal_small_files(const std::vector<std::shared_ptr<FileJob>>& jobs);
+
+ private:
+  // Reads [offset, offset + out.size()) of the file, checks its pages, fills up with zeros.
+  void read(SourceFile& file, const std::string& path, std::uint64_t offset, MutableByteView out);
+  ChunkAddress seal_chunk(ByteView plain);
+  void add_hashes(BlockMap& map, ByteView plain) const;
+
+  const SealContext context_;
+  Compressor compressor_;
+  Buffer buffer_;
+};
+
+}  // namespace holdfast

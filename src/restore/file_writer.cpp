@@ -1,0 +1,76 @@
+#include "restore/file_writer.h"
+
+#include <array>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/error.h"
+
+namespace holdfast {
+namespace {
+
+// Needed to write the content; a file that should not have it loses it at the end.
+constexpr std::uint32_t kOwnerWrite = 0200;
+
+std::uint32_t uid_of(const FileOwner& owner) {
+  std::array<char, 16384> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  ::getpwnam_r(owner.user.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  return owner.user.empty() || found == nullptr ? owner.uid : found->pw_uid;
+}
+
+std::uint32_t gid_of(const FileOwner& owner) {
+  std::array<char, 16384> buffer{};
+  group entry{};
+  group* found = nullptr;
+  ::getgrnam_r(owner.group.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  return owner.group.empty() || found == nullptr ? owner.gid : found->gr_gid;
+}
+
+}  // namespace
+
+Ownership::Ownership(const std::vector<FileOwner>& owners) {
+  if (::geteuid() != 0) return;
+  for (const FileOwner& owner : owners) ids_.emplace_back(uid_of(owner), gid_of(owner));
+}
+
+void Ownership::give(int fd, std::uint32_t owner, const std::string& path) const {
+  if (ids_.empty()) return;
+  const auto [uid, gid] = ids_.at(owner);
+  if (::fchown(fd, uid, gid) != 0) throw_errno(errno, "set the owner of", path);
+}
+
+void Ownership::give_folder(const std::filesystem::path& folder, std::uint32_t owner) const {
+  if (ids_.empty()) return;
+  const auto [uid, gid] = ids_.at(owner);
+  if (::chown(folder.c_str(), uid, gid) != 0)
+    throw_errno(errno, "set the owner of", folder.string());
+}
+
+void create_file(const std::filesystem::path& path, const FileEntry& entry,
+                 const Ownership& ownership) {
+  const FileDescriptor fd = open_or_throw(path, O_WRONLY | O_CREAT, 0600);
+  if (::ftruncate(fd.get(), static_cast<off_t>(entry.size)) != 0) {
+    throw_errno(errno, "set the size of", path.string());
+  }
+  if (::fchmod(fd.get(), static_cast<mode_t>(entry.mode | kOwnerWrite)) != 0) {
+    throw_errno(errno, "set the mode of", path.string());
+  }
+  ownership.give(fd.get(), entry.owner, path.string());
+}
+
+void FileWriter::write(const std::filesystem::path& path, std::uint64_t offset, ByteView bytes) {
+  if (!fd_.valid() || path != path_) {
+    fd_ = open_or_throw(path, O_WRONLY);
+    path_ = path;
+  }
+  write_at(fd_.get(), offset, bytes, path_.native());
+}
+
+}  // namespace holdfast

@@ -1,0 +1,206 @@
+#include "restore/restore.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "core/cancellation.h"
+#include "core/fault_point.h"
+#include "core/parallel.h"
+#include "restore/window.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kControlFile = "global/pg_control";
+// Written by the server at start from our own links instead.
+constexpr std::string_view kTablespaceMap = "tablespace_map";
+
+constexpr std::size_t kSlicesAtOnce = 64;
+constexpr std::size_t kFilesAtOnce = 20000;
+
+// Whether the restore of sections writes this file.
+bool is_content(const FileEntry& entry) {
+  return entry.type == FileType::kRegular && entry.path != kControlFile &&
+         entry.path != kTablespaceMap;
+}
+
+class RestoreRun {
+ public:
+  RestoreRun(const Repository& repository, const CatalogueEntry& backup,
+             const RestoreOptions& options, Progress& progress, const std::stop_token& stop)
+      : repository_(repository),
+        options_(options),
+        progress_(progress),
+        stop_(stop),
+        chunks_(repository.store(), repository.keys(), backup.name.cluster),
+        manifest_(read_manifest(repository, backup.outcome, chunks_.registry(), stop), chunks_),
+        ownership_(manifest_.info().owners) {}
+
+  RestoreResult run();
+
+ private:
+  void restore_section(Section section);
+  void add(const FileEntry& entry);
+  void create_files();
+  void finish_window(Window& window);
+  void set_late_modes();
+  void sync_everything() const;
+  void write_control_file();
+  std::size_t threads() const;
+
+  const Repository& repository_;
+  const RestoreOptions& options_;
+  Progress& progress_;
+  const std::stop_token& stop_;
+  ChunkReader chunks_;
+  Manifest manifest_;
+  Ownership ownership_;
+  RestoreResult result_;
+  WindowCounts counts_;
+  std::vector<FileEntry> new_files_;                     // of the window that is being filled
+  std::vector<std::pair<fs::path, mode_t>> late_modes_;  // without the owner's right to write
+};
+
+std::size_t RestoreRun::threads() const {
+  // Enough to keep the store and every core busy; each holds one read and one chunk.
+  const std::size_t wish =
+      std::max(options_.jobs, repository_.store().capabilities().parallel_requests);
+  const std::size_t fits = std::max<std::size_t>(
+      1, (options_.memory_bytes - std::min<std::uint64_t>(options_.memory_bytes, 64U << 20U)) /
+             (kReadBytes + (std::size_t{1} << 20U)));
+  return std::min(wish, fits);
+}
+
+RestoreResult RestoreRun::run() {
+  const auto began = std::chrono::steady_clock::now();
+  result_.backup = manifest_.info();
+  result_.target = examine_target(manifest_.info(), options_.target);
+  prepare_target(result_.target, manifest_.info());
+  fault_point("restore.marker_written");
+  progress_.phase("restore", manifest_.info().data_bytes);
+  restore_section(Section::kData);
+  restore_section(Section::kFinal);
+  set_late_modes();
+  fault_point("restore.before_sync");
+  progress_.phase("sync", 0);
+  sync_everything();
+  fault_point("restore.before_control_file");
+  write_control_file();
+  result_.bytes_written = counts_.written;
+  result_.bytes_kept = counts_.kept;
+  result_.duration_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  return std::move(result_);
+}
+
+void RestoreRun::restore_section(Section section) {
+  const WindowContext context{.manifest = manifest_,
+                              .chunks = chunks_,
+                              .hasher = repository_.page_hasher(),
+                              .data_directory = result_.target.data_directory,
+                              .compare_first = result_.target.state == TargetState::kResume,
+                              .threads = threads(),
+                              .progress = progress_};
+  std::optional<Window> window(std::in_place, context, counts_);
+  manifest_.for_each(
+      section,
+      [&](const FileEntry& entry) {
+        add(entry);
+        // A file may be larger than a window; its slices then go into several.
+        const std::size_t slices = slice_count(entry);
+        for (std::size_t i = 0; i < slices && is_content(entry); i += kSlicesAtOnce) {
+          window->add(entry, i, std::min(slices, i + kSlicesAtOnce));
+          if (window->full()) {
+            finish_window(*window);
+            window.emplace(context, counts_);
+          }
+        }
+        if (new_files_.size() >= kFilesAtOnce) create_files();
+      },
+      stop_);
+  finish_window(*window);
+}
+
+void RestoreRun::add(const FileEntry& entry) {
+  if (entry.type == FileType::kRegular && !is_content(entry)) return;
+  const fs::path path = result_.target.data_directory / entry.path;
+  if (entry.type == FileType::kFolder) {
+    std::error_code error;
+    fs::create_directory(path, error);
+    if (error) throw_errno(error.value(), "create the folder", path.string());
+    if (::chmod(path.c_str(), static_cast<mode_t>(entry.mode | 0700U)) != 0) {
+      throw_errno(errno, "set the mode of", path.string());
+    }
+    ownership_.give_folder(path, entry.owner);
+    return;
+  }
+  if ((entry.mode & 0200U) == 0) late_modes_.emplace_back(path, static_cast<mode_t>(entry.mode));
+  ++result_.files;
+  new_files_.push_back(entry);
+}
+
+void RestoreRun::create_files() {
+  const std::vector<FileEntry> files = std::exchange(new_files_, {});
+  parallel_for(files.size(), threads(), stop_, [&](std::size_t i, const std::stop_token&) {
+    create_file(result_.target.data_directory / files[i].path, files[i], ownership_);
+  });
+}
+
+void RestoreRun::finish_window(Window& window) {
+  create_files();
+  window.restore(stop_);
+  fault_point("restore.window_written");
+}
+
+void RestoreRun::set_late_modes() {
+  for (const auto& [path, mode] : late_modes_) {
+    if (::chmod(path.c_str(), mode) != 0) throw_errno(errno, "set the mode of", path.string());
+  }
+}
+
+void RestoreRun::sync_everything() const {
+  sync_file_system(result_.target.data_directory);
+  if (!result_.target.wal_directory.empty()) sync_file_system(result_.target.wal_directory);
+  for (const TablespaceTarget& space : result_.target.tablespaces) {
+    sync_file_system(space.location);
+  }
+}
+
+void RestoreRun::write_control_file() {
+  const auto entry = manifest_.find(kControlFile, stop_);
+  if (!entry || !entry->map || entry->map->extents.size() != 1 || entry->size > kBlockBytes) {
+    throw Error(ErrorKind::kDamage, "the backup has no control file",
+                {.object = names::manifest(manifest_.info().name)});
+  }
+  const Extent& extent = entry->map->extents[0];
+  const Bytes chunk = chunks_.read(extent.chunk, stop_);
+  if (chunk.size() < extent.offset_in_chunk + entry->size) {
+    throw Error(ErrorKind::kDamage, "a chunk is shorter than the manifest says",
+                {.object = chunks_.pack_name(extent.chunk.pack)});
+  }
+  const ByteView content = ByteView(chunk).subspan(extent.offset_in_chunk, entry->size);
+  if (repository_.page_hasher()(content) != entry->map->hashes.at(0)) {
+    throw Error(ErrorKind::kDamage, "the control file is not what was backed up",
+                {.object = chunks_.pack_name(extent.chunk.pack)});
+  }
+  const fs::path path = result_.target.data_directory / kControlFile;
+  write_durably(path, content, static_cast<mode_t>(entry->mode), Overwrite::kYes);
+  const FileDescriptor fd = open_or_throw(path, O_RDONLY);
+  ownership_.give(fd.get(), entry->owner, path.string());
+  ++result_.files;
+}
+
+}  // namespace
+
+RestoreResult restore_backup(const Repository& repository, const CatalogueEntry& backup,
+                             const RestoreOptions& options, Progress& progress,
+                             const std::stop_token& stop) {
+  return RestoreRun(repository, backup, options, progress, stop).run();
+}
+
+}  // namespace holdfast

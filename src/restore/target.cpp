@@ -1,0 +1,166 @@
+#include "restore/target.h"
+
+#include <charconv>
+
+#include <nlohmann/json.hpp>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "postgres/data_files.h"
+#include "system/files.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::size_t kMaxMarkerBytes = std::size_t{64} << 10U;
+
+[[noreturn]] void refuse(std::string message, const fs::path& object, std::string hint) {
+  throw Error(ErrorKind::kRefused, std::move(message), {object.string(), std::move(hint)});
+}
+
+bool is_empty_or_absent(const fs::path& folder) {
+  std::error_code error;
+  const auto status = fs::status(folder, error);
+  if (!fs::exists(status)) return true;
+  if (!fs::is_directory(status)) return false;
+  const fs::directory_iterator at(folder, error);
+  if (error) throw_errno(error.value(), "list", folder.string());
+  return at == fs::directory_iterator();
+}
+
+// Whether a postmaster that is alive says that it runs here.
+bool server_runs_in(const fs::path& data_directory) {
+  const auto content = read_file(data_directory / "postmaster.pid", kMaxMarkerBytes);
+  if (!content) return false;
+  int pid = 0;
+  std::from_chars(content->data(), content->data() + content->size(), pid);
+  return pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM);
+}
+
+std::string marker_text(const RestoreTarget& target, const BackupInfo& backup) {
+  nlohmann::ordered_json json;
+  json["backup"] = backup.name.id.text;
+  json["cluster"] = backup.name.cluster;
+  json["history"] = to_string(backup.name.history);
+  json["wal_directory"] = target.wal_directory.string();
+  for (const TablespaceTarget& space : target.tablespaces) {
+    json["tablespaces"][std::to_string(space.oid)] = space.location.string();
+  }
+  return json.dump(2) + "\n";
+}
+
+TargetState judge_data_directory(const RestoreTarget& target, const BackupInfo& backup) {
+  const fs::path& folder = target.data_directory;
+  if (server_runs_in(folder)) {
+    refuse("a PostgreSQL server is running in the target directory", folder,
+           "Restore into another directory, or stop the server first.");
+  }
+  if (is_empty_or_absent(folder)) return TargetState::kFresh;
+  const auto marker = read_file(folder / kRestoreMarker, kMaxMarkerBytes);
+  if (marker && !fs::exists(folder / "global/pg_control")) {
+    if (*marker == marker_text(target, backup)) return TargetState::kResume;
+    refuse("the target directory holds an unfinished restore of another backup or to other places",
+           folder, "Repeat that restore, or restore into another directory.");
+  }
+  refuse("the target directory is not empty", folder,
+         "Restore into a directory that is empty or does not exist.");
+}
+
+void judge_side_folder(const fs::path& folder, TargetState state, std::string_view what) {
+  if (state == TargetState::kResume || is_empty_or_absent(folder)) return;
+  refuse(fmt::format("the {} is not empty", what), folder,
+         "Choose another place with --tablespace OLD=NEW, --tablespaces-under or --wal-dir.");
+}
+
+fs::path place_of(const BackupTablespace& space, const TargetOptions& options) {
+  if (const auto moved = options.tablespaces.find(space.location);
+      moved != options.tablespaces.end()) {
+    return moved->second;
+  }
+  if (!options.tablespaces_under.empty()) {
+    return options.tablespaces_under / std::to_string(space.oid);
+  }
+  return space.location;
+}
+
+void require_space(const RestoreTarget& target, const BackupInfo& backup) {
+  if (target.state == TargetState::kResume) return;
+  fs::path existing = target.data_directory;
+  while (!fs::exists(existing)) existing = existing.parent_path();
+  // With tablespaces elsewhere the data spreads over several file systems; each of them is only
+  // required to exist. Without, everything must fit here.
+  const bool all_here = target.tablespaces.empty() && target.wal_directory.empty();
+  const std::uint64_t free = free_bytes(existing);
+  if (all_here && free < backup.data_bytes) {
+    throw Error(ErrorKind::kHost,
+                fmt::format("not enough space: the backup needs {}, {} are free",
+                            human_bytes(backup.data_bytes), human_bytes(free)),
+                {.object = existing.string(),
+                 .hint = "Free space, or restore to a larger file system with --to."});
+  }
+}
+
+void make_target_folder(const fs::path& folder) {
+  if (!fs::exists(folder)) {
+    make_folders(folder, 0700);
+  } else if (::chmod(folder.c_str(), 0700) != 0) {
+    throw_errno(errno, "set the mode of", folder.string());
+  }
+}
+
+void make_link(const fs::path& link, const fs::path& target) {
+  std::error_code ignored;
+  fs::remove(link, ignored);
+  if (::symlink(target.c_str(), link.c_str()) != 0) {
+    throw_errno(errno, "make the symbolic link", link.string());
+  }
+}
+
+}  // namespace
+
+RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& options) {
+  RestoreTarget target{.data_directory = fs::absolute(options.data_directory).lexically_normal()};
+  if (!options.wal_directory.empty()) target.wal_directory = fs::absolute(options.wal_directory);
+  for (const auto& [old_place, new_place] : options.tablespaces) {
+    const bool known = std::ranges::any_of(
+        backup.tablespaces, [&](const auto& space) { return space.location == old_place; });
+    if (!known) {
+      throw Error(ErrorKind::kUsage, "the backup has no tablespace there",
+                  {.object = old_place, .hint = "'holdfast show' lists its tablespaces."});
+    }
+  }
+  for (const BackupTablespace& space : backup.tablespaces) {
+    if (space.location.empty()) continue;  // in place
+    target.tablespaces.push_back({space.oid, fs::absolute(place_of(space, options))});
+  }
+  target.state = judge_data_directory(target, backup);
+  for (const TablespaceTarget& space : target.tablespaces) {
+    judge_side_folder(space.location, target.state, "tablespace's directory");
+  }
+  if (!target.wal_directory.empty()) {
+    judge_side_folder(target.wal_directory, target.state, "WAL directory");
+  }
+  require_space(target, backup);
+  return target;
+}
+
+void prepare_target(const RestoreTarget& target, const BackupInfo& backup) {
+  make_target_folder(target.data_directory);
+  write_durably(target.data_directory / kRestoreMarker, as_bytes(marker_text(target, backup)), 0600,
+                Overwrite::kYes);
+  if (!target.wal_directory.empty()) {
+    make_target_folder(target.wal_directory);
+    make_link(target.data_directory / "pg_wal", target.wal_directory);
+  }
+  if (!target.tablespaces.empty()) make_folders(target.data_directory / "pg_tblspc", 0700);
+  for (const TablespaceTarget& space : target.tablespaces) {
+    make_target_folder(space.location);
+    make_link(target.data_directory / "pg_tblspc" / std::to_string(space.oid), space.location);
+  }
+}
+
+}  // namespace holdfast

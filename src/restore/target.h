@@ -1,0 +1,48 @@
+#pragma once
+// Where a restore writes: the data directory, its tablespaces, its WAL directory.
+//
+// A target is used only when it is absent, empty, or holds a restore of the same backup that did
+// not finish. Such a directory is recognised by its marker, holdfast.restore, and by having no
+// global/pg_control, which is always written last (invariant 7).
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "repository/backup_info.h"
+
+namespace holdfast {
+
+struct TargetOptions {
+  std::filesystem::path data_directory;            // --to
+  std::map<std::string, std::string> tablespaces;  // --tablespace OLD=NEW
+  std::filesystem::path tablespaces_under;         // --tablespaces-under; <DIR>/<oid>
+  std::filesystem::path wal_directory;             // --wal-dir; empty: inside
+};
+
+struct TablespaceTarget {
+  std::uint32_t oid = 0;
+  std::filesystem::path location;  // absolute
+};
+
+enum class TargetState {
+  kFresh,   // nothing is there
+  kResume,  // an unfinished restore of this backup
+};
+
+struct RestoreTarget {
+  std::filesystem::path data_directory;
+  std::filesystem::path wal_directory;  // empty: pg_wal is a folder of the data directory
+  std::vector<TablespaceTarget> tablespaces;
+  TargetState state = TargetState::kFresh;
+};
+
+// Decides where everything goes and refuses (kRefused) a target that is in use, not empty, or that
+// does not have room (kHost) for the backup. Changes nothing.
+RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& options);
+
+// Makes the directories and links, and writes the marker durably.
+void prepare_target(const RestoreTarget& target, const BackupInfo& backup);
+
+}  // namespace holdfast

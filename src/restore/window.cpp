@@ -1,0 +1,147 @@
+#include "restore/window.h"
+
+#include <algorithm>
+
+#include <fcntl.h>
+
+#include "core/error.h"
+#include "core/parallel.h"
+#include "system/files.h"
+
+namespace holdfast {
+namespace {
+
+// Content planned at a time: the maps of so many full slices take some megabytes.
+constexpr std::uint64_t kWindowBytes = std::uint64_t{4} << 30U;
+constexpr std::size_t kWindowFiles = 20000;
+
+}  // namespace
+
+void Window::add(const FileEntry& file, std::size_t first, std::size_t last) {
+  for (std::size_t i = first; i < last; ++i) {
+    slices_.push_back({files_.size(), i, {}});
+    bytes_ += std::min(kBytesPerMapPage, file.size - i * kBytesPerMapPage);
+  }
+  files_.push_back(file);
+}
+
+bool Window::full() const {
+  return bytes_ >= kWindowBytes || files_.size() >= kWindowFiles;
+}
+
+void Window::restore(const std::stop_token& stop) {
+  read_maps(stop);
+  make_pieces();
+  if (context_.compare_first) drop_pieces_in_place(stop);
+  std::vector<ChunkRequest> requests;
+  requests.reserve(pieces_.size());
+  for (std::size_t i = 0; i < pieces_.size(); ++i) requests.push_back({pieces_[i].chunk, i});
+  fetch_chunks(context_.chunks, std::move(requests), {.threads = context_.threads}, stop,
+               [&](const std::vector<std::size_t>& tags, ByteView plain) {
+                 FileWriter writer;
+                 for (const std::size_t tag : tags) write_piece(pieces_[tag], plain, writer);
+               });
+}
+
+void Window::read_maps(const std::stop_token& stop) {
+  // Small files carry their maps; the map pages of large ones come with few requests too.
+  std::vector<ChunkRequest> requests;
+  for (std::size_t i = 0; i < slices_.size(); ++i) {
+    Slice& slice = slices_[i];
+    FileEntry& file = files_[slice.file];
+    if (file.map) {
+      slice.map = std::move(*file.map);
+    } else {
+      requests.push_back({file.map_pages[slice.index], i});
+    }
+  }
+  fetch_chunks(context_.chunks, std::move(requests), {.threads = context_.threads}, stop,
+               [&](const std::vector<std::size_t>& tags, ByteView plain) {
+                 for (const std::size_t tag : tags) {
+                   slices_[tag].map =
+                       decode_slice_map(files_[slices_[tag].file], slices_[tag].index, plain,
+                                        context_.chunks.registry());
+                 }
+               });
+}
+
+void Window::make_pieces() {
+  for (std::size_t i = 0; i < slices_.size(); ++i) {
+    const Slice& slice = slices_[i];
+    const std::uint64_t size = files_[slice.file].size;
+    std::uint64_t offset = slice.index * kBytesPerMapPage;
+    std::size_t hash = 0;
+    for (const Extent& extent : slice.map.extents) {
+      const std::uint64_t end = std::min(size, offset + extent.blocks * kBlockBytes);
+      if (!extent.zero()) {
+        pieces_.push_back({i, offset, static_cast<std::uint32_t>(end - offset),
+                           extent.offset_in_chunk, hash, extent.chunk});
+        hash += extent.blocks;
+      } else {
+        context_.progress.advance(end - offset);
+      }
+      offset = end;
+    }
+  }
+}
+
+std::filesystem::path Window::path_of(const Piece& piece) const {
+  return context_.data_directory / files_[slices_[piece.slice].file].path;
+}
+
+void Window::drop_pieces_in_place(const std::stop_token& stop) {
+  std::vector<char> there(pieces_.size(), 0);
+  parallel_for(pieces_.size(), context_.threads, stop, [&](std::size_t i, const std::stop_token&) {
+    there[i] = is_in_place(pieces_[i]) ? 1 : 0;
+  });
+  std::vector<Piece> missing;
+  for (std::size_t i = 0; i < pieces_.size(); ++i) {
+    if (there[i] == 0) {
+      missing.push_back(pieces_[i]);
+    } else {
+      counts_.kept += pieces_[i].bytes;
+      context_.progress.advance(pieces_[i].bytes);
+    }
+  }
+  pieces_ = std::move(missing);
+}
+
+bool Window::is_in_place(const Piece& piece) const {
+  const std::filesystem::path path = path_of(piece);
+  const FileDescriptor fd = open_or_throw(path, O_RDONLY);
+  Bytes block(kBlockBytes);
+  const BlockMap& map = slices_[piece.slice].map;
+  for (std::uint32_t at = 0, i = 0; at < piece.bytes; at += kBlockBytes, ++i) {
+    const MutableByteView part =
+        MutableByteView(block).first(std::min<std::size_t>(kBlockBytes, piece.bytes - at));
+    if (read_at(fd.get(), piece.file_offset + at, part, path.native()) != part.size()) return false;
+    if (context_.hasher(part) != map.hashes[piece.first_hash + i]) return false;
+  }
+  return true;
+}
+
+void Window::write_piece(const Piece& piece, ByteView plain, FileWriter& writer) {
+  const std::filesystem::path path = path_of(piece);
+  const BlockMap& map = slices_[piece.slice].map;
+  if (plain.size() < std::size_t{piece.offset_in_chunk} + piece.bytes) {
+    throw Error(ErrorKind::kDamage, "a chunk is shorter than the manifest says",
+                {.object = context_.chunks.pack_name(piece.chunk.pack)});
+  }
+  const ByteView content = plain.subspan(piece.offset_in_chunk, piece.bytes);
+  for (std::uint32_t at = 0, i = 0; at < piece.bytes; at += kBlockBytes, ++i) {
+    const ByteView block =
+        content.subspan(at, std::min<std::size_t>(kBlockBytes, piece.bytes - at));
+    if (context_.hasher(block) != map.hashes[piece.first_hash + i]) {
+      throw Error(ErrorKind::kDamage,
+                  fmt::format("block {} of {} is not what was backed up",
+                              (piece.file_offset + at) / kBlockBytes,
+                              files_[slices_[piece.slice].file].path),
+                  {.object = context_.chunks.pack_name(piece.chunk.pack)});
+    }
+  }
+  writer.write(path, piece.file_offset, content);
+  counts_.written += content.size();
+  context_.progress.advance(content.size());
+}
+
+}  // namespace holdfast
