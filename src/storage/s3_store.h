@@ -5,6 +5,8 @@
 // Absent is only what the server itself calls NoSuchKey; a missing bucket, a page of a proxy or a
 // denied request is an error. A server's wrong idea of the clock or the region is corrected and the
 // request signed again once; everything else is left to storage/retry_store.h.
+// capabilities().exclusive_create is what the protocol promises; probe_exclusive_create() finds out
+// whether the server keeps it. Ceph 16, for one, does in plain buckets and not in versioned ones.
 // In a versioned bucket (Object Lock) a removal hides the object behind a delete marker: it is gone
 // from every read and list, while its bytes stay for as long as the bucket's rules keep them.
 // Sources: Amazon S3 API reference (PutObject, GetObject, HeadObject, ListObjectsV2, DeleteObject,
