@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import unittest
@@ -46,7 +47,7 @@ def check(context):
     outcome = Outcome()
     checks = [("format", [root / "tools" / "format", "--check"]),
               ("layers", [sys.executable, "-B", root / "tools" / "check-layers"]),
-              ("shellcheck", ["shellcheck", "-x", *shell_scripts(root)])]
+              ("shellcheck", ["shellcheck", "--severity=warning", "-x", *shell_scripts(root)])]
     for name, command in checks:
         if context.wanted(f"style:{name}"):
             code, said = run(command, cwd=root)
@@ -95,10 +96,22 @@ def tidy_outcome(code, said):
     return outcome
 
 
+def check_cache(cache):
+    """Programs are run from it: it must be ours, and nobody else may write to it."""
+    cache.mkdir(mode=0o755, exist_ok=True)
+    state = cache.lstat()
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o022:
+        raise ToolFailed(f"{cache} is not a folder that only we can write to; remove it, or set "
+                         "HOLDFAST_TEST_CACHE")
+
+
 def fetch_postgres(version):
-    """The folder of PostgreSQL `version`'s programs, fetched unless it was before."""
+    """The folder of PostgreSQL `version`'s programs, fetched unless it was before. They are kept
+    outside the clone, where the user that the tests run as can read them."""
     script = Path(__file__).resolve().parent.parent / "testbed" / "pg-fetch"
-    code, said = run([script, version])
+    cache = Path(os.environ.get("HOLDFAST_TEST_CACHE", f"/var/tmp/holdfast-testbed-{os.getuid()}"))
+    check_cache(cache)
+    code, said = run([script, version, cache])
     lines = said.strip().splitlines()
     if code != 0 or not lines or not os.path.exists(f"{lines[-1]}/postgres"):
         raise ToolFailed(f"{script} {version}: exit {code}\n{tail(said)}")
