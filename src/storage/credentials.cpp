@@ -162,9 +162,9 @@ class CachedProvider final : public CredentialProvider {
     std::unique_lock lock(mutex_);
     for (;;) {
       check_cancelled(stop);
-      if (current_ && !refresh_due()) return *current_;
+      if (current_ && !refresh_due(*current_)) return *current_;
       if (!refreshing_) break;
-      if (current_ && still_valid()) return *current_;
+      if (current_ && still_valid(*current_)) return *current_;
       changed_.wait(lock, stop, [this] { return !refreshing_; });
     }
     refreshing_ = true;
@@ -181,13 +181,14 @@ class CachedProvider final : public CredentialProvider {
   }
 
  private:
-  bool still_valid() const { return !current_->expires || clock_.now() < *current_->expires; }
+  bool still_valid(const Credentials& credentials) const {
+    return !credentials.expires || clock_.now() < *credentials.expires;
+  }
 
-  bool refresh_due() const {
-    if (!current_->expires || clock_.now() + kRefreshBeforeExpiry < *current_->expires) {
-      return false;
-    }
-    return !still_valid() || clock_.now() >= next_attempt_;
+  bool refresh_due(const Credentials& credentials) const {
+    if (!credentials.expires) return false;
+    if (clock_.now() + kRefreshBeforeExpiry < *credentials.expires) return false;
+    return !still_valid(credentials) || clock_.now() >= next_attempt_;
   }
 
   // Called by the one thread that set refreshing_.
@@ -208,7 +209,8 @@ class CachedProvider final : public CredentialProvider {
       return *current_;
     }
     check_cancelled(stop);
-    if (current_ && still_valid()) return *current_;  // the service may be back before they expire
+    if (current_ && still_valid(*current_))
+      return *current_;  // the service may be back before they expire
     std::rethrow_exception(failure);
   }
 

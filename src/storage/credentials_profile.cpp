@@ -95,10 +95,11 @@ std::map<std::string, ProfileSettings> parse_profile_file(std::string_view text)
 
 std::optional<Profile> load_profile(const CredentialOptions& options,
                                     const Environment& environment) {
-  const auto variable = environment("AWS_PROFILE");
-  const bool named = !options.profile.empty() || (variable && !variable->empty());
   Profile profile;
-  profile.name = !options.profile.empty() ? options.profile : named ? *variable : "default";
+  profile.name = options.profile;
+  if (profile.name.empty()) profile.name = environment("AWS_PROFILE").value_or("");
+  const bool named = !profile.name.empty();
+  if (!named) profile.name = "default";
   SharedFile credentials = shared_file(environment, "AWS_SHARED_CREDENTIALS_FILE", "credentials");
   if (!options.credentials_file.empty()) credentials = {options.credentials_file, true};
   const SharedFile config = shared_file(environment, "AWS_CONFIG_FILE", "config");

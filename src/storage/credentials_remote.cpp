@@ -41,11 +41,12 @@ bool passing_trouble(int status) {
   return status == 429 || status >= 500;
 }
 
-Error refusal(std::string_view service, const std::string& url, int status, std::string_view code) {
+Error refusal(std::string_view service, const std::string& url, int status,
+              std::string_view code = {}, std::string hint = {}) {
   const bool retry = passing_trouble(status);
   return Error(retry ? ErrorKind::kRepository : ErrorKind::kConfiguration,
                fmt::format("{} gives no credentials: HTTP {} {}", service, status, code),
-               {.object = url, .retryable = retry});
+               {.object = url, .hint = std::move(hint), .retryable = retry});
 }
 
 Error nonsense(std::string_view service, const std::string& url) {
@@ -103,8 +104,8 @@ Credentials parse_sts(const HttpResponse& response, const std::string& url) {
   document.load_buffer(response.body.data(), response.body.size());
   if (response.status != 200) {
     const auto code = document.child("ErrorResponse").child("Error").child_value("Code");
-    throw refusal("STS", url, response.status, code)
-        .advise("check AWS_ROLE_ARN, the role's trust policy and the token");
+    throw refusal("STS", url, response.status, code,
+                  "check AWS_ROLE_ARN, the role's trust policy and the token");
   }
   const pugi::xml_node node = document.child("AssumeRoleWithWebIdentityResponse")
                                   .child("AssumeRoleWithWebIdentityResult")
@@ -229,7 +230,7 @@ std::optional<Credentials> container_credentials(const Environment& environment,
   HttpClient client = local_service_client();
   const HttpResponse response = ask(client, request, stop);
   if (response.status != 200) {
-    throw refusal("the container credential service", url, response.status, "");
+    throw refusal("the container credential service", url, response.status);
   }
   return parse_json(response, "the container credential service", url);
 }
@@ -253,10 +254,10 @@ InstanceAnswer instance_credentials(const Environment& environment, const std::s
   if (listed.status == 404 || (listed.status == 200 && role.empty())) {
     return {std::nullopt, "the instance has no IAM role"};
   }
-  if (listed.status != 200) throw refusal("instance metadata", roles, listed.status, "");
+  if (listed.status != 200) throw refusal("instance metadata", roles, listed.status);
   request.url = roles + uri_encode(role, Slash::kEncode);
   const HttpResponse response = ask(client, request, stop);
-  if (response.status != 200) throw refusal("instance metadata", roles, response.status, "");
+  if (response.status != 200) throw refusal("instance metadata", roles, response.status);
   return {parse_json(response, "instance metadata", request.url), ""};
 }
 

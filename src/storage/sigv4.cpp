@@ -143,7 +143,9 @@ std::string canonical_query(const std::vector<QueryParameter>& parameters) {
   std::string query;
   for (const auto& [name, value] : encoded) {
     if (!query.empty()) query += '&';
-    query += name + '=' + value;
+    query += name;
+    query += '=';
+    query += value;
   }
   return query;
 }

@@ -183,8 +183,7 @@ HeaderList header_list(const HttpRequest& request) {
   const auto append = [&list](const std::string& line) {
     curl_slist* longer = curl_slist_append(list.get(), line.c_str());
     if (longer == nullptr) throw Error(ErrorKind::kHost, "no memory for request headers");
-    list.release();
-    list.reset(longer);
+    if (list == nullptr) list.reset(longer);  // else the head of the list stays the same
   };
   append("Expect:");  // no "100 Continue" round trip before a body
   for (const HttpHeader& header : request.headers) {
