@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "backup/external_config.h"
 #include "backup/file_pipeline.h"
 #include "backup/file_walker.h"
 #include "backup/final_files.h"
@@ -31,7 +32,9 @@ class BackupRun {
         stop_(stop),
         session_(Session::connect(options.connection, stop)),
         plan_(plan_memory(options.memory_bytes, options.jobs,
-                          repository.store().capabilities().parallel_requests)) {}
+                          repository.store().capabilities().parallel_requests)) {
+    if (options.rate > 0) rate_.emplace(RateLimit{options.rate});
+  }
 
   BackupResult run();
 
@@ -39,6 +42,7 @@ class BackupRun {
   void lock();
   void prepare();
   void start();
+  void collect_config();
   void read_data_files();
   void stop_backup_mode();
   void store_final_files();
@@ -60,6 +64,7 @@ class BackupRun {
   std::mutex session_mutex_;  // workers ask for the insert position while the main thread waits
   const MemoryPlan plan_;
   ControlFile control_;
+  std::optional<RateLimiter> rate_;
   OwnerTable owners_;
   FinalFiles final_files_;
   BackupResult result_;
@@ -161,6 +166,7 @@ SealContext BackupRun::seal_context(FileOpener& files, PageGuard* guard) {
           .guard = guard,
           .hasher = repository_.page_hasher(),
           .compression = options_.compression,
+          .rate = rate_ ? &*rate_ : nullptr,
           .backup = result_.info.name,
           .progress = progress_};
 }
@@ -172,6 +178,15 @@ FileEntry BackupRun::entry_for(const WalkedFile& file) {
           .owner = owners_.intern(file.stat.uid, file.stat.gid),
           .modified_ns = file.stat.modified_ns,
           .size = file.stat.type == FileType::kRegular ? file.stat.size : 0};
+}
+
+void BackupRun::collect_config() {
+  ExternalConfig config = collect_external_config(session_.server(), options_.data_directory);
+  for (auto& [name, file] : config.files) {
+    result_.info.external_config[name] = file.original.string();
+    final_files_.add(name, std::move(file.content), 0600);
+  }
+  for (std::string& warning : config.warnings) result_.warnings.push_back(std::move(warning));
 }
 
 void BackupRun::read_data_files() {
@@ -204,6 +219,7 @@ void BackupRun::read_data_files() {
   progress_.phase("copy", 0);
   walker.walk(
       [&](const WalkedFile& file) {
+        if (result_.info.external_config.contains(file.path)) return;  // not what the server reads
         FileEntry entry = entry_for(file);
         if (entry.type == FileType::kRegular) {
           pipeline.add_file(std::move(entry));
@@ -327,6 +343,7 @@ void BackupRun::commit() {
 BackupResult BackupRun::run() {
   prepare();
   start();
+  collect_config();
   read_data_files();
   stop_backup_mode();
   store_final_files();

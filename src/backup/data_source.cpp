@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,17 +16,60 @@
 namespace holdfast {
 namespace {
 
+// How far ahead of its first read a file is asked what is in the page cache: one slice.
+constexpr std::uint64_t kLookAhead = kBytesPerMapPage;
+
+// Reads a file, and drops from the page cache what was not there before, so that a backup does not
+// push out the pages that the server works with. What was there stays.
 class LocalFile final : public SourceFile {
  public:
   LocalFile(FileDescriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
   std::size_t read_at(std::uint64_t offset, MutableByteView out) override {
-    return holdfast::read_at(fd_.get(), offset, out, path_);
+    if (!looked_) look_at_cache(offset);
+    const std::size_t got = holdfast::read_at(fd_.get(), offset, out, path_);
+    if (got > 0 && was_absent(offset, got)) {
+      ::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(got),
+                      POSIX_FADV_DONTNEED);
+    }
+    return got;
   }
 
  private:
+  // mincore(2) before the first read: our own read-ahead must not count as the server's pages.
+  void look_at_cache(std::uint64_t offset) {
+    looked_ = true;
+    struct stat info{};
+    if (::fstat(fd_.get(), &info) != 0) return;
+    const auto size = static_cast<std::uint64_t>(info.st_size);
+    first_ = offset / kCachePage * kCachePage;
+    if (first_ >= size) return;
+    const std::size_t length = std::min(kLookAhead, size - first_);
+    void* const at =
+        ::mmap(nullptr, length, PROT_READ, MAP_SHARED, fd_.get(), static_cast<off_t>(first_));
+    if (at == MAP_FAILED) return;
+    resident_.resize((length + kCachePage - 1) / kCachePage);
+    if (::mincore(at, length, resident_.data()) != 0) resident_.clear();
+    ::munmap(at, length);
+  }
+
+  // False also when it is not known.
+  bool was_absent(std::uint64_t offset, std::size_t length) const {
+    if (offset < first_) return false;
+    const std::uint64_t begin = (offset - first_) / kCachePage;
+    const std::uint64_t end = (offset - first_ + length + kCachePage - 1) / kCachePage;
+    if (end > resident_.size()) return false;
+    return std::all_of(resident_.begin() + static_cast<std::ptrdiff_t>(begin),
+                       resident_.begin() + static_cast<std::ptrdiff_t>(end),
+                       [](unsigned char page) { return (page & 1U) == 0; });
+  }
+
+  static constexpr std::uint64_t kCachePage = 4096;
   FileDescriptor fd_;
   std::string path_;
+  bool looked_ = false;
+  std::uint64_t first_ = 0;
+  std::vector<unsigned char> resident_;  // one per cache page from `first_`
 };
 
 bool vanished(int error_number) {

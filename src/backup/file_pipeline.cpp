@@ -1,5 +1,8 @@
 #include "backup/file_pipeline.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "core/cancellation.h"
 
 namespace holdfast {
@@ -10,6 +13,14 @@ constexpr std::size_t kQueuedWork = 64;
 // holds the workers up.
 constexpr std::size_t kWindow = 4096;
 constexpr std::size_t kSmallFilesInChunk = 512;
+
+// Below the server's own reads and writes; where the scheduler knows no priorities, nothing
+// happens.
+void lower_io_priority() {
+  constexpr int kThisThread = 1;                  // IOPRIO_WHO_PROCESS
+  constexpr int kBestEffortLowest = 2 << 13 | 7;  // IOPRIO_CLASS_BE, lowest level
+  ::syscall(SYS_ioprio_set, kThisThread, 0, kBestEffortLowest);
+}
 
 }  // namespace
 
@@ -30,13 +41,14 @@ FilePipeline::~FilePipeline() {
 }
 
 void FilePipeline::work() {
+  lower_io_priority();
   try {
     FileSealer sealer(context_);
     while (auto work = queue_.pop(abandon_.get_token())) {
       if (const auto* slice = std::get_if<Slice>(&*work)) {
         sealer.seal_slice(*slice->job, slice->index, abandon_.get_token());
       } else {
-        sealer.seal_small_files(std::get<SmallFiles>(*work));
+        sealer.seal_small_files(std::get<SmallFiles>(*work), abandon_.get_token());
       }
       {
         const std::lock_guard lock(mutex_);

@@ -18,7 +18,9 @@ FileSealer::FileSealer(const SealContext& context)
     : context_(context), compressor_(context.compression), buffer_(kChunkPlainBytes) {}
 
 void FileSealer::read(SourceFile& file, const std::string& path, std::uint64_t offset,
-                      MutableByteView out) {
+                      MutableByteView out, const std::stop_token& stop) {
+  check_cancelled(stop);
+  if (context_.rate != nullptr) context_.rate->wait_for_turn(out.size(), stop);
   const std::size_t got = file.read_at(offset, out);
   std::fill(out.begin() + static_cast<std::ptrdiff_t>(got), out.end(), std::byte{0});
   if (context_.guard == nullptr) return;
@@ -55,10 +57,9 @@ void FileSealer::seal_slice(FileJob& job, std::size_t slice, const std::stop_tok
   }
   BlockMap map;
   for (std::uint64_t at = begin; at < end; at += kChunkPlainBytes) {
-    check_cancelled(stop);
     const MutableByteView plain =
         buffer_.span().first(std::min<std::uint64_t>(kChunkPlainBytes, end - at));
-    read(*file, job.entry.path, at, plain);
+    read(*file, job.entry.path, at, plain, stop);
     if (is_zero(plain)) {
       map.add_zeros(block_count(plain.size()));
     } else {
@@ -75,7 +76,8 @@ void FileSealer::seal_slice(FileJob& job, std::size_t slice, const std::stop_tok
   --job.open_slices;
 }
 
-void FileSealer::seal_small_files(const std::vector<std::shared_ptr<FileJob>>& jobs) {
+void FileSealer::seal_small_files(const std::vector<std::shared_ptr<FileJob>>& jobs,
+                                  const std::stop_token& stop) {
   struct Part {
     FileJob* job;
     std::size_t offset;
@@ -90,7 +92,7 @@ void FileSealer::seal_small_files(const std::vector<std::shared_ptr<FileJob>>& j
       continue;
     }
     const MutableByteView plain = buffer_.span().subspan(used, job->entry.size);
-    read(*file, job->entry.path, 0, plain);
+    read(*file, job->entry.path, 0, plain, stop);
     context_.progress.advance(plain.size());
     job->entry.map.emplace();
     if (is_zero(plain)) {

@@ -20,6 +20,7 @@
 #include "repository/manifest.h"
 #include "repository/pack_writer.h"
 #include "seal/hash.h"
+#include "storage/rate_store.h"
 
 namespace holdfast {
 
@@ -44,6 +45,7 @@ struct SealContext {
   PageGuard* guard = nullptr;  // none: page checksums are off in the cluster
   const PageHasher& hasher;
   CompressionChoice compression;
+  RateLimiter* rate = nullptr;  // none: as fast as it goes
   const BackupName& backup;
   Progress& progress;
 };
@@ -54,11 +56,13 @@ class FileSealer {
 
   void seal_slice(FileJob& job, std::size_t slice, const std::stop_token& stop);
   // All of them at most kSmallFileBytes together.
-  void seal_small_files(const std::vector<std::shared_ptr<FileJob>>& jobs);
+  void seal_small_files(const std::vector<std::shared_ptr<FileJob>>& jobs,
+                        const std::stop_token& stop);
 
  private:
   // Reads [offset, offset + out.size()) of the file, checks its pages, fills up with zeros.
-  void read(SourceFile& file, const std::string& path, std::uint64_t offset, MutableByteView out);
+  void read(SourceFile& file, const std::string& path, std::uint64_t offset, MutableByteView out,
+            const std::stop_token& stop);
   ChunkAddress seal_chunk(ByteView plain);
   void add_hashes(BlockMap& map, ByteView plain) const;
 

@@ -1,8 +1,8 @@
 #pragma once
 // How backups look, as JSON and as text; shared by backup, list and show.
 
+#include "app/operations.h"
 #include "cli/command.h"
-#include "repository/catalogue.h"
 
 namespace holdfast::cli {
 

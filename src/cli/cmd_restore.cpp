@@ -13,6 +13,8 @@ struct Arguments {
   RestoreRequest request;
   std::string to, tablespaces_under, wal_dir;
   std::vector<std::string> tablespaces;
+  bool delta = false;
+  bool yes = false;
   PipelineOptions pipeline;
 };
 
@@ -21,9 +23,16 @@ TargetOptions target_of(const Arguments& arguments) {
     throw Error(ErrorKind::kUsage, "restore needs a place to restore to",
                 {.object = "--to", .hint = "For example: holdfast restore --to /srv/restored"});
   }
+  if (arguments.delta && !arguments.yes) {
+    throw Error(
+        ErrorKind::kRefused, "--delta overwrites what is in the target directory",
+        {.object = arguments.to,
+         .hint = "Add --yes when that is what you want. WAL in it is set aside, not deleted."});
+  }
   TargetOptions target{.data_directory = arguments.to,
                        .tablespaces_under = arguments.tablespaces_under,
-                       .wal_directory = arguments.wal_dir};
+                       .wal_directory = arguments.wal_dir,
+                       .delta = arguments.delta ? Delta::kYes : Delta::kNo};
   for (const std::string& text : arguments.tablespaces) {
     const auto equals = text.find('=');
     if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
@@ -52,6 +61,8 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   result.json["files"] = done.files;
   result.json["bytes_written"] = done.bytes_written;
   result.json["bytes_kept"] = done.bytes_kept;
+  result.json["files_removed"] = done.files_removed;
+  result.json["saved_wal"] = done.saved_wal.string();
   result.json["duration_seconds"] = done.duration_seconds;
   const double seconds = std::max(done.duration_seconds, 0.001);
   result.text = fmt::format(
@@ -61,6 +72,9 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
       human_duration(Seconds(done.duration_seconds)),
       human_bytes(
           static_cast<std::uint64_t>(static_cast<double>(done.backup.data_bytes) / seconds)));
+  if (!done.saved_wal.empty()) {
+    result.text += fmt::format("The directory's old WAL is kept in {}.\n", done.saved_wal.string());
+  }
   return result;
 }
 
@@ -83,12 +97,17 @@ CommandSpec restore_command() {
                   arguments->tablespaces),
       text_option({"--tablespaces-under", "DIR", "Put every other tablespace to DIR/<oid>"},
                   arguments->tablespaces_under),
-      text_option({"--wal-dir", "DIR", "Make pg_wal a link to DIR"}, arguments->wal_dir)};
+      text_option({"--wal-dir", "DIR", "Make pg_wal a link to DIR"}, arguments->wal_dir),
+      switch_option({"--delta", "Rewrite only what differs in a stopped data directory"},
+                    arguments->delta),
+      switch_option({"--yes", "Confirm --delta"}, arguments->yes)};
   add_pipeline_options(spec.options, arguments->pipeline);
   spec.examples = {
       {"holdfast restore --to /srv/restored", "The newest backup"},
       {"holdfast restore before-upgrade --to /srv/restored --tablespaces-under /srv/spaces",
-       "A named one, with its tablespaces beside it"}};
+       "A named one, with its tablespaces beside it"},
+      {"holdfast restore --to /var/lib/postgresql/16/main --delta --yes",
+       "In place, writing only what differs"}};
   spec.run = [arguments](CommandContext& context) { return run(*arguments, context); };
   return spec;
 }

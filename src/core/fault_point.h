@@ -14,7 +14,7 @@
 
 namespace holdfast {
 
-inline constexpr std::array<std::string_view, 17> kFaultPoints{
+inline constexpr std::array<std::string_view, 18> kFaultPoints{
     "init.before_descriptor",
     "init.before_keys",
     "init.before_history",

@@ -85,6 +85,7 @@ void read_server(const Json& json, BackupInfo& info) {
   for (const Json& t : json.at("tablespaces")) {
     info.tablespaces.push_back({t.at("oid"), t.at("name"), t.at("location")});
   }
+  info.external_config = json.at("external_config").get<std::map<std::string, std::string>>();
   for (const Json& o : json.at("owners")) {
     info.owners.push_back({o.at("uid"), o.at("gid"), o.at("user"), o.at("group")});
   }
@@ -132,6 +133,7 @@ std::string to_json(const BackupInfo& info) {
   json["relation_segment_blocks"] = info.relation_segment_blocks;
   json["data_checksums"] = info.data_checksums;
   json["tablespaces"] = tablespaces_to_json(info.tablespaces);
+  json["external_config"] = info.external_config;
   json["owners"] = owners_to_json(info.owners);
   json["files"] = info.files;
   json["data_bytes"] = info.data_bytes;

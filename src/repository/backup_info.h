@@ -55,6 +55,8 @@ struct BackupInfo {
   std::uint32_t relation_segment_blocks = 131072;
   bool data_checksums = false;
   std::vector<BackupTablespace> tablespaces;
+  // Configuration from outside the data directory: name in the backup → where it was.
+  std::map<std::string, std::string> external_config;
   std::vector<FileOwner> owners;
 
   std::uint64_t files = 0;

@@ -1,5 +1,6 @@
 #include "restore/file_writer.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -55,7 +56,10 @@ void Ownership::give_folder(const std::filesystem::path& folder, std::uint32_t o
 
 void create_file(const std::filesystem::path& path, const FileEntry& entry,
                  const Ownership& ownership) {
-  const FileDescriptor fd = open_or_throw(path, O_WRONLY | O_CREAT, 0600);
+  // A file with a second name may be part of a snapshot made of hard links: it is left alone there.
+  struct stat there {};
+  if (::lstat(path.c_str(), &there) == 0 && there.st_nlink > 1) ::unlink(path.c_str());
+  const FileDescriptor fd = open_or_throw(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
   if (::ftruncate(fd.get(), static_cast<off_t>(entry.size)) != 0) {
     throw_errno(errno, "set the size of", path.string());
   }
@@ -63,6 +67,20 @@ void create_file(const std::filesystem::path& path, const FileEntry& entry,
     throw_errno(errno, "set the mode of", path.string());
   }
   ownership.give(fd.get(), entry.owner, path.string());
+}
+
+void write_zeros(const std::filesystem::path& path, std::uint64_t offset, std::uint64_t bytes) {
+  const FileDescriptor fd = open_or_throw(path, O_WRONLY);
+  if (::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                  static_cast<off_t>(bytes)) == 0) {
+    return;
+  }
+  const Bytes zeros(std::min<std::uint64_t>(bytes, std::uint64_t{1} << 20U));
+  for (std::uint64_t done = 0; done < bytes; done += zeros.size()) {
+    const ByteView piece =
+        ByteView(zeros).first(std::min<std::uint64_t>(zeros.size(), bytes - done));
+    write_at(fd.get(), offset + done, piece, path.native());
+  }
 }
 
 void FileWriter::write(const std::filesystem::path& path, std::uint64_t offset, ByteView bytes) {

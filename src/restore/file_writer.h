@@ -32,6 +32,9 @@ class Ownership {
 void create_file(const std::filesystem::path& path, const FileEntry& entry,
                  const Ownership& ownership);
 
+// Makes a range of a file zero: a hole where the file system has holes.
+void write_zeros(const std::filesystem::path& path, std::uint64_t offset, std::uint64_t bytes);
+
 // Writes into one file after the other; keeps the last one open.
 class FileWriter {
  public:

@@ -9,6 +9,8 @@
 #include "core/cancellation.h"
 #include "core/fault_point.h"
 #include "core/parallel.h"
+#include "restore/delta.h"
+#include "restore/external_config.h"
 #include "restore/window.h"
 
 namespace holdfast {
@@ -80,11 +82,22 @@ RestoreResult RestoreRun::run() {
   const auto began = std::chrono::steady_clock::now();
   result_.backup = manifest_.info();
   result_.target = examine_target(manifest_.info(), options_.target);
-  prepare_target(result_.target, manifest_.info());
+  mark_target(result_.target, manifest_.info());
   fault_point("restore.marker_written");
+  if (result_.target.state == TargetState::kDelta) {
+    progress_.phase("prepare", 0);
+    DeltaPreparation prepared = prepare_delta(result_.target, manifest_, stop_);
+    result_.saved_wal = std::move(prepared.saved_wal);
+    result_.files_removed = prepared.removed_files;
+    fault_point("restore.delta_prepared");
+  }
+  make_places(result_.target);
   progress_.phase("restore", manifest_.info().data_bytes);
   restore_section(Section::kData);
   restore_section(Section::kFinal);
+  if (!manifest_.info().external_config.empty()) {
+    relocate_config_file(result_.target.data_directory);
+  }
   set_late_modes();
   fault_point("restore.before_sync");
   progress_.phase("sync", 0);
@@ -103,7 +116,7 @@ void RestoreRun::restore_section(Section section) {
                               .chunks = chunks_,
                               .hasher = repository_.page_hasher(),
                               .data_directory = result_.target.data_directory,
-                              .compare_first = result_.target.state == TargetState::kResume,
+                              .compare_first = result_.target.state != TargetState::kFresh,
                               .threads = threads(),
                               .progress = progress_};
   std::optional<Window> window(std::in_place, context, counts_);
@@ -129,6 +142,9 @@ void RestoreRun::restore_section(Section section) {
 void RestoreRun::add(const FileEntry& entry) {
   if (entry.type == FileType::kRegular && !is_content(entry)) return;
   const fs::path path = result_.target.data_directory / entry.path;
+  if (manifest_.info().external_config.contains(entry.path)) {
+    make_folders(path.parent_path(), 0700);  // conf.d and the like are not folders of the backup
+  }
   if (entry.type == FileType::kFolder) {
     std::error_code error;
     fs::create_directory(path, error);

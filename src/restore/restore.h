@@ -31,7 +31,9 @@ struct RestoreResult {
   RestoreTarget target;
   std::uint64_t files = 0;
   std::uint64_t bytes_written = 0;  // content; zeros are not written
-  std::uint64_t bytes_kept = 0;     // found in place by a resumed restore
+  std::uint64_t bytes_kept = 0;     // found in place by a resumed or a delta restore
+  std::uint64_t files_removed = 0;  // by --delta: what the backup does not have
+  std::filesystem::path saved_wal;  // by --delta: where the old directory's WAL is now
   double duration_seconds = 0;
   std::vector<std::string> warnings;
 };

@@ -9,7 +9,9 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "postgres/control_file.h"
 #include "postgres/data_files.h"
+#include "postgres/local_server.h"
 #include "system/files.h"
 
 namespace holdfast {
@@ -32,15 +34,6 @@ bool is_empty_or_absent(const fs::path& folder) {
   return at == fs::directory_iterator();
 }
 
-// Whether a postmaster that is alive says that it runs here.
-bool server_runs_in(const fs::path& data_directory) {
-  const auto content = read_file(data_directory / "postmaster.pid", kMaxMarkerBytes);
-  if (!content) return false;
-  int pid = 0;
-  std::from_chars(content->data(), content->data() + content->size(), pid);
-  return pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM);
-}
-
 std::string marker_text(const RestoreTarget& target, const BackupInfo& backup) {
   nlohmann::ordered_json json;
   json["backup"] = backup.name.id.text;
@@ -53,25 +46,49 @@ std::string marker_text(const RestoreTarget& target, const BackupInfo& backup) {
   return json.dump(2) + "\n";
 }
 
-TargetState judge_data_directory(const RestoreTarget& target, const BackupInfo& backup) {
+// --delta rewrites a directory of the same cluster only.
+void require_same_cluster(const fs::path& folder, const BackupInfo& backup) {
+  if (!fs::exists(folder / "global/pg_control")) {
+    if (fs::exists(folder / "PG_VERSION") || fs::exists(folder / kRestoreMarker)) return;
+    refuse("the target is not empty and is no PostgreSQL data directory", folder,
+           "--delta works on a data directory of this cluster.");
+  }
+  const std::uint64_t there = read_control_file(folder).parsed.system_identifier;
+  if (there != backup.name.history.system_identifier) {
+    refuse(fmt::format("the target is the data directory of another cluster: its system identifier "
+                       "is {}, the backup's {}",
+                       there, backup.name.history.system_identifier),
+           folder, "Restore into another directory.");
+  }
+}
+
+TargetState judge_data_directory(const RestoreTarget& target, const BackupInfo& backup,
+                                 Delta delta) {
   const fs::path& folder = target.data_directory;
-  if (server_runs_in(folder)) {
-    refuse("a PostgreSQL server is running in the target directory", folder,
-           "Restore into another directory, or stop the server first.");
+  if (const auto server = running_server(folder)) {
+    refuse(
+        fmt::format("a PostgreSQL server runs in the target directory (process {})", server->pid),
+        folder, "Restore into another directory, or stop the server first.");
   }
   if (is_empty_or_absent(folder)) return TargetState::kFresh;
   const auto marker = read_file(folder / kRestoreMarker, kMaxMarkerBytes);
-  if (marker && !fs::exists(folder / "global/pg_control")) {
-    if (*marker == marker_text(target, backup)) return TargetState::kResume;
+  const bool unfinished = marker && !fs::exists(folder / "global/pg_control");
+  if (unfinished && *marker == marker_text(target, backup)) return TargetState::kResume;
+  if (delta == Delta::kYes) {
+    require_same_cluster(folder, backup);
+    return TargetState::kDelta;
+  }
+  if (unfinished) {
     refuse("the target directory holds an unfinished restore of another backup or to other places",
            folder, "Repeat that restore, or restore into another directory.");
   }
   refuse("the target directory is not empty", folder,
-         "Restore into a directory that is empty or does not exist.");
+         "Restore into a directory that is empty or does not exist, or bring a data directory of "
+         "this cluster to the backup's content with --delta.");
 }
 
 void judge_side_folder(const fs::path& folder, TargetState state, std::string_view what) {
-  if (state == TargetState::kResume || is_empty_or_absent(folder)) return;
+  if (state != TargetState::kFresh || is_empty_or_absent(folder)) return;
   refuse(fmt::format("the {} is not empty", what), folder,
          "Choose another place with --tablespace OLD=NEW, --tablespaces-under or --wal-dir.");
 }
@@ -88,7 +105,7 @@ fs::path place_of(const BackupTablespace& space, const TargetOptions& options) {
 }
 
 void require_space(const RestoreTarget& target, const BackupInfo& backup) {
-  if (target.state == TargetState::kResume) return;
+  if (target.state != TargetState::kFresh) return;
   fs::path existing = target.data_directory;
   while (!fs::exists(existing)) existing = existing.parent_path();
   // With tablespaces elsewhere the data spreads over several file systems; each of them is only
@@ -137,7 +154,7 @@ RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& opti
     if (space.location.empty()) continue;  // in place
     target.tablespaces.push_back({space.oid, fs::absolute(place_of(space, options))});
   }
-  target.state = judge_data_directory(target, backup);
+  target.state = judge_data_directory(target, backup, options.delta);
   for (const TablespaceTarget& space : target.tablespaces) {
     judge_side_folder(space.location, target.state, "tablespace's directory");
   }
@@ -148,10 +165,13 @@ RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& opti
   return target;
 }
 
-void prepare_target(const RestoreTarget& target, const BackupInfo& backup) {
+void mark_target(const RestoreTarget& target, const BackupInfo& backup) {
   make_target_folder(target.data_directory);
   write_durably(target.data_directory / kRestoreMarker, as_bytes(marker_text(target, backup)), 0600,
                 Overwrite::kYes);
+}
+
+void make_places(const RestoreTarget& target) {
   if (!target.wal_directory.empty()) {
     make_target_folder(target.wal_directory);
     make_link(target.data_directory / "pg_wal", target.wal_directory);

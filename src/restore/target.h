@@ -14,11 +14,15 @@
 
 namespace holdfast {
 
+// Whether a directory that is in the way may be brought to the backup's content.
+enum class Delta { kNo, kYes };
+
 struct TargetOptions {
   std::filesystem::path data_directory;            // --to
   std::map<std::string, std::string> tablespaces;  // --tablespace OLD=NEW
   std::filesystem::path tablespaces_under;         // --tablespaces-under; <DIR>/<oid>
   std::filesystem::path wal_directory;             // --wal-dir; empty: inside
+  Delta delta = Delta::kNo;                        // --delta
 };
 
 struct TablespaceTarget {
@@ -29,6 +33,7 @@ struct TablespaceTarget {
 enum class TargetState {
   kFresh,   // nothing is there
   kResume,  // an unfinished restore of this backup
+  kDelta,   // a data directory of the same cluster, to be rewritten where it differs
 };
 
 struct RestoreTarget {
@@ -42,7 +47,10 @@ struct RestoreTarget {
 // does not have room (kHost) for the backup. Changes nothing.
 RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& options);
 
-// Makes the directories and links, and writes the marker durably.
-void prepare_target(const RestoreTarget& target, const BackupInfo& backup);
+// Makes the data directory and writes the marker durably.
+void mark_target(const RestoreTarget& target, const BackupInfo& backup);
+
+// Makes the places of tablespaces and WAL, and the links to them.
+void make_places(const RestoreTarget& target);
 
 }  // namespace holdfast

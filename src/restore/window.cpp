@@ -32,7 +32,10 @@ bool Window::full() const {
 void Window::restore(const std::stop_token& stop) {
   read_maps(stop);
   make_pieces();
-  if (context_.compare_first) drop_pieces_in_place(stop);
+  if (context_.compare_first) {
+    clear_zeros(stop);
+    drop_pieces_in_place(stop);
+  }
   std::vector<ChunkRequest> requests;
   requests.reserve(pieces_.size());
   for (std::size_t i = 0; i < pieces_.size(); ++i) requests.push_back({pieces_[i].chunk, i});
@@ -78,6 +81,7 @@ void Window::make_pieces() {
                            extent.offset_in_chunk, hash, extent.chunk});
         hash += extent.blocks;
       } else {
+        if (context_.compare_first) zeros_.push_back({slice.file, offset, end - offset});
         context_.progress.advance(end - offset);
       }
       offset = end;
@@ -87,6 +91,13 @@ void Window::make_pieces() {
 
 std::filesystem::path Window::path_of(const Piece& piece) const {
   return context_.data_directory / files_[slices_[piece.slice].file].path;
+}
+
+void Window::clear_zeros(const std::stop_token& stop) {
+  parallel_for(zeros_.size(), context_.threads, stop, [&](std::size_t i, const std::stop_token&) {
+    const Zeros& run = zeros_[i];
+    write_zeros(context_.data_directory / files_[run.file].path, run.offset, run.bytes);
+  });
 }
 
 void Window::drop_pieces_in_place(const std::stop_token& stop) {

@@ -61,6 +61,7 @@ class Window {
 
   void read_maps(const std::stop_token& stop);
   void make_pieces();
+  void clear_zeros(const std::stop_token& stop);
   void drop_pieces_in_place(const std::stop_token& stop);
   bool is_in_place(const Piece& piece) const;
   void write_piece(const Piece& piece, ByteView plain, FileWriter& writer);
@@ -70,7 +71,13 @@ class Window {
   WindowCounts& counts_;
   std::vector<FileEntry> files_;
   std::vector<Slice> slices_;
+  // A run of zeros; only kept when something else may be there.
+  struct Zeros {
+    std::size_t file = 0;
+    std::uint64_t offset = 0, bytes = 0;
+  };
   std::vector<Piece> pieces_;
+  std::vector<Zeros> zeros_;
   std::uint64_t bytes_ = 0;
 };
 

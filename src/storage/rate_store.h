@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 
 #include "storage/object_store.h"
 #include "storage/pacer.h"
@@ -21,6 +22,21 @@ inline constexpr std::chrono::milliseconds kBurst{500};
 
 struct RateLimit {
   std::uint64_t bytes_per_second;  // > 0
+};
+
+// The schedule itself, for whoever moves bytes without a store (a backup reading its files).
+class RateLimiter {
+ public:
+  explicit RateLimiter(RateLimit limit, Pacer& pacer = system_pacer());
+  // Books the bytes; returns when their transfer may start.
+  Pacer::TimePoint book(std::uint64_t bytes);
+  void wait_for_turn(std::uint64_t bytes, const std::stop_token& stop);
+
+ private:
+  const RateLimit limit_;
+  Pacer& pacer_;
+  std::mutex mutex_;
+  Pacer::TimePoint free_at_;
 };
 
 std::unique_ptr<ObjectStore> make_rate_store(std::unique_ptr<ObjectStore> inner, RateLimit limit,

@@ -172,6 +172,12 @@ void sync_folder(int folder, std::string_view path) {
   }
 }
 
+void rename_durably(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) throw_errno(errno, "rename", from.string());
+  sync_folder(to.parent_path());
+  if (from.parent_path() != to.parent_path()) sync_folder(from.parent_path());
+}
+
 void remove_durably(const std::filesystem::path& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
     throw_file_error(errno, "remove", path.native());

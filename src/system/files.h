@@ -79,6 +79,8 @@ void make_folders(const std::filesystem::path& path, mode_t mode);
 void sync_folder(const std::filesystem::path& path);
 // fsync(2) of an open folder. File systems that cannot sync folders (EINVAL) have nothing to sync.
 void sync_folder(int folder, std::string_view path);
+// Renames within one file system, then syncs both folders.
+void rename_durably(const std::filesystem::path& from, const std::filesystem::path& to);
 // Removes a file if it is there, then syncs its folder.
 void remove_durably(const std::filesystem::path& path);
 // syncfs(2) of the file system that holds `path`.
