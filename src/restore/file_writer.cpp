@@ -57,7 +57,7 @@ void Ownership::give_folder(const std::filesystem::path& folder, std::uint32_t o
 void create_file(const std::filesystem::path& path, const FileEntry& entry,
                  const Ownership& ownership) {
   // A file with a second name may be part of a snapshot made of hard links: it is left alone there.
-  struct stat there {};
+  struct stat there{};
   if (::lstat(path.c_str(), &there) == 0 && there.st_nlink > 1) ::unlink(path.c_str());
   const FileDescriptor fd = open_or_throw(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
   if (::ftruncate(fd.get(), static_cast<off_t>(entry.size)) != 0) {
