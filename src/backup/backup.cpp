@@ -52,6 +52,8 @@ class BackupRun {
   Lsn insert_position();
   FileEntry entry_for(const WalkedFile& file);
   void note_findings(const PageGuard& guard);
+  void count(const FilePipeline::Counts& counts);
+  std::uint64_t expected_bytes();
 
   const Repository& repository_;
   const BackupOptions& options_;
@@ -151,6 +153,10 @@ void BackupRun::start() {
   for (const TablespaceInfo& space : session_.tablespaces()) {
     info.tablespaces.push_back({space.oid, space.name, space.location});
   }
+  if (const auto root = open_data_directory(options_.data_directory)->stat_target("")) {
+    info.data_directory_mode = root->mode;
+    info.data_directory_owner = owners_.intern(root->uid, root->gid);
+  }
   fault_point("backup.started");
 }
 
@@ -216,7 +222,7 @@ void BackupRun::read_data_files() {
   FilePipeline pipeline(seal_context(*source, info.data_checksums ? &guard : nullptr),
                         plan_.workers, section, stop_);
   FileWalker walker(*source, {info.postgres_version_num / 10000, info.catalog_version});
-  progress_.phase("copy", 0);
+  progress_.phase("copy", expected_bytes());
   walker.walk(
       [&](const WalkedFile& file) {
         if (result_.info.external_config.contains(file.path)) return;  // not what the server reads
@@ -230,8 +236,7 @@ void BackupRun::read_data_files() {
       stop_);
   pipeline.finish();
   root_.pages[std::size_t(Section::kData)] = section.finish();
-  info.files = pipeline.files();
-  info.data_bytes = pipeline.bytes();
+  count(pipeline.counts());
   info.wal_directory = walker.wal_directory();
   for (const std::string& link : walker.followed_links()) {
     result_.warnings.push_back("followed a symbolic link inside the data directory: " + link);
@@ -241,6 +246,30 @@ void BackupRun::read_data_files() {
   }
   note_findings(guard);
   fault_point("backup.files_read");
+}
+
+void BackupRun::count(const FilePipeline::Counts& counts) {
+  BackupInfo& info = result_.info;
+  info.files += counts.files;
+  info.data_bytes += counts.bytes;
+  info.content_bytes += counts.content_bytes;
+  for (BackupTablespace& space : info.tablespaces) {
+    const auto at = counts.tablespace_content.find(space.oid);
+    if (at != counts.tablespace_content.end()) space.content_bytes += at->second;
+  }
+}
+
+// For the progress display only; 0 when the role may not see sizes.
+std::uint64_t BackupRun::expected_bytes() {
+  try {
+    const auto rows = session_.query(
+        "select coalesce(sum(pg_catalog.pg_tablespace_size(oid)), 0) from "
+        "pg_catalog.pg_tablespace");
+    return rows.empty() || !rows[0][0] ? 0 : std::stoull(*rows[0][0]);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kCancelled) throw;
+    return 0;
+  }
 }
 
 void BackupRun::note_findings(const PageGuard& guard) {
@@ -300,8 +329,7 @@ void BackupRun::store_final_files() {
   }
   pipeline.finish();
   root_.pages[std::size_t(Section::kFinal)] = section.finish();
-  info.files += pipeline.files();
-  info.data_bytes += pipeline.bytes();
+  count(pipeline.counts());
   fault_point("backup.wal_stored");
 }
 

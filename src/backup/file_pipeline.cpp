@@ -1,5 +1,7 @@
 #include "backup/file_pipeline.h"
 
+#include <charconv>
+
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +15,16 @@ constexpr std::size_t kQueuedWork = 64;
 // holds the workers up.
 constexpr std::size_t kWindow = 4096;
 constexpr std::size_t kSmallFilesInChunk = 512;
+
+// The oid in pg_tblspc/<oid>/...
+std::optional<std::uint32_t> tablespace_of(std::string_view path) {
+  static constexpr std::string_view kFolder = "pg_tblspc/";
+  std::uint32_t oid = 0;
+  if (!path.starts_with(kFolder)) return std::nullopt;
+  path.remove_prefix(kFolder.size());
+  const auto [end, error] = std::from_chars(path.data(), path.data() + path.size(), oid);
+  return error == std::errc{} ? std::optional(oid) : std::nullopt;
+}
 
 // Below the server's own reads and writes; where the scheduler knows no priorities, nothing
 // happens.
@@ -130,8 +142,12 @@ void FilePipeline::write_front() {
   if (!job.vanished) {
     if (job.entry.map) job.entry.map_pages.clear();
     section_.add(job.entry);
-    if (job.entry.type == FileType::kRegular) ++files_;
-    bytes_ += job.entry.size;
+    if (job.entry.type == FileType::kRegular) ++counts_.files;
+    counts_.bytes += job.entry.size;
+    counts_.content_bytes += job.content_bytes;
+    if (const auto oid = tablespace_of(job.entry.path)) {
+      counts_.tablespace_content[*oid] += job.content_bytes;
+    }
   }
   window_.pop_front();
 }

@@ -8,6 +8,7 @@
 
 #include <deque>
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -33,8 +34,12 @@ class FilePipeline {
   // Waits for everything that was added.
   void finish();
 
-  std::uint64_t files() const { return files_; }
-  std::uint64_t bytes() const { return bytes_; }
+  struct Counts {
+    std::uint64_t files = 0, bytes = 0;
+    std::uint64_t content_bytes = 0;                            // without chunks of zeros
+    std::map<std::uint32_t, std::uint64_t> tablespace_content;  // part of it, by oid
+  };
+  const Counts& counts() const { return counts_; }
 
  private:
   struct Slice {
@@ -60,7 +65,7 @@ class FilePipeline {
   std::deque<std::shared_ptr<FileJob>> window_;  // in path order; the caller's thread only
   SmallFiles small_files_;
   std::uint64_t small_bytes_ = 0;
-  std::uint64_t files_ = 0, bytes_ = 0;
+  Counts counts_;
 
   std::mutex mutex_;
   std::condition_variable_any progressed_;

@@ -65,6 +65,7 @@ void FileSealer::seal_slice(FileJob& job, std::size_t slice, const std::stop_tok
     } else {
       map.add_chunk(block_count(plain.size()), seal_chunk(plain), 0);
       add_hashes(map, plain);
+      job.content_bytes += plain.size();
     }
     context_.progress.advance(plain.size());
   }
@@ -101,6 +102,7 @@ void FileSealer::seal_small_files(const std::vector<std::shared_ptr<FileJob>>& j
       continue;
     }
     add_hashes(*job->entry.map, plain);
+    job->content_bytes = plain.size();
     parts.push_back({job.get(), used});
     used += plain.size();
   }

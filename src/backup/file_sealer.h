@@ -35,6 +35,7 @@ inline constexpr std::uint64_t kSmallFileBytes = kChunkPlainBytes;
 struct FileJob {
   FileEntry entry;
   std::atomic<std::size_t> open_slices{0};
+  std::atomic<std::uint64_t> content_bytes{0};  // without chunks of zeros
   std::atomic<bool> vanished{false};
 };
 

@@ -40,7 +40,10 @@ Lsn lsn_from(const Json& json) {
 Json tablespaces_to_json(const std::vector<BackupTablespace>& tablespaces) {
   Json out = Json::array();
   for (const BackupTablespace& t : tablespaces) {
-    out.push_back({{"oid", t.oid}, {"name", t.name}, {"location", t.location}});
+    out.push_back({{"oid", t.oid},
+                   {"name", t.name},
+                   {"location", t.location},
+                   {"content_bytes", t.content_bytes}});
   }
   return out;
 }
@@ -78,12 +81,15 @@ void read_server(const Json& json, BackupInfo& info) {
   info.stop_time = time_from(json.at("stop_time"));
   info.duration_seconds = json.at("duration_seconds");
   info.data_directory = json.at("data_directory");
+  info.data_directory_mode = json.at("data_directory_mode");
+  info.data_directory_owner = json.at("data_directory_owner");
   info.wal_directory = json.at("wal_directory");
   info.wal_segment_size = {json.at("wal_segment_bytes").get<std::uint32_t>()};
   info.relation_segment_blocks = json.at("relation_segment_blocks");
   info.data_checksums = json.at("data_checksums");
   for (const Json& t : json.at("tablespaces")) {
-    info.tablespaces.push_back({t.at("oid"), t.at("name"), t.at("location")});
+    info.tablespaces.push_back(
+        {t.at("oid"), t.at("name"), t.at("location"), t.at("content_bytes")});
   }
   info.external_config = json.at("external_config").get<std::map<std::string, std::string>>();
   for (const Json& o : json.at("owners")) {
@@ -94,6 +100,7 @@ void read_server(const Json& json, BackupInfo& info) {
 void read_sizes(const Json& json, BackupInfo& info) {
   info.files = json.at("files");
   info.data_bytes = json.at("data_bytes");
+  info.content_bytes = json.at("content_bytes");
   info.stored_bytes = json.at("stored_bytes");
   info.pack_count = json.at("packs");
   info.compression = json.at("compression");
@@ -128,6 +135,8 @@ std::string to_json(const BackupInfo& info) {
   json["stop_time"] = to_rfc3339(info.stop_time);
   json["duration_seconds"] = info.duration_seconds;
   json["data_directory"] = info.data_directory;
+  json["data_directory_mode"] = info.data_directory_mode;
+  json["data_directory_owner"] = info.data_directory_owner;
   json["wal_directory"] = info.wal_directory;
   json["wal_segment_bytes"] = info.wal_segment_size.bytes;
   json["relation_segment_blocks"] = info.relation_segment_blocks;
@@ -137,6 +146,7 @@ std::string to_json(const BackupInfo& info) {
   json["owners"] = owners_to_json(info.owners);
   json["files"] = info.files;
   json["data_bytes"] = info.data_bytes;
+  json["content_bytes"] = info.content_bytes;
   json["stored_bytes"] = info.stored_bytes;
   json["packs"] = info.pack_count;
   json["compression"] = info.compression;

@@ -23,7 +23,8 @@ struct FileOwner {
 struct BackupTablespace {
   std::uint32_t oid = 0;
   std::string name;
-  std::string location;  // empty: inside the data directory
+  std::string location;             // empty: inside the data directory
+  std::uint64_t content_bytes = 0;  // as BackupInfo::content_bytes, of its files
 };
 
 // A page whose checksum did not match when it was read.
@@ -50,7 +51,9 @@ struct BackupInfo {
   Timestamp start_time, stop_time;  // by the server's clock
   double duration_seconds = 0;
   std::string data_directory;
-  std::string wal_directory;  // where pg_wal pointed to, if it was a symbolic link
+  std::uint32_t data_directory_mode = 0700;
+  std::uint32_t data_directory_owner = 0;  // index in owners
+  std::string wal_directory;               // where pg_wal pointed to, if it was a symbolic link
   WalSegmentSize wal_segment_size;
   std::uint32_t relation_segment_blocks = 131072;
   bool data_checksums = false;
@@ -60,7 +63,9 @@ struct BackupInfo {
   std::vector<FileOwner> owners;
 
   std::uint64_t files = 0;
-  std::uint64_t data_bytes = 0;    // of all files, as they were read
+  std::uint64_t data_bytes = 0;  // of all files, as they were read
+  std::uint64_t content_bytes =
+      0;                           // of data_bytes, what is not chunks of zeros: the room they need
   std::uint64_t stored_bytes = 0;  // packs that this backup wrote
   std::uint64_t pack_count = 0;
   std::string compression;

@@ -29,20 +29,24 @@ std::string relocate_config(std::string_view text) {
   return out;
 }
 
-void relocate_config_file(const fs::path& data_directory) {
+std::vector<fs::path> relocate_config_file(const fs::path& data_directory) {
+  std::vector<fs::path> folders;
   static const std::regex kIncludeDir(R"(^\s*include_dir\s*=?\s*'?([^'#]+?)'?\s*(#.*)?$)",
                                       std::regex::icase);
   const fs::path path = data_directory / "postgresql.conf";
   const auto text = read_file(path, kMaxConfigBytes);
-  if (!text) return;
+  if (!text) return folders;
   write_durably(path, as_bytes(relocate_config(*text)), 0600, Overwrite::kYes);
   std::istringstream lines(*text);
   std::smatch match;
   for (std::string line; std::getline(lines, line);) {
     if (!std::regex_match(line, match, kIncludeDir)) continue;
     const fs::path folder = match[1].str();
-    if (folder.is_relative()) make_folders(data_directory / folder, 0700);
+    if (!folder.is_relative()) continue;
+    make_folders(data_directory / folder, 0700);
+    folders.push_back(data_directory / folder);
   }
+  return folders;
 }
 
 }  // namespace holdfast

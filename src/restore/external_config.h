@@ -7,13 +7,15 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace holdfast {
 
 // The text of postgresql.conf for a restored directory. Pure.
 std::string relocate_config(std::string_view text);
 
-// Rewrites <data_directory>/postgresql.conf and makes the folders that it includes.
-void relocate_config_file(const std::filesystem::path& data_directory);
+// Rewrites <data_directory>/postgresql.conf and makes the folders that it includes; returns them.
+std::vector<std::filesystem::path> relocate_config_file(
+    const std::filesystem::path& data_directory);
 
 }  // namespace holdfast

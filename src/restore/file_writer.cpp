@@ -47,11 +47,10 @@ void Ownership::give(int fd, std::uint32_t owner, const std::string& path) const
   if (::fchown(fd, uid, gid) != 0) throw_errno(errno, "set the owner of", path);
 }
 
-void Ownership::give_folder(const std::filesystem::path& folder, std::uint32_t owner) const {
+void Ownership::give_path(const std::filesystem::path& path, std::uint32_t owner) const {
   if (ids_.empty()) return;
   const auto [uid, gid] = ids_.at(owner);
-  if (::chown(folder.c_str(), uid, gid) != 0)
-    throw_errno(errno, "set the owner of", folder.string());
+  if (::chown(path.c_str(), uid, gid) != 0) throw_errno(errno, "set the owner of", path.string());
 }
 
 void create_file(const std::filesystem::path& path, const FileEntry& entry,

@@ -22,7 +22,7 @@ class Ownership {
  public:
   explicit Ownership(const std::vector<FileOwner>& owners);
   void give(int fd, std::uint32_t owner, const std::string& path) const;
-  void give_folder(const std::filesystem::path& folder, std::uint32_t owner) const;
+  void give_path(const std::filesystem::path& path, std::uint32_t owner) const;
 
  private:
   std::vector<std::pair<std::uint32_t, std::uint32_t>> ids_;

@@ -9,6 +9,7 @@
 #include "core/cancellation.h"
 #include "core/fault_point.h"
 #include "core/parallel.h"
+#include "postgres/data_files.h"
 #include "restore/delta.h"
 #include "restore/external_config.h"
 #include "restore/window.h"
@@ -50,6 +51,8 @@ class RestoreRun {
   void add(const FileEntry& entry);
   void create_files();
   void finish_window(Window& window);
+  void give_places_to_owner() const;
+  void bring_in_config() const;
   void set_late_modes();
   void sync_everything() const;
   void write_control_file();
@@ -92,12 +95,11 @@ RestoreResult RestoreRun::run() {
     fault_point("restore.delta_prepared");
   }
   make_places(result_.target);
+  give_places_to_owner();
   progress_.phase("restore", manifest_.info().data_bytes);
   restore_section(Section::kData);
   restore_section(Section::kFinal);
-  if (!manifest_.info().external_config.empty()) {
-    relocate_config_file(result_.target.data_directory);
-  }
+  if (!manifest_.info().external_config.empty()) bring_in_config();
   set_late_modes();
   fault_point("restore.before_sync");
   progress_.phase("sync", 0);
@@ -152,7 +154,7 @@ void RestoreRun::add(const FileEntry& entry) {
     if (::chmod(path.c_str(), static_cast<mode_t>(entry.mode | 0700U)) != 0) {
       throw_errno(errno, "set the mode of", path.string());
     }
-    ownership_.give_folder(path, entry.owner);
+    ownership_.give_path(path, entry.owner);
     return;
   }
   if ((entry.mode & 0200U) == 0) late_modes_.emplace_back(path, static_cast<mode_t>(entry.mode));
@@ -173,7 +175,37 @@ void RestoreRun::finish_window(Window& window) {
   fault_point("restore.window_written");
 }
 
+void RestoreRun::give_places_to_owner() const {
+  const std::uint32_t owner = manifest_.info().data_directory_owner;
+  const RestoreTarget& target = result_.target;
+  ownership_.give_path(target.data_directory, owner);
+  ownership_.give_path(target.data_directory / kRestoreMarker, owner);
+  if (!target.wal_directory.empty()) ownership_.give_path(target.wal_directory, owner);
+  if (!target.tablespaces.empty()) {
+    ownership_.give_path(target.data_directory / "pg_tblspc", owner);
+  }
+  for (const TablespaceTarget& space : target.tablespaces) {
+    ownership_.give_path(space.location, owner);
+  }
+}
+
+void RestoreRun::bring_in_config() const {
+  const fs::path& root = result_.target.data_directory;
+  const std::uint32_t owner = manifest_.info().data_directory_owner;
+  for (const fs::path& folder : relocate_config_file(root)) ownership_.give_path(folder, owner);
+  for (const auto& [name, original] : manifest_.info().external_config) {
+    ownership_.give_path(root / name, owner);
+    if ((root / name).parent_path() != root) {
+      ownership_.give_path((root / name).parent_path(), owner);
+    }
+  }
+}
+
 void RestoreRun::set_late_modes() {
+  // PostgreSQL starts in a directory of mode 0700 or 0750 only.
+  const fs::path& root = result_.target.data_directory;
+  const auto root_mode = static_cast<mode_t>(0700U | (manifest_.info().data_directory_mode & 050U));
+  if (::chmod(root.c_str(), root_mode) != 0) throw_errno(errno, "set the mode of", root.string());
   for (const auto& [path, mode] : late_modes_) {
     if (::chmod(path.c_str(), mode) != 0) throw_errno(errno, "set the mode of", path.string());
   }

@@ -104,20 +104,41 @@ fs::path place_of(const BackupTablespace& space, const TargetOptions& options) {
   return space.location;
 }
 
+fs::path existing_part(fs::path path) {
+  while (!fs::exists(path) && path.has_parent_path()) path = path.parent_path();
+  return path;
+}
+
+// Room on every file system that the restore writes to, before it writes anything.
 void require_space(const RestoreTarget& target, const BackupInfo& backup) {
   if (target.state != TargetState::kFresh) return;
-  fs::path existing = target.data_directory;
-  while (!fs::exists(existing)) existing = existing.parent_path();
-  // With tablespaces elsewhere the data spreads over several file systems; each of them is only
-  // required to exist. Without, everything must fit here.
-  const bool all_here = target.tablespaces.empty() && target.wal_directory.empty();
-  const std::uint64_t free = free_bytes(existing);
-  if (all_here && free < backup.data_bytes) {
+  struct Need {
+    fs::path path;
+    std::uint64_t bytes = 0;
+  };
+  std::map<dev_t, Need> needs;
+  const auto add = [&](const fs::path& path, std::uint64_t bytes) {
+    const fs::path existing = existing_part(path);
+    struct stat info{};
+    if (::stat(existing.c_str(), &info) != 0) throw_errno(errno, "examine", existing.string());
+    Need& need = needs.try_emplace(info.st_dev, Need{existing}).first->second;
+    need.bytes += bytes;
+  };
+  std::uint64_t elsewhere = 0;
+  for (const TablespaceTarget& space : target.tablespaces) {
+    add(space.location, space.content_bytes);
+    elsewhere += space.content_bytes;
+  }
+  add(target.data_directory, backup.content_bytes - std::min(elsewhere, backup.content_bytes));
+  for (const auto& [device, need] : needs) {
+    const std::uint64_t free = free_bytes(need.path);
+    if (free >= need.bytes) continue;
     throw Error(ErrorKind::kHost,
                 fmt::format("not enough space: the backup needs {}, {} are free",
-                            human_bytes(backup.data_bytes), human_bytes(free)),
-                {.object = existing.string(),
-                 .hint = "Free space, or restore to a larger file system with --to."});
+                            human_bytes(need.bytes), human_bytes(free)),
+                {.object = need.path.string(),
+                 .hint = "Free space, or restore to a larger file system with --to, --tablespace "
+                         "or --tablespaces-under."});
   }
 }
 
@@ -152,7 +173,8 @@ RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& opti
   }
   for (const BackupTablespace& space : backup.tablespaces) {
     if (space.location.empty()) continue;  // in place
-    target.tablespaces.push_back({space.oid, fs::absolute(place_of(space, options))});
+    target.tablespaces.push_back(
+        {space.oid, fs::absolute(place_of(space, options)), space.content_bytes});
   }
   target.state = judge_data_directory(target, backup, options.delta);
   for (const TablespaceTarget& space : target.tablespaces) {

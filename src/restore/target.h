@@ -28,6 +28,7 @@ struct TargetOptions {
 struct TablespaceTarget {
   std::uint32_t oid = 0;
   std::filesystem::path location;  // absolute
+  std::uint64_t content_bytes = 0;
 };
 
 enum class TargetState {
