@@ -1,12 +1,21 @@
 #include "repository/block_map.h"
 
+#include <limits>
+
 #include "core/error.h"
+#include "storage/object_store.h"
 
 namespace holdfast {
 namespace {
 
 [[noreturn]] void malformed(const char* why) {
   throw Error(ErrorKind::kDamage, fmt::format("malformed map page: {}", why));
+}
+
+std::uint32_t number_from(Decoder& in) {
+  const std::uint64_t value = in.varint();
+  if (value > std::numeric_limits<std::uint32_t>::max()) malformed("a number is out of range");
+  return static_cast<std::uint32_t>(value);
 }
 
 }  // namespace
@@ -81,7 +90,7 @@ std::vector<PackIndex> decode_pack_table(Decoder& in, PackRegistry& registry) {
   std::vector<PackIndex> table(in.count(16));
   for (PackIndex& index : table) {
     PackRef pack;
-    pack.history.number = static_cast<std::uint32_t>(in.varint());
+    pack.history.number = number_from(in);
     pack.history.system_identifier = in.u64();
     const auto id = parse_backup_id(in.text());
     if (!id) malformed("a backup id has the wrong form");
@@ -89,7 +98,7 @@ std::vector<PackIndex> decode_pack_table(Decoder& in, PackRegistry& registry) {
     const std::uint8_t kind = in.u8();
     if (kind < 1 || kind > 2) malformed("an unknown kind of pack");
     pack.kind = names::PackKind{kind};
-    pack.number = static_cast<std::uint32_t>(in.varint());
+    pack.number = number_from(in);
     const ByteView salt = in.raw(pack.salt.size());
     std::memcpy(pack.salt.data(), salt.data(), salt.size());
     index = registry.intern(pack);
@@ -108,7 +117,8 @@ ChunkAddress decode_chunk_address(Decoder& in, const std::vector<PackIndex>& tab
   const std::uint64_t offset = in.varint();
   const std::uint64_t length = in.varint();
   if (local >= table.size()) malformed("it names a pack that is not in its table");
-  if (length < kChunkOverheadBytes || offset + length > std::uint64_t{64} << 20U) {
+  if (length < kChunkOverheadBytes || length > kMaxObjectBytes || offset > kMaxObjectBytes ||
+      offset + length > kMaxObjectBytes) {
     malformed("a chunk lies outside its pack");
   }
   return {table[local], static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(length)};
@@ -128,7 +138,9 @@ void encode(Encoder& out, const BlockMap& map, PackTableEncoder& table) {
 
 BlockMap decode_block_map(Decoder& in, const std::vector<PackIndex>& table) {
   BlockMap map;
-  map.extents.resize(in.count(1));
+  const std::size_t extents = in.count(1);
+  if (extents > kBlocksPerMapPage) malformed("it covers more blocks than a page may");
+  map.extents.resize(extents);
   std::uint64_t total = 0;
   std::uint64_t stored = 0;
   for (Extent& extent : map.extents) {

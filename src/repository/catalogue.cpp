@@ -34,14 +34,15 @@ CatalogueEntry read_entry(const Repository& repository, const BackupName& name,
       entry.outcome = std::move(*outcome);
     }
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kDamage && error.kind() != ErrorKind::kNewerFormat &&
-        error.kind() != ErrorKind::kWrongKey) {
-      throw;
-    }
+    if (!condemns_one_object(error.kind())) throw;
     entry.state = BackupState::kDamaged;
     entry.damage = error.message();
   }
   return entry;
+}
+
+bool is_damaged(const CatalogueEntry& entry) {
+  return entry.state == BackupState::kDamaged;
 }
 
 bool matches(const CatalogueEntry& entry, const std::string& wanted) {
@@ -49,22 +50,54 @@ bool matches(const CatalogueEntry& entry, const std::string& wanted) {
          (entry.state == BackupState::kCommitted && entry.outcome.info.label == wanted);
 }
 
-CatalogueEntry pick_end(const std::vector<CatalogueEntry>& committed, const std::string& wanted,
+// The oldest or the latest backup. A damaged one in that place is not passed over silently: who
+// asks for the latest would get older data without knowing.
+CatalogueEntry pick_end(const std::vector<CatalogueEntry>& all, const std::string& wanted,
                         const std::string& cluster) {
-  if (committed.empty()) {
+  std::vector<CatalogueEntry> there;
+  std::ranges::copy_if(all, std::back_inserter(there), [](const CatalogueEntry& entry) {
+    return entry.state == BackupState::kCommitted || is_damaged(entry);
+  });
+  if (there.empty()) {
     throw Error(ErrorKind::kNotFound, fmt::format("cluster '{}' has no backup yet", cluster),
                 {.object = wanted, .hint = "Take one with 'holdfast backup'."});
   }
-  return wanted == "latest" ? committed.back() : committed.front();
+  const CatalogueEntry& picked = wanted == "latest" ? there.back() : there.front();
+  if (is_damaged(picked)) {
+    throw Error(ErrorKind::kDamage,
+                fmt::format("the {} backup is damaged: {}", wanted, picked.damage),
+                {.object = names::outcome(picked.name),
+                 .hint = "Name the backup that you want instead: see 'holdfast list'."});
+  }
+  return picked;
 }
 
 }  // namespace
 
+std::string_view to_string(BackupState state) {
+  switch (state) {
+    case BackupState::kCommitted:
+      return "complete";
+    case BackupState::kDamaged:
+      return "damaged";
+    case BackupState::kUnfinished:
+      return "unfinished";
+    case BackupState::kAborted:
+      return "aborted";
+  }
+  return "unknown";
+}
+
+bool condemns_one_object(ErrorKind kind) {
+  return kind == ErrorKind::kDamage || kind == ErrorKind::kNewerFormat ||
+         kind == ErrorKind::kWrongKey || kind == ErrorKind::kRefused;
+}
+
 std::vector<CatalogueEntry> list_backups(const Repository& repository, const std::string& cluster,
                                          const std::stop_token& stop) {
   std::vector<BackupName> found;
-  for (const HistoryRecord& history : list_histories(repository, cluster, stop)) {
-    const auto of_history = list_backup_names(repository, cluster, history.name, stop);
+  for (const HistoryName& history : list_history_names(repository, cluster, stop)) {
+    const auto of_history = list_backup_names(repository, cluster, history, stop);
     found.insert(found.end(), of_history.begin(), of_history.end());
   }
   std::vector<CatalogueEntry> entries(found.size());
@@ -79,11 +112,7 @@ std::vector<CatalogueEntry> list_backups(const Repository& repository, const std
 CatalogueEntry find_backup(const Repository& repository, const std::string& cluster,
                            const std::string& wanted, const std::stop_token& stop) {
   const std::vector<CatalogueEntry> all = list_backups(repository, cluster, stop);
-  std::vector<CatalogueEntry> committed;
-  std::ranges::copy_if(all, std::back_inserter(committed), [](const CatalogueEntry& entry) {
-    return entry.state == BackupState::kCommitted;
-  });
-  if (wanted == "latest" || wanted == "oldest") return pick_end(committed, wanted, cluster);
+  if (wanted == "latest" || wanted == "oldest") return pick_end(all, wanted, cluster);
   std::vector<CatalogueEntry> found;
   std::ranges::copy_if(all, std::back_inserter(found),
                        [&](const CatalogueEntry& entry) { return matches(entry, wanted); });
@@ -96,7 +125,7 @@ CatalogueEntry find_backup(const Repository& repository, const std::string& clus
     throw Error(ErrorKind::kNotFound, "there is no such backup",
                 {.object = wanted, .hint = "See 'holdfast list'."});
   }
-  if (found[0].state == BackupState::kDamaged) {
+  if (is_damaged(found[0])) {
     throw Error(ErrorKind::kDamage, found[0].damage, {.object = names::outcome(found[0].name)});
   }
   return found[0];
@@ -118,7 +147,12 @@ ManifestRoot read_manifest(const Repository& repository, const Outcome& outcome,
     throw Error(ErrorKind::kDamage, "the manifest is not the one that was committed",
                 {.object = name});
   }
-  ManifestRoot root = decode_manifest_root(plain, registry);
+  ManifestRoot root;
+  try {
+    root = decode_manifest_root(plain, registry);
+  } catch (Error& error) {
+    throw error.about(name);
+  }
   if (!(root.info.name == backup)) {
     throw Error(ErrorKind::kDamage, "the manifest is that of another backup", {.object = name});
   }

@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "repository/manifest.h"
 #include "repository/outcome.h"
+#include "repository/proof.h"
 #include "repository/repository.h"
 
 namespace holdfast {
@@ -19,12 +21,19 @@ enum class BackupState {
   kAborted,
 };
 
+std::string_view to_string(BackupState state);  // "complete", as in the JSON form
+
 struct CatalogueEntry {
   BackupName name;
   BackupState state = BackupState::kUnfinished;
-  Outcome outcome;     // of a committed one
-  std::string damage;  // what is wrong, of a damaged one
+  Outcome outcome;                   // of a committed one
+  std::string damage;                // what is wrong, of a damaged one
+  std::optional<ProofRecord> proof;  // the last one; only where it was asked for (`show`)
 };
+
+// Whether an error from reading one object says that this object is unusable (damaged, of a newer
+// format, of another key or repository), not that the store or this machine fails.
+bool condemns_one_object(ErrorKind kind);
 
 // Every backup of the cluster, oldest first, whatever its state.
 std::vector<CatalogueEntry> list_backups(const Repository& repository, const std::string& cluster,
@@ -32,7 +41,7 @@ std::vector<CatalogueEntry> list_backups(const Repository& repository, const std
 
 // The committed backup that `wanted` means: an id, a name given with --name, "latest" or "oldest".
 // kNotFound when there is none, kRefused when two backups have the name, kDamage when its commit
-// record is damaged.
+// record is damaged, also where that is the latest or oldest one.
 CatalogueEntry find_backup(const Repository& repository, const std::string& cluster,
                            const std::string& wanted, const std::stop_token& stop);
 

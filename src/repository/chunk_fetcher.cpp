@@ -1,6 +1,7 @@
 #include "repository/chunk_fetcher.h"
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 
 #include "core/error.h"
@@ -37,40 +38,78 @@ std::vector<Read> plan_reads(const std::vector<ChunkRequest>& sorted) {
   return reads;
 }
 
+using Visit = std::function<void(const std::vector<std::size_t>&, ByteView)>;
+
 class Fetch {
  public:
-  Fetch(ChunkReader& reader, const std::vector<ChunkRequest>& requests,
-        const std::function<void(const std::vector<std::size_t>&, ByteView)>& visit)
-      : reader_(reader), requests_(requests), visit_(visit) {}
+  Fetch(ChunkReader& reader, const std::vector<ChunkRequest>& requests, const FetchOptions& options,
+        const Visit& visit)
+      : reader_(reader), requests_(requests), options_(options), visit_(visit) {}
 
-  void run(const Read& read, const std::stop_token& stop) {
-    const PackIndex pack = requests_[read.first].address.pack;
-    const std::string name = reader_.pack_name(pack);
+  void run(const Read& read, const std::stop_token& stop) const {
     Buffer sealed(read.end - read.begin);
-    if (!reader_.store().get_range(name, read.begin, sealed.span(), stop)) {
-      throw Error(ErrorKind::kDamage, "a pack that the backup needs is missing", {.object = name});
+    if (const auto error = get(read, sealed, stop)) {
+      // A pack that ends too early may still hold the first of these chunks.
+      if (address(read.first) == address(read.last - 1)) return fail(read, *error);
+      return each_chunk(read, [&](const Read& chunk) { run(chunk, stop); });
     }
-    const ChunkKey key = reader_.key_of(pack);
+    const ChunkKey key = reader_.key_of(address(read.first).pack);
     Decompressor decompressor;
     Bytes plain;
-    std::vector<std::size_t> tags;
-    for (std::size_t i = read.first; i < read.last;) {
-      const ChunkAddress address = requests_[i].address;
-      tags.clear();
-      for (; i < read.last && requests_[i].address == address; ++i) {
-        tags.push_back(requests_[i].tag);
+    each_chunk(read, [&](const Read& chunk) {
+      const ChunkAddress at = address(chunk.first);
+      try {
+        reader_.open(at, key, sealed.span().subspan(at.offset - read.begin, at.sealed_length),
+                     decompressor, plain);
+      } catch (const Error& error) {
+        if (!options_.failed || error.kind() != ErrorKind::kDamage) throw;
+        return fail(chunk, error);
       }
-      reader_.open(address, key,
-                   sealed.span().subspan(address.offset - read.begin, address.sealed_length),
-                   decompressor, plain);
-      visit_(tags, plain);
-    }
+      visit_(tags(chunk), plain);
+    });
   }
 
  private:
+  const ChunkAddress& address(std::size_t request) const { return requests_[request].address; }
+
+  std::vector<std::size_t> tags(const Read& read) const {
+    std::vector<std::size_t> tags;
+    for (std::size_t i = read.first; i < read.last; ++i) tags.push_back(requests_[i].tag);
+    return tags;
+  }
+
+  void fail(const Read& read, const Error& error) const { options_.failed(tags(read), error); }
+
+  // `work` for each distinct chunk of `read`.
+  template <class Work>
+  void each_chunk(const Read& read, Work&& work) const {
+    for (std::size_t i = read.first; i < read.last;) {
+      const std::size_t first = i;
+      while (i < read.last && address(i) == address(first)) ++i;
+      const ChunkAddress& at = address(first);
+      work(Read{first, i, at.offset, at.offset + at.sealed_length});
+    }
+  }
+
+  // The damage that keeps these bytes from being read, where it is to be told and not thrown.
+  std::optional<Error> get(const Read& read, Buffer& sealed, const std::stop_token& stop) const {
+    const std::string name = reader_.pack_name(address(read.first).pack);
+    try {
+      if (!reader_.store().get_range(name, read.begin, sealed.span(), stop)) {
+        throw Error(ErrorKind::kDamage, "a pack that the backup needs is missing",
+                    {.object = name});
+      }
+    } catch (const Error& error) {
+      if (!options_.failed || error.kind() != ErrorKind::kDamage) throw;
+      return error;
+    }
+    return std::nullopt;
+  }
+
   ChunkReader& reader_;
   const std::vector<ChunkRequest>& requests_;
-  const std::function<void(const std::vector<std::size_t>&, ByteView)>& visit_;
+  const FetchOptions& options_;
+  const Visit& visit_;
 };
 
 }  // namespace
@@ -80,10 +119,11 @@ void fetch_chunks(
     const std::stop_token& stop,
     const std::function<void(const std::vector<std::size_t>& tags, ByteView plain)>& visit) {
   std::ranges::sort(requests, {}, [](const ChunkRequest& request) {
-    return std::tuple(request.address.pack, request.address.offset, request.tag);
+    return std::tuple(request.address.pack, request.address.offset, request.address.sealed_length,
+                      request.tag);
   });
   const std::vector<Read> reads = plan_reads(requests);
-  Fetch fetch(reader, requests, visit);
+  const Fetch fetch(reader, requests, options, visit);
   parallel_for(reads.size(), options.threads, stop,
                [&](std::size_t i, const std::stop_token& inner) { fetch.run(reads[i], inner); });
 }

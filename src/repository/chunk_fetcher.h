@@ -9,6 +9,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "core/error.h"
 #include "repository/chunk_reader.h"
 
 namespace holdfast {
@@ -23,6 +24,9 @@ struct ChunkRequest {
 
 struct FetchOptions {
   std::size_t threads = 8;
+  // Where set, a chunk that is missing or damaged is told here, from several threads at once, and
+  // the rest goes on.
+  std::function<void(const std::vector<std::size_t>& tags, const Error& error)> failed = {};
 };
 
 // Calls `visit(tags, plain)` once per distinct chunk, from several threads at once, with the tags

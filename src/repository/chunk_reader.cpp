@@ -17,6 +17,9 @@ void ChunkReader::open(const ChunkAddress& address, const ChunkKey& key, Mutable
                        Decompressor& decompressor, Bytes& plain) const {
   try {
     const ChunkKey::Opened opened = key.open(sealed);
+    if (opened.ordinal != address.offset) {
+      throw Error(ErrorKind::kDamage, "it is not in the place it was written to");
+    }
     plain.resize(opened.plain_length);
     decompressor.decompress(opened.compression, opened.payload, plain);
   } catch (Error& error) {

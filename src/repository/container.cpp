@@ -10,6 +10,8 @@ namespace {
 
 // A record is cut into chunks of this size.
 constexpr std::size_t kRecordChunkBytes = std::size_t{1} << 20U;
+// The root of a manifest is the largest: about 50 bytes for each pack of 32 MiB.
+constexpr std::size_t kMaxRecordBytes = std::size_t{512} << 20U;
 
 constexpr std::size_t kMagicAt = 0, kVersionAt = 8, kKindAt = 10, kCipherAt = 11, kZeroAt = 12,
                       kRepositoryAt = 16, kSaltAt = 32, kReservedAt = 48;
@@ -111,15 +113,18 @@ ContainerHeader check_container(ByteView object, std::string_view name) {
   return decode_header(object.first(kContainerHeaderBytes), name);
 }
 
-void open_chunks(MutableByteView object, const ContainerHeader& header, const RepositoryKeys& keys,
-                 std::string_view name, const std::function<void(const OpenedChunk&)>& visit) {
+namespace {
+
+using VisitSealed =
+    std::function<void(std::uint32_t offset, std::uint32_t length, const ChunkKey::Opened& opened)>;
+
+void walk_chunks(MutableByteView object, const ContainerHeader& header, const RepositoryKeys& keys,
+                 std::string_view name, const VisitSealed& visit) {
   const ChunkKey key(header.cipher, keys.data_key, header.salt);
-  Decompressor decompressor;
-  Buffer plain(kMaxChunkPlainBytes);
   const std::size_t end = object.size() - kContainerTrailerBytes;
-  const auto count = load_le<std::uint32_t>(object.data() + end);
-  std::uint32_t ordinal = 0;
-  for (std::size_t at = kContainerHeaderBytes; at < end; ++ordinal) {
+  const auto expected = load_le<std::uint32_t>(object.data() + end);
+  std::uint32_t count = 0;
+  for (std::size_t at = kContainerHeaderBytes; at < end; ++count) {
     if (end - at < kChunkOverheadBytes) damaged(name, "a chunk does not fit");
     const std::uint32_t length = sealed_length(object.subspan(at, kChunkHeaderBytes), end - at);
     ChunkKey::Opened opened{};
@@ -134,13 +139,38 @@ void open_chunks(MutableByteView object, const ContainerHeader& header, const Re
            .hint = "The object was written with another key: another repository's files may "
                    "have been copied in here."});
     }
-    if (opened.ordinal != ordinal) damaged(name, "its chunks are out of order");
-    const MutableByteView out = plain.span().first(opened.plain_length);
-    decompressor.decompress(opened.compression, opened.payload, out);
-    visit({static_cast<std::uint32_t>(at), length, out});
+    if (opened.ordinal != at) damaged(name, "a chunk is not in the place it was written to");
+    visit(static_cast<std::uint32_t>(at), length, opened);
     at += length;
   }
-  if (ordinal != count) damaged(name, "it holds another number of chunks than it says");
+  if (count != expected) damaged(name, "it holds another number of chunks than it says");
+}
+
+}  // namespace
+
+void open_chunks(MutableByteView object, const ContainerHeader& header, const RepositoryKeys& keys,
+                 std::string_view name, const std::function<void(const OpenedChunk&)>& visit) {
+  Decompressor decompressor;
+  Buffer plain(kMaxChunkPlainBytes);
+  walk_chunks(object, header, keys, name,
+              [&](std::uint32_t offset, std::uint32_t length, const ChunkKey::Opened& opened) {
+                const MutableByteView out = plain.span().first(opened.plain_length);
+                try {
+                  decompressor.decompress(opened.compression, opened.payload, out);
+                } catch (Error& error) {
+                  throw error.about(name);
+                }
+                visit({offset, length, out});
+              });
+}
+
+void authenticate_chunks(MutableByteView object, const ContainerHeader& header,
+                         const RepositoryKeys& keys, std::string_view name,
+                         const std::function<void(const ChunkPlace&)>& visit) {
+  walk_chunks(object, header, keys, name,
+              [&](std::uint32_t offset, std::uint32_t length, const ChunkKey::Opened& opened) {
+                visit({offset, length, opened.plain_length});
+              });
 }
 
 Bytes seal_record(ContainerKind kind, const RepositoryKeys& keys, Cipher cipher, ByteView plain) {
@@ -150,17 +180,18 @@ Bytes seal_record(ContainerKind kind, const RepositoryKeys& keys, Cipher cipher,
   Compressor compressor({Compression::kZstd, 3});
   Bytes object(kContainerHeaderBytes);
   encode_header(header, object);
-  std::uint32_t ordinal = 0;
+  std::uint32_t count = 0;
   do {
     const ByteView piece = plain.first(std::min(plain.size(), kRecordChunkBytes));
     plain = plain.subspan(piece.size());
     const Compressor::Result packed = compressor.compress(piece);
     const std::size_t at = object.size();
     object.resize(at + packed.payload.size() + kChunkOverheadBytes);
-    key.seal(ordinal++, static_cast<std::uint32_t>(piece.size()), packed.compression,
-             packed.payload, MutableByteView(object).subspan(at));
+    key.seal(static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(piece.size()),
+             packed.compression, packed.payload, MutableByteView(object).subspan(at));
+    ++count;
   } while (!plain.empty());
-  const auto trailer = make_trailer(object, ordinal);
+  const auto trailer = make_trailer(object, count);
   object.insert(object.end(), trailer.begin(), trailer.end());
   HF_INVARIANT(object.size() <= kMaxObjectBytes);
   return object;
@@ -185,6 +216,7 @@ Bytes open_record(ContainerKind kind, const RepositoryKeys& keys, Bytes object,
   if (!readable_by_design && header.cipher != keys.cipher) damaged(name, "it is not encrypted");
   Bytes plain;
   open_chunks(object, header, keys, name, [&](const OpenedChunk& chunk) {
+    if (plain.size() + chunk.plain.size() > kMaxRecordBytes) damaged(name, "it is too large");
     plain.insert(plain.end(), chunk.plain.begin(), chunk.plain.end());
   });
   return plain;

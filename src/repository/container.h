@@ -12,6 +12,9 @@
 // is kNewerFormat; a good one whose chunks do not open is kWrongKey. A ranged read of one chunk
 // does without the trailer: the chunk's own tag covers it.
 //
+// The number that a chunk is sealed with is its own offset in the object: unique, so that no nonce
+// repeats, and it tells a chunk that was moved within its object, also to a ranged read.
+//
 // Records (descriptor, key slots, history, begin, outcome, proofs) hold JSON, the manifest holds
 // its binary root, both cut into chunks of 1 MiB; packs hold chunks of files or of maps.
 
@@ -79,6 +82,14 @@ struct OpenedChunk {
 };
 void open_chunks(MutableByteView object, const ContainerHeader& header, const RepositoryKeys& keys,
                  std::string_view name, const std::function<void(const OpenedChunk&)>& visit);
+
+// The same without decompressing: tag, length and place of every chunk.
+struct ChunkPlace {
+  std::uint32_t offset = 0, sealed_length = 0, plain_length = 0;
+};
+void authenticate_chunks(MutableByteView object, const ContainerHeader& header,
+                         const RepositoryKeys& keys, std::string_view name,
+                         const std::function<void(const ChunkPlace&)>& visit);
 
 // A container with `plain` in it, zstd-compressed. `cipher` kNone leaves it readable without a key.
 Bytes seal_record(ContainerKind kind, const RepositoryKeys& keys, Cipher cipher, ByteView plain);

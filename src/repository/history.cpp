@@ -13,8 +13,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Bytes encode(const Repository& repository, const HistoryRecord& record) {
+Bytes encode(const Repository& repository, const std::string& cluster,
+             const HistoryRecord& record) {
   Json json;
+  json["object"] = names::history(cluster, record.name);
   json["number"] = record.name.number;
   json["system_identifier"] = std::to_string(record.name.system_identifier);
   json["postgres_version_num"] = record.postgres_version_num;
@@ -24,6 +26,8 @@ Bytes encode(const Repository& repository, const HistoryRecord& record) {
   return seal_record(ContainerKind::kHistory, repository.keys(), repository.keys().cipher,
                      as_bytes(json.dump(-1, ' ', false, Json::error_handler_t::replace)));
 }
+
+}  // namespace
 
 HistoryRecord read_history(const Repository& repository, const std::string& cluster,
                            const HistoryName& name, const std::stop_token& stop) {
@@ -37,6 +41,10 @@ HistoryRecord read_history(const Repository& repository, const std::string& clus
       open_record(ContainerKind::kHistory, repository.keys(), std::move(*object), object_name);
   try {
     const Json json = Json::parse(as_text(plain));
+    if (json.at("object") != object_name) {
+      throw Error(ErrorKind::kDamage, "damaged object: it is the record of another history",
+                  {.object = object_name});
+    }
     return {.name = name,
             .postgres_version_num = json.at("postgres_version_num"),
             .wal_segment_size = {json.at("wal_segment_bytes").get<std::uint32_t>()},
@@ -47,6 +55,8 @@ HistoryRecord read_history(const Repository& repository, const std::string& clus
                 {.object = object_name});
   }
 }
+
+namespace {
 
 void require_same_cluster(const std::string& cluster, const HistoryRecord& current,
                           const ClusterIdentity& identity) {
@@ -68,9 +78,10 @@ void require_same_cluster(const std::string& cluster, const HistoryRecord& curre
 
 }  // namespace
 
-std::vector<HistoryRecord> list_histories(const Repository& repository, const std::string& cluster,
-                                          const std::stop_token& stop) {
-  std::vector<HistoryRecord> histories;
+std::vector<HistoryName> list_history_names(const Repository& repository,
+                                            const std::string& cluster,
+                                            const std::stop_token& stop) {
+  std::vector<HistoryName> found;
   ListRequest request{.prefix = names::cluster_prefix(cluster), .group_folders = true};
   for (;;) {
     const ListPage page = repository.store().list(request, stop);
@@ -78,13 +89,22 @@ std::vector<HistoryRecord> list_histories(const Repository& repository, const st
       const std::string_view part = std::string_view(folder).substr(
           request.prefix.size(), folder.size() - request.prefix.size() - 1);
       if (const auto name = parse_history_name(part)) {
-        histories.push_back(read_history(repository, cluster, *name, stop));
+        found.push_back(*name);
       }
     }
     if (!page.next) break;
     request.after = *page.next;
   }
-  std::ranges::sort(histories, {}, [](const HistoryRecord& h) { return h.name.number; });
+  std::ranges::sort(found, {}, &HistoryName::number);
+  return found;
+}
+
+std::vector<HistoryRecord> list_histories(const Repository& repository, const std::string& cluster,
+                                          const std::stop_token& stop) {
+  std::vector<HistoryRecord> histories;
+  for (const HistoryName& name : list_history_names(repository, cluster, stop)) {
+    histories.push_back(read_history(repository, cluster, name, stop));
+  }
   for (std::size_t i = 1; i < histories.size(); ++i) {
     if (histories[i - 1].name.number == histories[i].name.number) {
       throw Error(ErrorKind::kRefused, "two histories of this cluster have the same number",
@@ -109,8 +129,9 @@ Registration register_cluster(const Repository& repository, const std::string& c
                        .opened = to_rfc3339_seconds(system_clock().now()),
                        .opened_by = identity.host};
   fault_point("init.before_history");
-  const auto outcome = try_put_once(repository.store(), names::history(cluster, record.name),
-                                    encode(repository, record), ObjectClass::kCatalogue, stop);
+  const auto outcome =
+      try_put_once(repository.store(), names::history(cluster, record.name),
+                   encode(repository, cluster, record), ObjectClass::kCatalogue, stop);
   // Read back: another registration of this name may have happened at the same moment.
   const auto now = list_histories(repository, cluster, stop);
   HF_INVARIANT(!now.empty());

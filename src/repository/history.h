@@ -22,6 +22,14 @@ struct HistoryRecord {
   std::string opened_by;  // host
 };
 
+// The names alone, by number, from a listing: their records may be damaged or missing.
+std::vector<HistoryName> list_history_names(const Repository& repository,
+                                            const std::string& cluster,
+                                            const std::stop_token& stop);
+// The record of one history; missing or damaged is kDamage.
+HistoryRecord read_history(const Repository& repository, const std::string& cluster,
+                           const HistoryName& name, const std::stop_token& stop);
+
 // All histories of a cluster, by number; empty when the cluster is not registered.
 std::vector<HistoryRecord> list_histories(const Repository& repository, const std::string& cluster,
                                           const std::stop_token& stop);

@@ -1,5 +1,7 @@
 #include "repository/key_slots_json.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -9,7 +11,6 @@ namespace holdfast {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr std::size_t kMaxSlots = 64;
 
 Json slot_to_json(const KeySlot& slot) {
   return {{"id", slot.id},
@@ -59,7 +60,15 @@ KeyGeneration decode_key_generation(Bytes object, std::string_view name,
     KeyGeneration generation{.number = json.at("generation"), .slots = {}};
     for (const Json& slot : json.at("slots")) {
       generation.slots.push_back(slot_from_json(slot));
-      if (generation.slots.size() > kMaxSlots) break;
+      if (generation.slots.size() > kMaxKeySlots) {
+        throw Error(ErrorKind::kDamage, "malformed key slots: there are too many",
+                    {.object = std::string(name)});
+      }
+    }
+    // A generation that was copied over a newer one would bring retired slots back.
+    if (names::key_generation(generation.number) != name) {
+      throw Error(ErrorKind::kDamage, "damaged object: it is another generation of key slots",
+                  {.object = std::string(name)});
     }
     return generation;
   } catch (const nlohmann::json::exception& error) {
@@ -70,10 +79,12 @@ KeyGeneration decode_key_generation(Bytes object, std::string_view name,
 
 std::optional<KeyGeneration> read_key_slots(ObjectStore& store, RepositoryId* repository_id,
                                             const std::stop_token& stop) {
-  std::string latest;
-  for_each_object(store, names::kKeysPrefix, stop,
-                  [&](const ObjectInfo& object) { latest = object.name; });
-  if (latest.empty()) return std::nullopt;
+  std::uint32_t highest = 0;
+  for_each_object(store, names::kKeysPrefix, stop, [&](const ObjectInfo& object) {
+    highest = std::max(highest, names::parse_key_generation(object.name).value_or(0));
+  });
+  if (highest == 0) return std::nullopt;
+  const std::string latest = names::key_generation(highest);
   auto object = store.get(latest, stop);
   if (!object) {
     throw Error(ErrorKind::kRepository, "the key slots changed while they were read",

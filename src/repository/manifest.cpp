@@ -1,6 +1,7 @@
 #include "repository/manifest.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/error.h"
 #include "seal/hash.h"
@@ -67,6 +68,12 @@ void decode_content(Decoder& in, FileEntry& entry, const std::vector<PackIndex>&
   }
 }
 
+std::uint32_t number_from(Decoder& in) {
+  const std::uint64_t value = in.varint();
+  if (value > std::numeric_limits<std::uint32_t>::max()) malformed("a number is out of range");
+  return static_cast<std::uint32_t>(value);
+}
+
 // A path that could leave the directory it is restored into is not one that Holdfast wrote.
 void check_path(std::string_view path) {
   if (path.empty() || path.size() > 4096 || path.front() == '/' || path.back() == '/' ||
@@ -88,9 +95,9 @@ FileEntry decode_entry(Decoder& in, const std::vector<PackIndex>& table) {
   const std::uint8_t type = in.u8();
   if (type > 2) malformed("an unknown type of file");
   entry.type = FileType{type};
-  entry.mode = static_cast<std::uint32_t>(in.varint());
+  entry.mode = number_from(in);
   if (entry.mode > 07777) malformed("a file mode is out of range");
-  entry.owner = static_cast<std::uint32_t>(in.varint());
+  entry.owner = number_from(in);
   entry.modified_ns = in.signed_varint();
   if (entry.type == FileType::kSymlink) entry.link_target = in.text();
   if (entry.type == FileType::kRegular) decode_content(in, entry, table);
@@ -110,8 +117,13 @@ std::vector<FilePageRef> decode_section(Decoder& in, const std::vector<PackIndex
   std::vector<FilePageRef> pages(in.count(4));
   for (FilePageRef& page : pages) {
     page.first_path = in.text();
-    page.entries = static_cast<std::uint32_t>(in.varint());
+    page.entries = number_from(in);
     page.address = decode_chunk_address(in, table);
+  }
+  for (std::size_t i = 1; i < pages.size(); ++i) {
+    if (!path_before(pages[i - 1].first_path, pages[i].first_path)) {
+      malformed("its file pages are out of order");
+    }
   }
   return pages;
 }
@@ -153,7 +165,7 @@ ManifestRoot decode_manifest_root(ByteView bytes, PackRegistry& registry) {
     const std::uint64_t local = in.varint();
     if (local >= table.size()) malformed("it names a pack that is not in its table");
     cited.pack = table[local];
-    cited.bytes = static_cast<std::uint32_t>(in.varint());
+    cited.bytes = number_from(in);
   }
   for (auto& section : root.pages) section = decode_section(in, table);
   if (!in.done()) malformed("bytes are left over");
@@ -205,6 +217,14 @@ std::vector<FilePageRef> SectionWriter::finish() {
 
 std::vector<FileEntry> Manifest::read_page(const FilePageRef& page, const std::stop_token& stop) {
   const Bytes plain = chunks_.read(page.address, stop);
+  try {
+    return decode_page(page, plain);
+  } catch (Error& error) {
+    throw error.about(chunks_.pack_name(page.address.pack));
+  }
+}
+
+std::vector<FileEntry> Manifest::decode_page(const FilePageRef& page, ByteView plain) {
   Decoder in(plain);
   const std::vector<PackIndex> table = decode_pack_table(in, chunks_.registry());
   std::vector<FileEntry> entries;
@@ -219,13 +239,22 @@ std::vector<FileEntry> Manifest::read_page(const FilePageRef& page, const std::s
     if (entries.back().owner >= root_.info.owners.size()) malformed("a file has an unknown owner");
   }
   if (!in.done()) malformed("bytes are left over in a file page");
+  // An authentic page in the place of another one is noticed here.
+  if (entries.empty() || entries.front().path != page.first_path) {
+    malformed("a file page is not the one that belongs here");
+  }
   return entries;
 }
 
 void Manifest::for_each(Section section, const std::function<void(const FileEntry&)>& visit,
                         const std::stop_token& stop) {
+  std::string last;
   for (const FilePageRef& page : root_.pages[static_cast<std::size_t>(section)]) {
-    for (const FileEntry& entry : read_page(page, stop)) visit(entry);
+    if (!last.empty() && !path_before(last, page.first_path)) malformed("file pages overlap");
+    for (const FileEntry& entry : read_page(page, stop)) {
+      visit(entry);
+      last = entry.path;
+    }
   }
 }
 
@@ -256,8 +285,13 @@ BlockMap decode_slice_map(const FileEntry& entry, std::size_t slice, ByteView pa
 BlockMap Manifest::slice_map(const FileEntry& entry, std::size_t slice,
                              const std::stop_token& stop) {
   if (entry.map) return *entry.map;
-  return decode_slice_map(entry, slice, chunks_.read(entry.map_pages.at(slice), stop),
-                          chunks_.registry());
+  const ChunkAddress& address = entry.map_pages.at(slice);
+  const Bytes page = chunks_.read(address, stop);
+  try {
+    return decode_slice_map(entry, slice, page, chunks_.registry());
+  } catch (Error& error) {
+    throw error.about(chunks_.pack_name(address.pack));
+  }
 }
 
 }  // namespace holdfast

@@ -121,9 +121,12 @@ class Manifest {
   std::optional<FileEntry> find(std::string_view path, const std::stop_token& stop);
   // The map of slice `slice` (64 MiB each) of a file; reads at most one map page.
   BlockMap slice_map(const FileEntry& entry, std::size_t slice, const std::stop_token& stop);
+  // The entries of one file page; an error names the pack that it lies in.
+  std::vector<FileEntry> read_page(const FilePageRef& page, const std::stop_token& stop);
+  // The same from the page's plain bytes, fetched by other means. Thread-safe.
+  std::vector<FileEntry> decode_page(const FilePageRef& page, ByteView plain);
 
  private:
-  std::vector<FileEntry> read_page(const FilePageRef& page, const std::stop_token& stop);
   ManifestRoot root_;
   ChunkReader& chunks_;
 };

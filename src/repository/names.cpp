@@ -73,6 +73,13 @@ std::string key_generation(std::uint32_t generation) {
   return fmt::format("{}{:04}", kKeysPrefix, generation);
 }
 
+std::optional<std::uint32_t> parse_key_generation(std::string_view name) {
+  if (!name.starts_with(kKeysPrefix)) return std::nullopt;
+  const auto number = parse_decimal<std::uint32_t>(name.substr(kKeysPrefix.size()));
+  if (!number || *number == 0 || key_generation(*number) != name) return std::nullopt;
+  return number;
+}
+
 std::string cluster_prefix(std::string_view cluster) {
   return fmt::format("{}/", cluster);
 }
@@ -108,8 +115,20 @@ std::string pack(const BackupName& backup, PackKind kind, std::uint32_t number) 
                      number);
 }
 
+std::string proofs_prefix(const BackupName& backup) {
+  return backup_prefix(backup) + "proof/";
+}
+
 std::string proof(const BackupName& backup, std::uint32_t number) {
-  return fmt::format("{}proof/{:04}", backup_prefix(backup), number);
+  return fmt::format("{}{:04}", proofs_prefix(backup), number);
+}
+
+std::optional<std::uint32_t> parse_proof(const BackupName& backup, std::string_view name) {
+  const std::string prefix = proofs_prefix(backup);
+  if (!name.starts_with(prefix)) return std::nullopt;
+  const auto number = parse_decimal<std::uint32_t>(name.substr(prefix.size()));
+  if (!number || *number == 0 || proof(backup, *number) != name) return std::nullopt;
+  return number;
 }
 
 }  // namespace names

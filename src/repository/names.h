@@ -46,6 +46,7 @@ namespace names {
 inline const std::string kDescriptor = "repository";
 std::string key_generation(std::uint32_t generation);  // "keys/0001"
 inline const std::string kKeysPrefix = "keys/";
+std::optional<std::uint32_t> parse_key_generation(std::string_view name);
 
 std::string cluster_prefix(std::string_view cluster);                              // "c/"
 std::string history_prefix(std::string_view cluster, const HistoryName& history);  // "c/0001-…/"
@@ -59,7 +60,9 @@ std::string outcome(const BackupName& backup);
 enum class PackKind : std::uint8_t { kData = 1, kMap = 2 };
 // "…/pack/000001" or "…/map/000001", numbered from 1.
 std::string pack(const BackupName& backup, PackKind kind, std::uint32_t number);
+std::string proofs_prefix(const BackupName& backup);                // "…/proof/"
 std::string proof(const BackupName& backup, std::uint32_t number);  // "…/proof/0001"
+std::optional<std::uint32_t> parse_proof(const BackupName& backup, std::string_view name);
 
 }  // namespace names
 }  // namespace holdfast

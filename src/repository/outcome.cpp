@@ -24,6 +24,14 @@ auto parse_record(const Bytes& plain, const std::string& name, Read&& read) {
   }
 }
 
+// Every record says where it belongs, so that one that was copied over another is not believed.
+void require_place(const Json& json, const std::string& name) {
+  if (json.at("object") != name) {
+    throw Error(ErrorKind::kDamage, "damaged object: it is a record of another backup",
+                {.object = name});
+  }
+}
+
 // Each attempt to decide carries a nonce, so that reading back tells whose record it is.
 std::string nonce() {
   std::array<std::byte, 16> random{};
@@ -43,7 +51,8 @@ WriteOnceOutcome put_outcome(const Repository& repository, const BackupName& bac
 
 void write_begin(const Repository& repository, const BackupName& backup, const BeginRecord& record,
                  const std::stop_token& stop) {
-  const Json json{{"host", record.host},
+  const Json json{{"object", names::begin(backup)},
+                  {"host", record.host},
                   {"pid", record.pid},
                   {"data_directory", record.data_directory},
                   {"started", record.started}};
@@ -60,7 +69,8 @@ std::optional<BeginRecord> read_begin(const Repository& repository, const Backup
   if (!object) return std::nullopt;
   const Bytes plain =
       open_record(ContainerKind::kBegin, repository.keys(), std::move(*object), name);
-  return parse_record(plain, name, [](const Json& json) {
+  return parse_record(plain, name, [&](const Json& json) {
+    require_place(json, name);
     return BeginRecord{json.at("host"), json.at("pid"), json.at("data_directory"),
                        json.at("started")};
   });
@@ -69,6 +79,7 @@ std::optional<BeginRecord> read_begin(const Repository& repository, const Backup
 void commit_backup(const Repository& repository, const Outcome& outcome,
                    const std::stop_token& stop) {
   Json json;
+  json["object"] = names::outcome(outcome.info.name);
   json["outcome"] = "committed";
   json["nonce"] = nonce();
   json["time"] = outcome.time;
@@ -88,7 +99,8 @@ void commit_backup(const Repository& repository, const Outcome& outcome,
 
 bool abort_backup(const Repository& repository, const BackupName& backup, const std::string& by,
                   const std::stop_token& stop) {
-  const Json json{{"outcome", "aborted"},
+  const Json json{{"object", names::outcome(backup)},
+                  {"outcome", "aborted"},
                   {"nonce", nonce()},
                   {"time", to_rfc3339_seconds(system_clock().now())},
                   {"by", by}};
@@ -105,9 +117,13 @@ std::optional<Outcome> read_outcome(const Repository& repository, const BackupNa
   const Bytes plain =
       open_record(ContainerKind::kOutcome, repository.keys(), std::move(*object), name);
   return parse_record(plain, name, [&](const Json& json) {
-    Outcome outcome{.committed = json.at("outcome") == "committed",
-                    .time = json.at("time"),
-                    .by = json.at("by")};
+    require_place(json, name);
+    const std::string decided = json.at("outcome");
+    if (decided != "committed" && decided != "aborted") {
+      throw Error(ErrorKind::kDamage, "malformed record: it decides nothing", {.object = name});
+    }
+    Outcome outcome{
+        .committed = decided == "committed", .time = json.at("time"), .by = json.at("by")};
     if (!outcome.committed) return outcome;
     outcome.manifest_bytes = json.at("manifest_bytes");
     outcome.manifest_sha256 = json.at("manifest_sha256");

@@ -45,18 +45,22 @@ NewChunk PackWriter::add(std::uint32_t plain_length, Compression compression, By
   HF_INVARIANT(kContainerHeaderBytes + length + kContainerTrailerBytes <= options_.pack_bytes);
   std::shared_ptr<Pack> pack;
   NewChunk place;
-  std::uint32_t ordinal = 0;
   {
     std::unique_lock lock(mutex_);
     pack = pack_with_room(lock, length);
     place = {pack->number, static_cast<std::uint32_t>(pack->used),
              static_cast<std::uint32_t>(length)};
-    ordinal = pack->chunks++;
+    ++pack->chunks;
     pack->used += length;
     ++pack->being_filled;
   }
-  pack->key.seal(ordinal, plain_length, compression, payload,
-                 pack->buffer.span().subspan(place.offset, length));
+  try {
+    pack->key.seal(place.offset, plain_length, compression, payload,
+                   pack->buffer.span().subspan(place.offset, length));
+  } catch (...) {  // the pack has a hole: it can never be stored, so nobody may wait for it
+    fail(std::current_exception());
+    throw;
+  }
   const std::lock_guard lock(mutex_);
   --pack->being_filled;
   hand_over_if_sealed(pack);
@@ -146,6 +150,7 @@ void PackWriter::upload(Pack& pack) {
            options_.kind == names::PackKind::kData ? ObjectClass::kData : ObjectClass::kCatalogue,
            abandon_.get_token());
   const StoredPack stored{pack.number, static_cast<std::uint32_t>(bytes), pack.salt};
+  if (options_.stored) options_.stored(stored);  // before finish() can see the pack as done
   {
     const std::lock_guard lock(mutex_);
     stored_.push_back(stored);
@@ -153,7 +158,6 @@ void PackWriter::upload(Pack& pack) {
     --unfinished_;
   }
   changed_.notify_all();
-  if (options_.stored) options_.stored(stored);
 }
 
 void PackWriter::fail(std::exception_ptr failure) {

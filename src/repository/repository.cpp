@@ -59,6 +59,11 @@ Descriptor decode_descriptor(const Bytes& object) {
     descriptor.signed_text = whole.at("facts");
     descriptor.mac = from_hex(whole.at("mac").get<std::string>());
     const Json facts = Json::parse(descriptor.signed_text);
+    // The MAC covers the text alone, so the header must agree with it.
+    if (facts.at("repository_id") != to_hex(descriptor.id)) {
+      throw Error(ErrorKind::kDamage, "malformed descriptor: its header is that of another one",
+                  {.object = names::kDescriptor});
+    }
     const std::string encryption = facts.at("encryption");
     if (encryption != "none" && encryption != "aes-256-gcm") {
       throw Error(ErrorKind::kNewerFormat,
@@ -68,7 +73,12 @@ Descriptor decode_descriptor(const Bytes& object) {
     descriptor.cipher = encryption == "none" ? Cipher::kNone : Cipher::kAes256Gcm;
     descriptor.facts = {facts.at("created"), facts.at("created_by"), facts.at("exclusive_create")};
     if (descriptor.cipher == Cipher::kNone) {
-      descriptor.hash_key = Secret(from_hex(facts.at("page_hash_key").get<std::string>()));
+      const Bytes hash_key = from_hex(facts.at("page_hash_key").get<std::string>());
+      if (hash_key.size() != Secret::kBytes) {
+        throw Error(ErrorKind::kDamage, "malformed descriptor: its hash key has the wrong length",
+                    {.object = names::kDescriptor});
+      }
+      descriptor.hash_key = Secret(hash_key);
     }
     return descriptor;
   } catch (const nlohmann::json::exception& error) {
@@ -193,7 +203,8 @@ KeyChange store_generation(const Repository& repository, const KeyGeneration& ne
   }
   std::vector<std::string> retired;
   for_each_object(store, names::kKeysPrefix, stop, [&](const ObjectInfo& object) {
-    if (object.name < names::key_generation(next.number)) retired.push_back(object.name);
+    const auto number = names::parse_key_generation(object.name);
+    if (number && *number < next.number) retired.push_back(object.name);
   });
   KeyChange change{next.slots, {}};
   for (const RemoveFailure& failure : store.remove_many(retired, stop)) {
@@ -217,6 +228,11 @@ KeyChange add_key_slot(const Repository& repository, const KeySource& fresh,
                        const std::string& label, const std::stop_token& stop) {
   KeyGeneration next = current_generation(repository, stop);
   ++next.number;
+  if (next.slots.size() >= kMaxKeySlots) {
+    throw Error(ErrorKind::kRefused, fmt::format("there are {} key slots already", kMaxKeySlots),
+                {.object = names::kKeysPrefix,
+                 .hint = "Remove one that is no longer used: 'holdfast key remove'."});
+  }
   next.slots.push_back(
       wrap(repository.keys().data_key, fresh, label, to_rfc3339_seconds(system_clock().now())));
   return store_generation(repository, next, stop);

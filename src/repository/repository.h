@@ -63,6 +63,7 @@ class Repository {
 
 // Key slots are kept as generations: each change writes keys/<generation+1> with all slots, the
 // highest counts, and older generations are then removed, because they still hold retired slots.
+inline constexpr std::size_t kMaxKeySlots = 64;
 struct KeyGeneration {
   std::uint32_t number = 0;
   std::vector<KeySlot> slots;
@@ -75,7 +76,7 @@ struct KeyChange {
   std::vector<std::string> not_removed;  // older generations that could not be deleted
 };
 // Adds a slot for `fresh`. Another process that changes keys at the same moment wins or loses
-// cleanly (kRefused: run it again).
+// cleanly (kRefused: run it again). More than kMaxKeySlots are kRefused.
 KeyChange add_key_slot(const Repository& repository, const KeySource& fresh,
                        const std::string& label, const std::stop_token& stop);
 // Removes a slot by its id; the last one is kRefused.
