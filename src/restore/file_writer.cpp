@@ -57,7 +57,14 @@ void create_file(const std::filesystem::path& path, const FileEntry& entry,
                  const Ownership& ownership) {
   // A file with a second name may be part of a snapshot made of hard links: it is left alone there.
   struct stat there{};
-  if (::lstat(path.c_str(), &there) == 0 && there.st_nlink > 1) ::unlink(path.c_str());
+  if (::lstat(path.c_str(), &there) == 0) {
+    if (there.st_nlink > 1) {
+      ::unlink(path.c_str());
+    } else if (S_ISREG(there.st_mode) && (there.st_mode & kOwnerWrite) == 0) {
+      // An earlier restore that did not finish had given it its own mode already.
+      ::chmod(path.c_str(), there.st_mode | kOwnerWrite);
+    }
+  }
   const FileDescriptor fd = open_or_throw(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
   if (::ftruncate(fd.get(), static_cast<off_t>(entry.size)) != 0) {
     throw_errno(errno, "set the size of", path.string());
