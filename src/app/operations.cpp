@@ -1,44 +1,29 @@
 #include "app/operations.h"
 
+#include "app/clock.h"
 #include "app/open.h"
 #include "app/version.h"
 #include "postgres/session.h"
-#include "storage/open_store.h"
 
 namespace holdfast {
 
-InitResult init(const Config& config, const RepositoryConfig& repository,
-                const std::stop_token& stop) {
-  // The server first: nothing is created for a cluster that cannot be reached.
-  const Session session = Session::connect(config.postgres.connection, stop);
-  InitResult result{.repository = repository.url, .encrypted = repository.encryption.configured()};
-  const StoreOptions options = store_options(repository);
-  create_store(options);
-  const auto key = key_source(repository.encryption);
-  {
-    const auto store = open_store(options);
-    result.repository_created = Repository::create(
-        *store, {.key = key, .key_label = "first key", .holdfast_version = holdfast_version()},
-        stop);
-  }
-  const auto opened = Repository::open(open_store(options), key, stop);
-  const ServerInfo& server = session.server();
-  result.registration = register_cluster(*opened, config.cluster,
-                                         {.system_identifier = server.system_identifier,
-                                          .postgres_version_num = server.version_num,
-                                          .wal_segment_size = server.wal_segment_size,
-                                          .host = host_name()},
-                                         stop);
-  if (!result.encrypted) {
-    result.warnings.push_back("the repository is not encrypted");
-  }
-  return result;
+namespace {
+
+// A backup is worth having whatever the clocks say, so that is a warning here and fails only
+// `check`.
+std::optional<std::string> clocks_differ(const Config& config, const Repository& repository,
+                                         const std::stop_token& stop) {
+  Session session = Session::connect(config.postgres.connection, stop);
+  return clock_warning({read_clock(session), read_clock(repository.store(), stop)});
 }
+
+}  // namespace
 
 BackupResult backup(const Config& config, const RepositoryConfig& repository,
                     const BackupRequest& request, Progress& progress, const std::stop_token& stop) {
   prepare_state_directory(config);
   const auto opened = open_repository(repository, stop);
+  const std::optional<std::string> clocks = clocks_differ(config, *opened, stop);
   const BackupOptions options{.cluster = config.cluster,
                               .label = request.label,
                               .reason = request.reason,
@@ -56,7 +41,9 @@ BackupResult backup(const Config& config, const RepositoryConfig& repository,
                               .memory_bytes = config.memory_bytes,
                               .host = host_name(),
                               .holdfast_version = holdfast_version()};
-  return take_backup(*opened, options, progress, stop);
+  BackupResult result = take_backup(*opened, options, progress, stop);
+  if (clocks) result.warnings.insert(result.warnings.begin(), *clocks);
+  return result;
 }
 
 RestoreResult restore(const Config& config, const RepositoryConfig& repository,

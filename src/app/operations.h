@@ -1,6 +1,7 @@
 #pragma once
 // The commands' work, from the configuration: what the command line (and later an agent) calls.
-// Each returns what was done as plain data, or throws Error. Nothing is printed here.
+// Each returns what was done as plain data, or throws Error. Nothing is printed here. `init`,
+// `check` and `key` have files of their own: app/init.h, app/check.h, app/keys.h.
 
 #include <map>
 #include <optional>
@@ -12,21 +13,9 @@
 #include "backup/backup.h"
 #include "core/progress.h"
 #include "repository/catalogue.h"
-#include "repository/history.h"
 #include "restore/restore.h"
 
 namespace holdfast {
-
-struct InitResult {
-  std::string repository;  // URL
-  bool repository_created = false;
-  bool encrypted = false;
-  Registration registration;
-  std::vector<std::string> warnings;
-};
-// Creates the repository if needed and registers the cluster. Idempotent.
-InitResult init(const Config& config, const RepositoryConfig& repository,
-                const std::stop_token& stop);
 
 struct BackupRequest {
   std::string label, reason;

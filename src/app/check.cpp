@@ -1,0 +1,127 @@
+#include "app/check.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "app/check_parts.h"
+#include "app/clock.h"
+#include "app/init.h"
+#include "app/open.h"
+#include "backup/preflight.h"
+#include "core/text.h"
+#include "system/files.h"
+
+namespace holdfast {
+
+void Findings::fail(const std::string& name, const Error& error) {
+  std::string detail = error.message();
+  if (!error.object().empty() && detail.find(error.object()) == std::string::npos) {
+    detail += fmt::format(" ({})", error.object());
+  }
+  add({name, FindingLevel::kFailed, std::move(detail), error.hint()});
+}
+
+namespace {
+
+constexpr std::string_view kFileScheme = "file://";
+
+void check_configuration(Findings& findings, const LoadedConfig& loaded) {
+  const auto problems = check_config(loaded);
+  for (const ConfigFinding& problem : problems) {
+    const bool failed = problem.severity == ConfigFinding::Severity::kProblem;
+    findings.add({"configuration", failed ? FindingLevel::kFailed : FindingLevel::kWarning,
+                  fmt::format("{}: {}", problem.key, problem.message), problem.hint});
+  }
+  if (problems.empty()) findings.ok("configuration", loaded.config.file.string());
+}
+
+void check_state_directory(Findings& findings, const Config& config) {
+  const std::string path = config.state_directory.string();
+  prepare_state_directory(config);
+  if (::access(path.c_str(), R_OK | W_OK | X_OK) != 0) throw_errno(errno, "use", path);
+  findings.ok("state directory", path);
+}
+
+void check_registration(Findings& findings, Session& session, const Repository& repository,
+                        const Config& config, const std::stop_token& stop) {
+  const HistoryRecord history =
+      current_history(repository, config.cluster, identity_of(session.server(), host_name()), stop);
+  findings.ok("registration",
+              fmt::format("cluster '{}', history {}", config.cluster, to_string(history.name)));
+}
+
+void check_clocks(Findings& findings, std::optional<Session>& session, Repository* repository,
+                  const std::stop_token& stop) {
+  std::vector<ClockReading> readings;
+  if (session) readings.push_back(read_clock(*session));
+  if (repository != nullptr) readings.push_back(read_clock(repository->store(), stop));
+  if (readings.empty()) return;
+  if (const auto warning = clock_warning(readings)) {
+    findings.add({"clock", FindingLevel::kFailed, *warning,
+                  "Let all machines follow the same time, for example with chrony."});
+    return;
+  }
+  std::string compared = "this machine";
+  for (const ClockReading& reading : readings) compared += ", " + reading.whose;
+  findings.ok("clock", fmt::format("{} agree within {}", compared,
+                                   human_duration(widest_gap(readings).gap)));
+}
+
+// Only for a folder: nobody knows how much room a bucket has.
+void check_space(Findings& findings, Session& session, const RepositoryConfig& config) {
+  if (!config.url.starts_with(kFileScheme)) return;
+  const std::uint64_t free = free_bytes(config.url.substr(kFileScheme.size()));
+  const auto rows = session.query("select sum(pg_database_size(oid))::bigint from pg_database");
+  const std::uint64_t used = std::stoull(rows.at(0).at(0).value_or("0"));
+  const std::string detail = fmt::format("{} free in the repository, the databases have {}",
+                                         human_bytes(free), human_bytes(used));
+  if (free >= used) return findings.ok("space", detail);
+  findings.add({"space", FindingLevel::kWarning, detail,
+                "A backup is smaller than the databases, but not for certain."});
+}
+
+}  // namespace
+
+std::vector<CheckFinding> check_setup(const LoadedConfig& loaded,
+                                      const RepositoryConfig& repository,
+                                      const CheckOptions& options, const std::stop_token& stop) {
+  const Config& config = loaded.config;
+  Findings findings;
+  check_configuration(findings, loaded);
+  findings.attempt("state directory", [&] { check_state_directory(findings, config); });
+  std::optional<Session> session = check_connection(findings, config, stop);
+  if (session) {
+    check_postgres(findings, *session, config, stop);
+    check_data_directory(findings, *session, config);
+  }
+  const auto opened = check_repository(findings, {repository, options}, stop);
+  if (opened) {
+    findings.attempt("repository rights",
+                     [&] { check_rights(findings, *opened, repository, stop); });
+  }
+  if (opened && session) {
+    findings.attempt("registration",
+                     [&] { check_registration(findings, *session, *opened, config, stop); });
+    findings.attempt("space", [&] { check_space(findings, *session, repository); });
+  }
+  findings.attempt("clock", [&] { check_clocks(findings, session, opened.get(), stop); });
+  return findings.take();
+}
+
+std::size_t count_of(const std::vector<CheckFinding>& findings, FindingLevel level) {
+  return static_cast<std::size_t>(std::ranges::count(findings, level, &CheckFinding::level));
+}
+
+std::vector<ConformanceCheck> check_store(const RepositoryConfig& repository,
+                                          const std::stop_token& stop) {
+  const StoreOptions options = store_options(repository);
+  create_store(options);
+  const auto store = open_store(options);
+  // A place that cannot be reached at all is one error, not eighteen checks that failed.
+  store->list({.limit = 1}, stop);
+  return run_conformance(*store, {.scratch_prefix = scratch_prefix()}, stop);
+}
+
+}  // namespace holdfast

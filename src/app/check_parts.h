@@ -1,0 +1,62 @@
+#pragma once
+// The parts of `check`, and the list that they write their findings into. Internal to app/check.cpp
+// and its neighbours.
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "app/check.h"
+#include "core/error.h"
+#include "postgres/session.h"
+#include "repository/repository.h"
+
+namespace holdfast {
+
+class Findings {
+ public:
+  void ok(std::string name, std::string detail) {
+    list_.push_back({std::move(name), FindingLevel::kOk, std::move(detail)});
+  }
+  void add(CheckFinding finding) { list_.push_back(std::move(finding)); }
+
+  // Runs `look`; an Error becomes a failed finding of this name. kCancelled passes.
+  template <class Look>
+  void attempt(const std::string& name, Look look) {
+    try {
+      look();
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kCancelled) throw;
+      fail(name, error);
+    }
+  }
+  void fail(const std::string& name, const Error& error);
+
+  std::vector<CheckFinding> take() { return std::move(list_); }
+
+ private:
+  std::vector<CheckFinding> list_;
+};
+
+// nullopt when there is no connection; the findings then say why.
+std::optional<Session> check_connection(Findings& findings, const Config& config,
+                                        const std::stop_token& stop);
+// Privileges, settings, and for a standby its primary.
+void check_postgres(Findings& findings, Session& session, const Config& config,
+                    const std::stop_token& stop);
+// The data directory: the server's own, and readable.
+void check_data_directory(Findings& findings, Session& session, const Config& config);
+
+struct RepositoryCheck {
+  const RepositoryConfig& config;
+  const CheckOptions& options;
+};
+// nullptr when it cannot be opened; the findings then say why.
+std::unique_ptr<Repository> check_repository(Findings& findings, const RepositoryCheck& check,
+                                             const std::stop_token& stop);
+// That this store may be written, read, listed and cleaned up, in every configured storage class.
+void check_rights(Findings& findings, Repository& repository, const RepositoryConfig& config,
+                  const std::stop_token& stop);
+
+}  // namespace holdfast

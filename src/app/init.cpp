@@ -1,0 +1,106 @@
+#include "app/init.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "app/open.h"
+#include "app/version.h"
+#include "backup/preflight.h"
+#include "postgres/role.h"
+#include "seal/secret.h"
+#include "storage/s3_store.h"
+
+namespace holdfast {
+namespace {
+
+void check_cluster(const Config& config, const ServerInfo& server, InitResult& result) {
+  if (config.postgres.data_directory.empty()) {
+    result.warnings.push_back(
+        "postgres.data_directory is not set: whether it belongs to this server is not checked");
+    return;
+  }
+  ServerInfo examined = server;
+  // A level that is too low is what init tells how to change, so it is no reason to refuse here.
+  examined.wal_level = "replica";
+  check_server(examined, config.postgres.data_directory);
+}
+
+[[noreturn]] void refuse_overwriting(const std::string& url) {
+  throw Error(ErrorKind::kRefused,
+              "the store overwrites objects: it does not honour 'If-None-Match: *'",
+              {.object = url,
+               .hint = "Use a server that does, so that two writers can never destroy each other's "
+                       "backups. If nobody else ever writes to this repository, set "
+                       "exclusive_writer: true for it."});
+}
+
+void create_repository(const RepositoryConfig& config, const std::optional<KeySource>& key,
+                       InitResult& result, const std::stop_token& stop) {
+  const StoreOptions options = store_options(config);
+  create_store(options);
+  const auto store = open_store(options);
+  if (store->head(names::kDescriptor, stop)) return;
+  result.exclusive_create = probe_exclusive_create(*store, scratch_prefix(), stop);
+  if (!result.exclusive_create && !config.exclusive_writer) refuse_overwriting(config.url);
+  result.repository_created = Repository::create(*store,
+                                                 {.key = key,
+                                                  .key_label = "first key",
+                                                  .holdfast_version = holdfast_version(),
+                                                  .exclusive_create = result.exclusive_create},
+                                                 stop);
+}
+
+void settle_settings(Session& session, ApplySettings apply, InitResult& result) {
+  result.settings = needed_settings(session);
+  if (apply == ApplySettings::kYes) result.applied = apply_settings(session, result.settings);
+  for (const PostgresSetting& setting : result.settings) {
+    if (setting.fits) continue;
+    const bool set = setting.restart_pending ||
+                     std::ranges::find(result.applied, setting.name) != result.applied.end();
+    if (setting.on_command_line) {
+      result.warnings.push_back(
+          fmt::format("{} = {} stands on the server's command line: change it there, to {}",
+                      setting.name, setting.current, setting.set_to));
+    } else if (set) {
+      result.warnings.push_back(
+          fmt::format("restart PostgreSQL: only then {} takes effect", setting.name));
+    } else {
+      result.warnings.push_back(fmt::format("no backup is possible yet: {} is {}, wanted is {}",
+                                            setting.name, setting.current, setting.wanted));
+    }
+  }
+}
+
+}  // namespace
+
+std::string scratch_prefix() {
+  std::array<std::byte, 4> random{};
+  fill_random(random);
+  return fmt::format("_check/{}-{}/", to_compact(system_clock().now()), to_hex(random));
+}
+
+InitResult init(const Config& config, const RepositoryConfig& repository,
+                const InitRequest& request, const std::stop_token& stop) {
+  InitResult result{.repository = repository.url,
+                    .encrypted = repository.encryption.configured(),
+                    .role = request.role};
+  Session session = Session::connect(config.postgres.connection, stop);
+  const ServerInfo& server = session.server();
+  check_cluster(config, server, result);
+  const auto key = key_source(repository.encryption);
+  create_repository(repository, key, result, stop);
+  const auto opened = open_repository(repository, stop);
+  result.exclusive_create = opened->facts().exclusive_create;
+  if (!result.exclusive_create && !repository.exclusive_writer) refuse_overwriting(repository.url);
+  result.registration =
+      register_cluster(*opened, config.cluster, identity_of(server, host_name()), stop);
+  if (!result.encrypted) result.warnings.push_back("the repository is not encrypted");
+  result.role_sql = role_sql(request.role, server.version_num);
+  result.database = session.query("select current_database()").at(0).at(0).value_or("");
+  settle_settings(session, request.apply, result);
+  return result;
+}
+
+}  // namespace holdfast
