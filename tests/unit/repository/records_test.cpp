@@ -1,0 +1,294 @@
+// Write-once, histories, outcomes, the catalogue, creating repositories and changing key slots.
+
+#include <thread>
+
+#include "repository/key_slots_json.h"
+#include "repository/write_once.h"
+#include "storage/fault_store.h"
+#include "storage/retry_store.h"
+#include "unit/repository/repository_testing.h"
+
+namespace holdfast {
+namespace {
+
+using namespace test;
+
+// As the program opens a store: faults, and retries around them.
+std::unique_ptr<ObjectStore> retried(const TestRepository& shared, std::string_view faults) {
+  return make_retry_store(make_fault_store(shared.store(), parse_fault_plan(faults)), {});
+}
+
+TEST(WriteOnce, ALostAnswerIsSettledByReadingBack) {
+  TestRepository shared;
+  const auto store = retried(shared, "put#1=lost");
+  EXPECT_NE(try_put_once(*store, "a", as_bytes("x"), ObjectClass::kData, kNoStop),
+            WriteOnceOutcome::kOtherContent);
+  EXPECT_EQ(try_put_once(*store, "a", as_bytes("x"), ObjectClass::kData, kNoStop),
+            WriteOnceOutcome::kSameContent);
+  EXPECT_EQ(try_put_once(*store, "a", as_bytes("y"), ObjectClass::kData, kNoStop),
+            WriteOnceOutcome::kOtherContent);
+  EXPECT_EQ(kind_of([&] { put_once(*store, "a", as_bytes("y"), ObjectClass::kData, kNoStop); }),
+            ErrorKind::kRefused);
+  EXPECT_EQ(shared.object("a"), to_bytes(as_bytes("x")));
+}
+
+BackupInfo info_of(const BackupName& name) {
+  BackupInfo info;
+  info.name = name;
+  return info;
+}
+
+TEST(OutcomeConcurrent, ExactlyOneOfCommitAndAbortWins) {
+  for (int round = 0; round < 50; ++round) {
+    TestRepository shared(Sealed::kPlain);
+    const auto repository = shared.open();
+    std::atomic<bool> committed{false}, aborted{false};
+    {
+      std::jthread writer([&] {
+        const auto failure = failure_of([&] {
+          commit_backup(*repository, {.committed = true, .info = info_of(backup_name())}, kNoStop);
+        });
+        committed = !failure;
+        EXPECT_TRUE(!failure || failure->kind() == ErrorKind::kRefused);
+      });
+      std::jthread sweeper(
+          [&] { aborted = abort_backup(*repository, backup_name(), "sweeper", kNoStop); });
+    }
+    EXPECT_NE(committed, aborted);
+    EXPECT_EQ(read_outcome(*repository, backup_name(), kNoStop)->committed, committed);
+  }
+}
+
+TEST(Outcome, AnAbortedBackupIsNeverCommittedAndALostAnswerIsNoLostRace) {
+  TestRepository shared;
+  const auto repository = shared.open();
+  EXPECT_TRUE(abort_backup(*repository, backup_name(), "sweeper", kNoStop));
+  EXPECT_TRUE(abort_backup(*repository, backup_name(), "another", kNoStop));
+  EXPECT_EQ(kind_of([&] {
+              commit_backup(*repository, {.committed = true, .info = info_of(backup_name())},
+                            kNoStop);
+            }),
+            ErrorKind::kRefused);
+  const auto other = backup_name("20260102T000000Z-0002");
+  const auto shaky = shared.open_on(retried(shared, "put#1@outcome=lost"));
+  commit_backup(*shaky, {.committed = true, .info = info_of(other)}, kNoStop);
+  EXPECT_FALSE(abort_backup(*repository, other, "sweeper", kNoStop));
+}
+
+// An authentic "aborted" must not make a committed backup disappear.
+TEST(Outcome, ARecordOfAnotherBackupIsDamage) {
+  TestRepository shared;
+  const auto repository = shared.open();
+  const auto other = backup_name("20260102T000000Z-0002");
+  abort_backup(*repository, backup_name(), "sweeper", kNoStop);
+  commit_backup(*repository, {.committed = true, .info = info_of(other)}, kNoStop);
+  shared.object(names::outcome(other)) = shared.object(names::outcome(backup_name()));
+  EXPECT_EQ(kind_of([&] { read_outcome(*repository, other, kNoStop); }), ErrorKind::kDamage);
+}
+
+ClusterIdentity identity(std::uint64_t system) {
+  return {.system_identifier = system, .postgres_version_num = 150000, .host = "h"};
+}
+
+TEST(Histories, RegistrationIsIdempotentAndKeepsOthersOut) {
+  TestRepository shared;
+  const auto repository = shared.open();
+  EXPECT_TRUE(register_cluster(*repository, "demo", identity(77), kNoStop).created);
+  EXPECT_FALSE(register_cluster(*repository, "demo", identity(77), kNoStop).created);
+  EXPECT_EQ(kind_of([&] { register_cluster(*repository, "demo", identity(78), kNoStop); }),
+            ErrorKind::kRefused);
+  EXPECT_EQ(kind_of([&] { current_history(*repository, "other", identity(77), kNoStop); }),
+            ErrorKind::kRefused);
+}
+
+TEST(HistoriesConcurrent, TwoClustersUnderOneNameAreNotBothAccepted) {
+  for (int round = 0; round < 20; ++round) {
+    TestRepository shared(Sealed::kPlain);
+    const auto repository = shared.open();
+    std::atomic<int> accepted{0};
+    {
+      std::vector<std::jthread> threads;
+      for (const std::uint64_t system : {77U, 78U}) {
+        threads.emplace_back([&, system] {
+          const auto failure =
+              failure_of([&] { register_cluster(*repository, "demo", identity(system), kNoStop); });
+          if (!failure) ++accepted;
+        });
+      }
+    }
+    EXPECT_LE(accepted, 1);
+  }
+}
+
+TEST(Catalogue, ListsEveryHistoryAlsoWithoutReadableRecords) {
+  TestRepository shared;
+  const auto repository = shared.open();
+  for (std::uint32_t number : {1U, 2U, 3U}) {
+    BackupName name = backup_name(fmt::format("2026010{}T000000Z-0001", number));
+    name.history.number = number;
+    commit_backup(*repository, {.committed = true, .info = info_of(name)}, kNoStop);
+  }
+  const auto all = list_backups(*repository, "demo", kNoStop);
+  ASSERT_EQ(all.size(), 3U);
+  EXPECT_EQ(find_backup(*repository, "demo", "latest", kNoStop).name.history.number, 3U);
+  EXPECT_EQ(find_backup(*repository, "demo", "oldest", kNoStop).name.history.number, 1U);
+  EXPECT_EQ(kind_of([&] { find_backup(*repository, "demo", "nothing", kNoStop); }),
+            ErrorKind::kNotFound);
+}
+
+TEST(Catalogue, ADamagedLatestIsNotPassedOver) {
+  TestRepository shared;
+  const auto repository = shared.open();
+  const auto second = backup_name("20260102T000000Z-0002");
+  write_backup(*repository, {}, {.label = "same"});
+  write_backup(*repository, {}, {.name = second, .label = "same"});
+  EXPECT_EQ(kind_of([&] { find_backup(*repository, "demo", "same", kNoStop); }),
+            ErrorKind::kRefused);
+  shared.object(names::outcome(second))[70] ^= std::byte{1};
+  EXPECT_EQ(kind_of([&] { find_backup(*repository, "demo", "latest", kNoStop); }),
+            ErrorKind::kDamage);
+  EXPECT_EQ(kind_of([&] { find_backup(*repository, "demo", second.id.text, kNoStop); }),
+            ErrorKind::kDamage);
+  EXPECT_EQ(find_backup(*repository, "demo", "oldest", kNoStop).name, backup_name());
+  EXPECT_EQ(list_backups(*repository, "demo", kNoStop).back().state, BackupState::kDamaged);
+}
+
+// One object from elsewhere must not take the whole list away.
+TEST(Catalogue, ARecordOfAnotherRepositoryDamagesOneBackupOnly) {
+  TestRepository shared, foreign;
+  write_backup(*shared.open(), {});
+  write_backup(*shared.open(), {}, {.name = backup_name("20260102T000000Z-0002")});
+  write_backup(*foreign.open(), {});
+  shared.object(names::outcome(backup_name())) = foreign.object(names::outcome(backup_name()));
+  const auto all = list_backups(*shared.open(), "demo", kNoStop);
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].state, BackupState::kDamaged);
+  EXPECT_EQ(all[1].state, BackupState::kCommitted);
+}
+
+KeySource key_file(std::uint8_t fill) {
+  return KeyFile{Secret(Bytes(32, std::byte{fill}))};
+}
+
+TEST(RepositoryCreate, GoesOnWhereItWasInterrupted) {
+  // Denied at the first, then at the second object.
+  for (const char* denied : {"put@keys=deny", "put@repository=deny"}) {
+    const auto objects = std::make_shared<MemoryObjects>();
+    const Repository::CreateOptions options{.key = key_file(7), .holdfast_version = "test"};
+    const auto failing =
+        make_fault_store(std::make_unique<MemoryStore>(objects), parse_fault_plan(denied));
+    EXPECT_TRUE(failure_of([&] { Repository::create(*failing, options, kNoStop); }));
+    EXPECT_EQ(kind_of([&] {
+                Repository::open(std::make_unique<MemoryStore>(objects), options.key, kNoStop);
+              }),
+              ErrorKind::kRepository);
+    MemoryStore store(objects);
+    EXPECT_TRUE(Repository::create(store, options, kNoStop));
+    EXPECT_FALSE(Repository::create(store, options, kNoStop));
+    EXPECT_TRUE(Repository::open(std::make_unique<MemoryStore>(objects), options.key, kNoStop));
+  }
+}
+
+TEST(RepositoryConcurrent, TwoCreatorsMakeOneRepositoryThatBothOpen) {
+  for (const bool encrypted : {false, true}) {
+    for (int round = 0; round < 20; ++round) {
+      const auto objects = std::make_shared<MemoryObjects>();
+      Repository::CreateOptions options{.holdfast_version = "test"};
+      if (encrypted) options.key = key_file(7);
+      {
+        std::vector<std::jthread> creators;
+        for (int i = 0; i < 2; ++i) {
+          creators.emplace_back([&] {
+            MemoryStore store(objects);
+            Repository::create(store, options, kNoStop);
+            Repository::open(std::make_unique<MemoryStore>(objects), options.key, kNoStop);
+          });
+        }
+      }
+      EXPECT_EQ(objects->objects.size(), encrypted ? 2U : 1U);
+    }
+  }
+}
+
+TEST(RepositoryOpen, TellsWrongMissingAndNeedlessKeysApart) {
+  TestRepository encrypted, plain(Sealed::kPlain);
+  EXPECT_EQ(kind_of([&] { Repository::open(encrypted.store(), key_file(8), kNoStop); }),
+            ErrorKind::kWrongKey);
+  EXPECT_EQ(kind_of([&] { Repository::open(encrypted.store(), std::nullopt, kNoStop); }),
+            ErrorKind::kWrongKey);
+  EXPECT_EQ(kind_of([&] { Repository::open(plain.store(), key_file(7), kNoStop); }),
+            ErrorKind::kConfiguration);
+  encrypted.objects->objects.erase("keys/0001");
+  EXPECT_EQ(kind_of([&] { encrypted.open(); }), ErrorKind::kDamage);
+}
+
+TEST(KeySlots, AreAddedAndRemovedWithoutTouchingData) {
+  TestRepository shared;
+  const auto repository = shared.open();
+  const KeyChange added = add_key_slot(*repository, key_file(8), "second", kNoStop);
+  ASSERT_EQ(added.slots.size(), 2U);
+  EXPECT_FALSE(shared.objects->objects.contains("keys/0001"));  // it holds a slot of the past
+  EXPECT_TRUE(Repository::open(shared.store(), key_file(8), kNoStop));
+  EXPECT_EQ(kind_of([&] { remove_key_slot(*repository, "ffffffff", kNoStop); }),
+            ErrorKind::kNotFound);
+  remove_key_slot(*repository, added.slots[0].id, kNoStop);
+  EXPECT_EQ(kind_of([&] { shared.open(); }), ErrorKind::kWrongKey);
+  EXPECT_EQ(kind_of([&] { remove_key_slot(*repository, added.slots[1].id, kNoStop); }),
+            ErrorKind::kRefused);
+}
+
+TEST(KeySlots, AGenerationThatCannotBeDeletedIsReported) {
+  TestRepository shared;
+  shared.objects->undeletable.insert("keys/0001");
+  const KeyChange change = add_key_slot(*shared.open(), key_file(8), "second", kNoStop);
+  EXPECT_EQ(change.not_removed, std::vector<std::string>{"keys/0001"});
+  EXPECT_TRUE(Repository::open(shared.store(), key_file(8), kNoStop));
+}
+
+// A generation of the past would bring a retired slot back.
+TEST(KeySlots, AnOlderGenerationInThePlaceOfTheNewestIsDamage) {
+  TestRepository shared;
+  const Bytes first = shared.object("keys/0001");
+  add_key_slot(*shared.open(), key_file(8), "second", kNoStop);
+  shared.object("keys/0002") = first;
+  EXPECT_EQ(kind_of([&] { shared.open(); }), ErrorKind::kDamage);
+}
+
+TEST(KeySlots, ForeignObjectsBesideThemAreNotTakenForTheNewest) {
+  TestRepository shared;
+  shared.objects->objects["keys/README"] = to_bytes(as_bytes("hello"));
+  EXPECT_TRUE(shared.open());
+}
+
+TEST(KeySlots, ThereAreNeverMoreThanCanBeReadBack) {
+  TestRepository shared;
+  const auto repository = shared.open();
+  for (std::size_t i = 1; i < kMaxKeySlots; ++i) {
+    add_key_slot(*repository, key_file(8), "more", kNoStop);
+  }
+  EXPECT_EQ(kind_of([&] { add_key_slot(*repository, key_file(8), "more", kNoStop); }),
+            ErrorKind::kRefused);
+  EXPECT_TRUE(shared.open());
+}
+
+TEST(KeySlotsConcurrent, OfTwoChangesAtOnceNoneIsLost) {
+  for (int round = 0; round < 20; ++round) {
+    TestRepository shared;
+    const auto repository = shared.open();
+    std::atomic<std::size_t> done{0};
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < 2; ++i) {
+        threads.emplace_back([&] {
+          const auto failure =
+              failure_of([&] { add_key_slot(*repository, key_file(8), "x", kNoStop); });
+          if (!failure) ++done;
+        });
+      }
+    }
+    EXPECT_EQ(read_key_slots(repository->store(), nullptr, kNoStop)->slots.size(), 1 + done);
+  }
+}
+
+}  // namespace
+}  // namespace holdfast

@@ -1,0 +1,254 @@
+#pragma once
+// What the tests of repositories and verification share: a store in memory whose objects a test can
+// look at and change, repositories in it, and a writer of small backups without a PostgreSQL.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/cancellation.h"
+#include "core/error.h"
+#include "repository/catalogue.h"
+#include "repository/history.h"
+#include "repository/manifest.h"
+#include "repository/outcome.h"
+#include "repository/pack_writer.h"
+#include "repository/repository.h"
+
+namespace holdfast::test {
+
+inline const std::stop_token kNoStop;
+
+struct MemoryObjects {
+  std::mutex mutex;
+  std::map<std::string, Bytes> objects;
+  std::set<std::string> undeletable;
+};
+
+// Several stores can share the same objects.
+class MemoryStore final : public ObjectStore {
+ public:
+  explicit MemoryStore(std::shared_ptr<MemoryObjects> objects) : shared_(std::move(objects)) {}
+
+  PutOutcome put(const std::string& name, ByteView content, const PutOptions&,
+                 const std::stop_token& stop) override {
+    check_cancelled(stop);
+    const std::lock_guard lock(shared_->mutex);
+    return shared_->objects.try_emplace(name, to_bytes(content)).second ? PutOutcome::kCreated
+                                                                        : PutOutcome::kExists;
+  }
+  std::optional<Bytes> get(const std::string& name, const std::stop_token& stop) override {
+    check_cancelled(stop);
+    const std::lock_guard lock(shared_->mutex);
+    const auto at = shared_->objects.find(name);
+    return at == shared_->objects.end() ? std::nullopt : std::optional(at->second);
+  }
+  bool get_range(const std::string& name, std::uint64_t offset, MutableByteView out,
+                 const std::stop_token& stop) override {
+    const auto whole = get(name, stop);
+    if (!whole) return false;
+    if (offset + out.size() > whole->size()) {
+      throw Error(ErrorKind::kDamage, "the object ends too early", {.object = name});
+    }
+    std::copy_n(whole->begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
+    return true;
+  }
+  std::optional<ObjectInfo> head(const std::string& name, const std::stop_token& stop) override {
+    const auto whole = get(name, stop);
+    if (!whole) return std::nullopt;
+    return ObjectInfo{.name = name, .size = whole->size()};
+  }
+  ListPage list(const ListRequest& request, const std::stop_token& stop) override {
+    check_cancelled(stop);
+    const std::lock_guard lock(shared_->mutex);
+    ListPage page;
+    for (const auto& [name, content] : shared_->objects) {
+      if (!name.starts_with(request.prefix)) continue;
+      const auto slash = name.find('/', request.prefix.size());
+      if (!request.group_folders || slash == std::string::npos) {
+        page.objects.push_back({.name = name, .size = content.size()});
+      } else if (page.folders.empty() || page.folders.back() != name.substr(0, slash + 1)) {
+        page.folders.push_back(name.substr(0, slash + 1));
+      }
+    }
+    return page;
+  }
+  void remove(const std::string& name, const std::stop_token&) override {
+    const std::lock_guard lock(shared_->mutex);
+    if (shared_->undeletable.contains(name)) throw Error(ErrorKind::kRepository, "locked");
+    shared_->objects.erase(name);
+  }
+  std::vector<RemoveFailure> remove_many(const std::vector<std::string>& names,
+                                         const std::stop_token& stop) override {
+    std::vector<RemoveFailure> failures;
+    for (const std::string& name : names) {
+      try {
+        remove(name, stop);
+      } catch (const Error& error) {
+        failures.push_back({name, error.message()});
+      }
+    }
+    return failures;
+  }
+  const Capabilities& capabilities() const override { return capabilities_; }
+  Timestamp now(const std::stop_token&) override { return system_clock().now(); }
+  std::string describe() const override { return "memory"; }
+
+ private:
+  std::shared_ptr<MemoryObjects> shared_;
+  Capabilities capabilities_{.exclusive_create = true, .parallel_requests = 4};
+};
+
+inline std::optional<Error> failure_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error;
+  }
+  return std::nullopt;
+}
+
+inline ErrorKind kind_of(const std::function<void()>& work) {
+  const auto failure = failure_of(work);
+  EXPECT_TRUE(failure.has_value()) << "nothing was thrown";
+  return failure ? failure->kind() : ErrorKind::kBug;
+}
+
+inline Bytes random_bytes(std::mt19937_64& random, std::size_t size) {
+  Bytes bytes(size);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  return bytes;
+}
+
+enum class Sealed { kPlain, kEncrypted };
+
+// A repository in memory.
+class TestRepository {
+ public:
+  explicit TestRepository(Sealed sealed = Sealed::kEncrypted) {
+    if (sealed == Sealed::kEncrypted) key = KeyFile{Secret(Bytes(32, std::byte{7}))};
+    MemoryStore store(objects);
+    Repository::create(store, {.key = key, .key_label = "first", .holdfast_version = "test"},
+                       kNoStop);
+  }
+  std::unique_ptr<ObjectStore> store() const { return std::make_unique<MemoryStore>(objects); }
+  std::unique_ptr<Repository> open() const { return open_on(store()); }
+  std::unique_ptr<Repository> open_on(std::unique_ptr<ObjectStore> on) const {
+    return Repository::open(std::move(on), key, kNoStop);
+  }
+  Bytes& object(const std::string& name) { return objects->objects.at(name); }
+
+  std::shared_ptr<MemoryObjects> objects = std::make_shared<MemoryObjects>();
+  std::optional<KeySource> key;
+};
+
+struct TestFile {
+  std::string path;
+  std::uint64_t size = 0;
+  // The content of 256 KiB from `offset`; empty: all zero.
+  std::function<Bytes(std::uint64_t offset, std::size_t length)> content = {};
+};
+
+inline BackupName backup_name(const std::string& id = "20260101T000000Z-0001") {
+  return {"demo", {1, 77}, {id}};
+}
+
+struct TestBackupOptions {
+  BackupName name = backup_name();
+  std::size_t pack_bytes = std::size_t{4} << 20U;
+  std::string label = {};
+};
+
+// Writes and commits a backup of `files` (in path order).
+inline void write_backup(const Repository& repository, const std::vector<TestFile>& files,
+                         const TestBackupOptions& options = {}) {
+  constexpr std::uint64_t kChunk = std::uint64_t{256} << 10U;
+  const BackupName& name = options.name;
+  register_cluster(repository, name.cluster,
+                   {.system_identifier = name.history.system_identifier, .host = "test"}, kNoStop);
+  write_begin(repository, name, {"host", 1, "/data", "2026-01-01T00:00:00Z"}, kNoStop);
+  PackRegistry registry;
+  PackWriter data(repository.store(), repository.keys(),
+                  {.backup = name, .pack_bytes = options.pack_bytes}, {});
+  PackWriter maps(repository.store(), repository.keys(),
+                  {.backup = name, .kind = names::PackKind::kMap, .pack_bytes = 8U << 20U}, {});
+  MapSink sink(maps, registry, name);
+  SectionWriter section(sink);
+  Compressor compressor({});
+  ManifestRoot root;
+  for (const TestFile& file : files) {
+    FileEntry entry{.path = file.path, .mode = 0600, .size = file.size};
+    for (std::size_t slice = 0; slice < slice_count(entry); ++slice) {
+      BlockMap map;
+      const std::uint64_t end = std::min(file.size, (slice + 1) * kBytesPerMapPage);
+      for (std::uint64_t at = slice * kBytesPerMapPage; at < end; at += kChunk) {
+        const std::size_t length = std::min(kChunk, end - at);
+        const auto blocks = static_cast<std::uint32_t>((length + kBlockBytes - 1) / kBlockBytes);
+        const Bytes content = file.content ? file.content(at, length) : Bytes{};
+        if (content.empty()) {
+          map.add_zeros(blocks);
+          continue;
+        }
+        const auto packed = compressor.compress(content);
+        const NewChunk chunk =
+            data.add(static_cast<std::uint32_t>(length), packed.compression, packed.payload);
+        map.add_chunk(blocks,
+                      {registry.intern({name.history, name.id, names::PackKind::kData, chunk.pack,
+                                        data.salt(chunk.pack)}),
+                       chunk.offset, chunk.sealed_length},
+                      0);
+        for (std::size_t i = 0; i < length; i += kBlockBytes) {
+          map.hashes.push_back(repository.page_hasher()(
+              ByteView(content).subspan(i, std::min<std::size_t>(kBlockBytes, length - i))));
+        }
+      }
+      if (slice_count(entry) == 1 && fits_in_entry(map)) {
+        entry.map = std::move(map);
+      } else {
+        entry.map_pages.push_back(sink.seal(encode_map_page(map, registry)));
+      }
+    }
+    section.add(entry);
+  }
+  root.pages[0] = section.finish();
+  root.info.name = name;
+  root.info.label = options.label;
+  root.info.owners = {{}};
+  const auto cite = [&](PackWriter& writer, names::PackKind kind) {
+    for (const StoredPack& pack : writer.finish()) {
+      root.packs.push_back(
+          {registry.intern({name.history, name.id, kind, pack.number, pack.salt}), pack.bytes});
+    }
+  };
+  cite(data, names::PackKind::kData);
+  cite(maps, names::PackKind::kMap);
+  const Bytes manifest =
+      seal_record(ContainerKind::kManifest, repository.keys(), repository.keys().cipher,
+                  encode_manifest_root(root, registry));
+  repository.store().put(names::manifest(name), manifest, {}, kNoStop);
+  commit_backup(repository,
+                {.committed = true,
+                 .time = "2026-01-01T00:00:01Z",
+                 .by = "test",
+                 .info = root.info,
+                 .manifest_bytes = manifest.size(),
+                 .manifest_sha256 = to_hex(sha256(manifest))},
+                kNoStop);
+}
+
+// Reproducible content that compresses about 2 : 1 and differs everywhere.
+inline Bytes numbered_content(std::uint64_t offset, std::size_t length) {
+  Bytes content(length);
+  for (std::size_t i = 0; i + 16 <= length; i += 16)
+    store_le(&content[i], (offset + i) * 0x9e3779b97f4a7c15U);
+  return content;
+}
+
+}  // namespace holdfast::test
