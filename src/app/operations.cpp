@@ -65,7 +65,10 @@ std::vector<CatalogueEntry> list(const Config& config, const RepositoryConfig& r
 
 CatalogueEntry show(const Config& config, const RepositoryConfig& repository,
                     const std::string& wanted, const std::stop_token& stop) {
-  return find_backup(*open_repository(repository, stop), config.cluster, wanted, stop);
+  const auto opened = open_repository(repository, stop);
+  CatalogueEntry entry = find_backup(*opened, config.cluster, wanted, stop);
+  entry.proof = last_proof(*opened, entry.name, stop);
+  return entry;
 }
 
 }  // namespace holdfast

@@ -8,20 +8,6 @@
 namespace holdfast::cli {
 namespace {
 
-std::string_view to_string(BackupState state) {
-  switch (state) {
-    case BackupState::kCommitted:
-      return "complete";
-    case BackupState::kDamaged:
-      return "damaged";
-    case BackupState::kUnfinished:
-      return "unfinished";
-    case BackupState::kAborted:
-      return "aborted";
-  }
-  return "unknown";
-}
-
 std::string version_text(int version_num) {
   return fmt::format("{}.{}", version_num / 10000, version_num % 10000);
 }

@@ -24,6 +24,27 @@ void add_row(Table& table, const CatalogueEntry& entry) {
                      : Cell(fmt::format("{} damaged pages", info.damaged_pages), Colour::kRed)});
 }
 
+// `list` has no column for this: it would take a listing for every backup.
+Json proof_json(const ProofRecord& proof) {
+  return {{"number", proof.number},
+          {"time", proof.time},
+          {"mode", proof.mode},
+          {"ok", proof.ok},
+          {"objects", proof.objects},
+          {"bytes", proof.bytes},
+          {"damaged_objects", proof.damaged_objects},
+          {"damaged", proof.damaged},
+          {"duration_seconds", proof.duration_seconds},
+          {"host", proof.host},
+          {"holdfast_version", proof.holdfast_version}};
+}
+
+std::string proof_text(const ProofRecord& proof) {
+  if (proof.time.empty()) return "the last proof is damaged";
+  return fmt::format("{} on {} ({}): {}", proof.time, proof.host, proof.mode,
+                     proof.ok ? "good" : fmt::format("{} damaged objects", proof.damaged_objects));
+}
+
 CommandResult run(CommandContext& context, bool all) {
   CommandResult result;
   result.json["backups"] = Json::array();
@@ -79,8 +100,12 @@ CommandSpec show_command() {
                    {"holdfast show before-upgrade", "The one of that name"}};
   spec.run = [id](CommandContext& context) {
     const CatalogueEntry entry = show(context.config(), context.repository(), *id, context.stop());
-    return CommandResult{.json = json_of(entry),
+    CommandResult result{.json = json_of(entry),
                          .text = text_of(entry.outcome.info, context.style())};
+    result.json["proof"] = entry.proof ? proof_json(*entry.proof) : Json();
+    result.text +=
+        fmt::format("{:<19}{}\n", "verified:", entry.proof ? proof_text(*entry.proof) : "never");
+    return result;
   };
   return spec;
 }

@@ -10,6 +10,8 @@ CommandSpec backup_command();
 CommandSpec list_command();
 CommandSpec show_command();
 CommandSpec restore_command();
+CommandSpec verify_command();
+CommandSpec cat_command();
 CommandSpec key_list_command();
 CommandSpec key_add_command();
 CommandSpec key_remove_command();
@@ -21,10 +23,10 @@ CommandSpec help_command();
 
 const std::vector<CommandSpec>& all_commands() {
   static const std::vector<CommandSpec> commands{
-      init_command(),       check_command(),        backup_command(),      list_command(),
-      show_command(),       restore_command(),      key_list_command(),    key_add_command(),
-      key_remove_command(), key_new_file_command(), config_show_command(), config_check_command(),
-      version_command(),    help_command(),
+      init_command(),        check_command(),        backup_command(),     list_command(),
+      show_command(),        restore_command(),      verify_command(),     cat_command(),
+      key_list_command(),    key_add_command(),      key_remove_command(), key_new_file_command(),
+      config_show_command(), config_check_command(), version_command(),    help_command(),
   };
   return commands;
 }

@@ -33,8 +33,9 @@ std::optional<std::string> nearest_path(Manifest& manifest, const std::string& w
   for (const auto& pages : manifest.root().pages) {
     const auto after =
         std::ranges::upper_bound(pages, wanted, path_before, &FilePageRef::first_path);
-    if (after == pages.begin()) continue;
-    for (const FileEntry& entry : manifest.read_page(*std::prev(after), stop)) {
+    if (pages.empty()) continue;
+    const auto page = after == pages.begin() ? after : std::prev(after);
+    for (const FileEntry& entry : manifest.read_page(*page, stop)) {
       if (entry.type == FileType::kRegular) paths.push_back(entry.path);
     }
   }

@@ -311,6 +311,9 @@ TEST_F(Cat, RefusesWhatIsNotThere) {
   ASSERT_TRUE(failure);
   EXPECT_EQ(failure->kind(), ErrorKind::kNotFound);
   EXPECT_NE(failure->hint().find("base/1/"), std::string::npos) << failure->hint();
+  // A path before every other one has a neighbour too.
+  EXPECT_NE(failure_of([&] { cat({.path = "base/1"}); })->hint().find("base/1/1"),
+            std::string::npos);
   EXPECT_EQ(kind_of([&] { cat({.path = "base/1/3", .offset = 101}); }), ErrorKind::kUsage);
   EXPECT_TRUE(cat({.path = "base/1/3", .offset = 100}).empty());
 }

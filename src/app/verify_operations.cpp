@@ -1,0 +1,61 @@
+#include "app/verify_operations.h"
+
+#include "app/open.h"
+#include "app/version.h"
+
+namespace holdfast {
+namespace {
+
+// A lost descriptor looks like a repository that was never made. What the cluster has stored there
+// tells the two apart.
+std::unique_ptr<Repository> open_for_verify(const Config& config,
+                                            const RepositoryConfig& repository,
+                                            const std::stop_token& stop) {
+  StoreOptions options = store_options(repository);
+  options.rate = config.backup.rate;
+  try {
+    return Repository::open(open_store(options), key_source(repository.encryption), stop);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kRepository) throw;
+    const auto store = open_store(options);
+    if (store->head(names::kDescriptor, stop)) throw;
+    const ListPage page =
+        store->list({.prefix = names::cluster_prefix(config.cluster), .limit = 1}, stop);
+    if (page.objects.empty()) throw;
+  }
+  throw Error(ErrorKind::kDamage, "the repository has backups, but its descriptor is missing",
+              {.object = names::kDescriptor,
+               .hint = "Bring the object back from another copy of the repository. Do not run "
+                       "'holdfast init': a new descriptor does not open the old backups."});
+}
+
+}  // namespace
+
+VerifyResult verify(const Config& config, const RepositoryConfig& repository,
+                    const VerifyRequest& request, Progress& progress, const std::stop_token& stop) {
+  const auto opened = open_for_verify(config, repository, stop);
+  std::vector<CatalogueEntry> backups;
+  if (request.backup) {
+    backups.push_back(find_backup(*opened, config.cluster, *request.backup, stop));
+  } else {
+    backups = list_backups(*opened, config.cluster, stop);
+  }
+  return verify_backups(*opened, backups,
+                        {.mode = request.mode,
+                         .cluster = config.cluster,
+                         .jobs = effective_jobs(config.backup.jobs),
+                         .memory_bytes = config.memory_bytes,
+                         .host = host_name(),
+                         .holdfast_version = holdfast_version()},
+                        progress, stop);
+}
+
+std::uint64_t cat(const Config& config, const RepositoryConfig& repository,
+                  const std::string& backup, const CatRequest& request,
+                  const FileReader::Sink& sink, const std::stop_token& stop) {
+  const auto opened = open_repository(repository, stop);
+  const CatalogueEntry entry = find_backup(*opened, config.cluster, backup, stop);
+  return cat_file(*opened, entry, request, sink, stop);
+}
+
+}  // namespace holdfast

@@ -1,0 +1,28 @@
+#pragma once
+// The work of `verify` and `cat`, from the configuration. Nothing is printed here.
+
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "app/config.h"
+#include "core/progress.h"
+#include "verify/file_reader.h"
+#include "verify/verify.h"
+
+namespace holdfast {
+
+struct VerifyRequest {
+  std::optional<std::string> backup;  // none: every backup of the cluster
+  VerifyMode mode = VerifyMode::kFull;
+};
+VerifyResult verify(const Config& config, const RepositoryConfig& repository,
+                    const VerifyRequest& request, Progress& progress, const std::stop_token& stop);
+
+// Streams to `sink`; returns the number of bytes.
+std::uint64_t cat(const Config& config, const RepositoryConfig& repository,
+                  const std::string& backup, const CatRequest& request,
+                  const FileReader::Sink& sink, const std::stop_token& stop);
+
+}  // namespace holdfast
