@@ -225,6 +225,8 @@ void BackupRun::read_data_files() {
   progress_.phase("copy", expected_bytes());
   walker.walk(
       [&](const WalkedFile& file) {
+        // Read last of all, and not here where the server may be writing it.
+        if (file.path == kControlFilePath) return;
         if (result_.info.external_config.contains(file.path)) return;  // not what the server reads
         FileEntry entry = entry_for(file);
         if (entry.type == FileType::kRegular) {
@@ -292,7 +294,8 @@ void BackupRun::stop_backup_mode() {
   progress_.phase("stop", 0);
   // Read last, and before backup mode ends: the recovery of a standby's backup takes its earliest
   // consistent point from this file.
-  final_files_.add("global/pg_control", read_control_file(options_.data_directory).content, 0600);
+  final_files_.add(std::string(kControlFilePath),
+                   read_control_file(options_.data_directory).content, 0600);
   const BackupStop stopped = session_.stop_backup();
   info.stop_lsn = stopped.lsn;
   info.stop_time = stopped.server_time;

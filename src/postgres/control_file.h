@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "core/bytes.h"
 #include "core/wal_position.h"
@@ -39,6 +40,9 @@ struct ControlFile {
   std::uint32_t data_checksum_version = 0;  // 0: off
   int wal_level = 0;                        // 0 minimal, 1 replica, 2 logical
 };
+
+// Within a data directory.
+inline constexpr std::string_view kControlFilePath = "global/pg_control";
 
 // Bytes of the file that carry information; PostgreSQL pads it with zeros to 8 KiB.
 inline constexpr std::size_t kControlFileBytes = 8192;

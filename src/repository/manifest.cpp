@@ -259,7 +259,9 @@ void Manifest::for_each(Section section, const std::function<void(const FileEntr
 }
 
 std::optional<FileEntry> Manifest::find(std::string_view path, const std::stop_token& stop) {
-  for (const auto& pages : root_.pages) {
+  // The final section first: what it holds was read last, and counts.
+  for (const Section section : {Section::kFinal, Section::kData}) {
+    const std::vector<FilePageRef>& pages = root_.pages[static_cast<std::size_t>(section)];
     const auto after = std::ranges::upper_bound(
         pages, path, [](std::string_view a, std::string_view b) { return path_before(a, b); },
         &FilePageRef::first_path);

@@ -9,6 +9,7 @@
 #include "core/cancellation.h"
 #include "core/fault_point.h"
 #include "core/parallel.h"
+#include "postgres/control_file.h"
 #include "postgres/data_files.h"
 #include "restore/delta.h"
 #include "restore/external_config.h"
@@ -19,7 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kControlFile = "global/pg_control";
 // Written by the server at start from our own links instead.
 constexpr std::string_view kTablespaceMap = "tablespace_map";
 
@@ -28,7 +28,7 @@ constexpr std::size_t kFilesAtOnce = 20000;
 
 // Whether the restore of sections writes this file.
 bool is_content(const FileEntry& entry) {
-  return entry.type == FileType::kRegular && entry.path != kControlFile &&
+  return entry.type == FileType::kRegular && entry.path != kControlFilePath &&
          entry.path != kTablespaceMap;
 }
 
@@ -51,6 +51,7 @@ class RestoreRun {
   void add(const FileEntry& entry);
   void create_files();
   void finish_window(Window& window);
+  void lock_target();
   void give_places_to_owner() const;
   void bring_in_config() const;
   void set_late_modes();
@@ -66,6 +67,7 @@ class RestoreRun {
   Manifest manifest_;
   Ownership ownership_;
   RestoreResult result_;
+  std::optional<FileLock> lock_;
   WindowCounts counts_;
   std::vector<FileEntry> new_files_;                     // of the window that is being filled
   std::vector<std::pair<fs::path, mode_t>> late_modes_;  // without the owner's right to write
@@ -85,6 +87,7 @@ RestoreResult RestoreRun::run() {
   const auto began = std::chrono::steady_clock::now();
   result_.backup = manifest_.info();
   result_.target = examine_target(manifest_.info(), options_.target);
+  lock_target();
   mark_target(result_.target, manifest_.info());
   fault_point("restore.marker_written");
   if (result_.target.state == TargetState::kDelta) {
@@ -105,6 +108,7 @@ RestoreResult RestoreRun::run() {
   progress_.phase("sync", 0);
   sync_everything();
   fault_point("restore.before_control_file");
+  remove_durably(result_.target.data_directory / kRestoreLock);
   write_control_file();
   result_.bytes_written = counts_.written;
   result_.bytes_kept = counts_.kept;
@@ -175,6 +179,17 @@ void RestoreRun::finish_window(Window& window) {
   fault_point("restore.window_written");
 }
 
+// Two restores into one directory would undo each other's work.
+void RestoreRun::lock_target() {
+  make_folders(result_.target.data_directory, 0700);
+  const fs::path path = result_.target.data_directory / kRestoreLock;
+  lock_ = FileLock::try_acquire(path);
+  if (!lock_) {
+    throw Error(ErrorKind::kRefused, "another restore into this directory is running",
+                {.object = path.parent_path().string(), .hint = "Wait until it has ended."});
+  }
+}
+
 void RestoreRun::give_places_to_owner() const {
   const std::uint32_t owner = manifest_.info().data_directory_owner;
   const RestoreTarget& target = result_.target;
@@ -220,7 +235,7 @@ void RestoreRun::sync_everything() const {
 }
 
 void RestoreRun::write_control_file() {
-  const auto entry = manifest_.find(kControlFile, stop_);
+  const auto entry = manifest_.find(kControlFilePath, stop_);
   if (!entry || !entry->map || entry->map->extents.size() != 1 || entry->size > kBlockBytes) {
     throw Error(ErrorKind::kDamage, "the backup has no control file",
                 {.object = names::manifest(manifest_.info().name)});
@@ -236,7 +251,7 @@ void RestoreRun::write_control_file() {
     throw Error(ErrorKind::kDamage, "the control file is not what was backed up",
                 {.object = chunks_.pack_name(extent.chunk.pack)});
   }
-  const fs::path path = result_.target.data_directory / kControlFile;
+  const fs::path path = result_.target.data_directory / kControlFilePath;
   write_durably(path, content, static_cast<mode_t>(entry->mode), Overwrite::kYes);
   const FileDescriptor fd = open_or_throw(path, O_RDONLY);
   ownership_.give(fd.get(), entry->owner, path.string());

@@ -1,5 +1,6 @@
 #include "restore/target.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <nlohmann/json.hpp>
@@ -29,9 +30,11 @@ bool is_empty_or_absent(const fs::path& folder) {
   const auto status = fs::status(folder, error);
   if (!fs::exists(status)) return true;
   if (!fs::is_directory(status)) return false;
-  const fs::directory_iterator at(folder, error);
+  fs::directory_iterator entries(folder, error);
   if (error) throw_errno(error.value(), "list", folder.string());
-  return at == fs::directory_iterator();
+  return std::ranges::all_of(entries, [](const fs::directory_entry& entry) {
+    return entry.path().filename() == kRestoreLock;  // all that a restore killed early leaves
+  });
 }
 
 std::string marker_text(const RestoreTarget& target, const BackupInfo& backup) {

@@ -8,11 +8,15 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "repository/backup_info.h"
 
 namespace holdfast {
+
+// In the data directory while a restore is under way; held with flock(2).
+inline constexpr std::string_view kRestoreLock = "holdfast.restore.lock";
 
 // Whether a directory that is in the way may be brought to the backup's content.
 enum class Delta { kNo, kYes };
