@@ -161,6 +161,7 @@ class FolderStore final : public ObjectStore {
   FileDescriptor open_root() const;
   std::string path_of(const std::string& name) const { return root_ + "/" + name; }
   std::optional<OpenObject> open_object(const std::string& name) const;
+  void require_no_dangling_link(const FileDescriptor& root, const std::string& name) const;
   FileDescriptor open_folder_to_write(const FileDescriptor& root, const std::string& folder) const;
   WriteOutcome put_once(const FileDescriptor& root, const std::string& name, ByteView content,
                         const std::stop_token& stop);
@@ -203,11 +204,32 @@ FileDescriptor FolderStore::open_root() const {
                        "repository yet, run holdfast init."});
 }
 
+// "No such file" is also what a symbolic link to a disk that is not mounted gives, and that does
+// not make the object absent. To be asked after that answer.
+void FolderStore::require_no_dangling_link(const FileDescriptor& root,
+                                           const std::string& name) const {
+  for (std::size_t at = 0; at != std::string::npos;) {
+    at = name.find('/', at + 1);
+    const std::string part = name.substr(0, at);
+    struct stat status{};
+    if (::fstatat(root.get(), part.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (says_absent(errno)) return;
+      throw_file_error(errno, "examine", path_of(part));
+    }
+    if (S_ISLNK(status.st_mode) && ::fstatat(root.get(), part.c_str(), &status, 0) != 0) {
+      throw_file_error(errno, "follow the symbolic link", path_of(part));
+    }
+  }
+}
+
 std::optional<FolderStore::OpenObject> FolderStore::open_object(const std::string& name) const {
   const FileDescriptor root = open_root();
   OpenObject object{.file = {}, .path = path_of(name), .status = {}};
   const int fd = ::openat(root.get(), name.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0 && says_absent(errno)) return std::nullopt;
+  if (fd < 0 && says_absent(errno)) {
+    require_no_dangling_link(root, name);
+    return std::nullopt;
+  }
   if (fd < 0) throw_file_error(errno, "open", object.path);
   object.file = FileDescriptor(fd);
   if (::fstat(fd, &object.status) != 0) throw_file_error(errno, "examine", object.path);
@@ -348,8 +370,9 @@ std::optional<ObjectInfo> FolderStore::head(const std::string& name, const std::
     const FileDescriptor root = open_root();
     struct stat status{};
     if (::fstatat(root.get(), name.c_str(), &status, 0) != 0) {
-      if (says_absent(errno)) return std::nullopt;
-      throw_file_error(errno, "examine", path_of(name));
+      if (!says_absent(errno)) throw_file_error(errno, "examine", path_of(name));
+      require_no_dangling_link(root, name);
+      return std::nullopt;
     }
     if (!S_ISREG(status.st_mode)) return std::nullopt;
     return ObjectInfo{.name = name,

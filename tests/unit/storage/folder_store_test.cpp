@@ -91,7 +91,7 @@ TEST_P(FolderPublish, CreatesOnceAndLeavesNoTemporary) {
   EXPECT_EQ(count_temporaries(repository_.root()), 0U);
 }
 
-TEST_P(FolderPublish, OfManyWritersOneWins) {
+TEST_P(FolderPublish, OfManyConcurrentWritersOneWins) {
   for (int round = 0; round < 10; ++round) {
     const std::string name = "race/" + std::to_string(round);
     std::atomic<int> created{0};
@@ -113,7 +113,7 @@ TEST_P(FolderPublish, OfManyWritersOneWins) {
   EXPECT_EQ(count_temporaries(repository_.root()), 0U);
 }
 
-TEST_P(FolderPublish, ReaderNeverSeesHalfAnObject) {
+TEST_P(FolderPublish, ConcurrentReaderNeverSeesHalfAnObject) {
   const std::string content(12U << 20U, 'z');
   for (int round = 0; round < 4; ++round) {
     const std::string name = "half/" + std::to_string(round);
@@ -270,7 +270,7 @@ TEST(FolderStore, AFolderIsNoObjectAndAnObjectNoFolder) {
   EXPECT_EQ(kind_of([&] { put(*store, "a/b/c"); }), ErrorKind::kRepository);
 }
 
-TEST(FolderStore, RemoveTakesEmptyFoldersAlongWhilePutsRaceWithIt) {
+TEST(FolderStore, RemoveTakesEmptyFoldersAlongDuringConcurrentPuts) {
   const FolderRepository repository;
   const auto store = repository.open();
   std::vector<std::jthread> workers;
@@ -376,6 +376,17 @@ TEST(FolderStore, DanglingLinkIsAMissingDiskNotAnAbsentObject) {
   const auto store = repository.open();
   put(*store, "a/object");
   std::filesystem::create_directory_symlink("/nonexistent/disk", repository.root() / "b");
+  std::filesystem::create_symlink("/nonexistent/file", repository.root() / "a" / "linked");
+  for (const std::string name : {"b/object", "b/folder/object", "a/linked"}) {
+    EXPECT_EQ(kind_of([&] { get(*store, name); }), ErrorKind::kRepository) << name;
+    EXPECT_EQ(kind_of([&] { store->head(name, kNoStop); }), ErrorKind::kRepository) << name;
+    Bytes part(1);
+    EXPECT_EQ(kind_of([&] { store->get_range(name, 0, part, kNoStop); }), ErrorKind::kRepository)
+        << name;
+  }
+  EXPECT_EQ(get(*store, "a/other"), std::nullopt);  // absent all the same beside them
+  EXPECT_EQ(store->head("c/object", kNoStop), std::nullopt);
+  std::filesystem::remove(repository.root() / "a" / "linked");
   EXPECT_EQ(kind_of([&] { list_all(*store, {}); }), ErrorKind::kRepository);
   std::filesystem::remove(repository.root() / "b");
   std::filesystem::create_directory_symlink(repository.root() / "a", repository.root() / "b");
