@@ -208,16 +208,22 @@ std::optional<FileLock> FileLock::try_acquire(const std::filesystem::path& path)
 }
 
 std::string read_secret_file(const std::filesystem::path& path) {
-  const std::optional<FileDescriptor> file = open_to_read(path);
-  if (!file) throw_file_error(ENOENT, "open", path.native());
+  // Not to wait for ever on a pipe that nobody writes to.
+  const FileDescriptor file = open_or_throw(path, O_RDONLY | O_NONBLOCK);
   // Looked at through the descriptor, so that it is the file that is read which is judged.
-  if ((status_of(file->get(), path.native()).st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+  const mode_t mode = status_of(file.get(), path.native()).st_mode;
+  if (!S_ISREG(mode)) {
+    throw Error(ErrorKind::kConfiguration,
+                fmt::format("the secret file {} is not a regular file", path.native()),
+                {.object = path.native()});
+  }
+  if ((mode & (S_IRWXG | S_IRWXO)) != 0) {
     throw Error(ErrorKind::kConfiguration,
                 fmt::format("group or others may use the secret file {}", path.native()),
                 {.object = path.native(), .hint = fmt::format("Run: chmod 600 {}", path.native())});
   }
   std::string secret(kSecretLimit + 1, '\0');
-  secret.resize(read_at(file->get(), 0, std::as_writable_bytes(std::span(secret)), path.native()));
+  secret.resize(read_at(file.get(), 0, std::as_writable_bytes(std::span(secret)), path.native()));
   if (secret.size() > kSecretLimit) {
     throw Error(
         ErrorKind::kConfiguration,

@@ -107,7 +107,7 @@ TEST_F(ProgramTest, ConfigCheckAcceptsAGoodConfiguration) {
 
 TEST_F(ProgramTest, AFullDiskUnderStdoutIsAnErrorOfThisMachine) {
   const test::Outcome outcome =
-      test::run({.arguments = {"sh", "-c", "exec \"$0\" version > /dev/full", HOLDFAST_PROGRAM},
+      test::run({.arguments = {"sh", "-c", "exec \"$0\" version > /dev/full", test::program_path()},
                  .timeout = std::chrono::seconds(30)});
   EXPECT_EQ(outcome.exit_code, 6);
   EXPECT_THAT(outcome.err, HasSubstr("cannot write standard output"));
@@ -119,7 +119,7 @@ TEST_F(ProgramTest, AReaderThatHasGoneEndsTheProgramBySigpipe) {
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
   const test::Outcome outcome = test::run(
       {.arguments = {"bash", "-c", "exec 3<>\"$1\"; exec 4>\"$1\"; exec 3<&-; exec \"$0\" help >&4",
-                     HOLDFAST_PROGRAM, fifo},
+                     test::program_path(), fifo},
        .timeout = std::chrono::seconds(30)});
   EXPECT_EQ(outcome.signal, SIGPIPE);
 }

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/process.h"
+#include "support/surroundings.h"
 #include "support/temp_folder.h"
 
 namespace holdfast {
@@ -17,7 +18,7 @@ using namespace nlohmann::literals;  // _json_pointer
 class ProgramTest : public ::testing::Test {
  protected:
   test::Command command(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(), HOLDFAST_PROGRAM);
+    arguments.insert(arguments.begin(), test::program_path());
     return {.arguments = std::move(arguments),
             .environment = {{"HOLDFAST_CONFIG", (folder_ / "a.yaml").string()}},
             .folder = folder_.path(),

@@ -11,8 +11,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class SignalTest : public ProgramTest, public ::testing::WithParamInterface<int> {
+class HangingProgramTest : public ProgramTest {
  protected:
+  // Reads its credentials from a pipe that nobody writes to, in the midst of an operation.
+  test::Command hanging_operation() const {
+    test::write_text(folder_ / "a.yaml",
+                     "cluster: demo\npostgres: {data_directory: /srv/pg}\n"
+                     "repositories:\n  - name: hot\n    url: s3://bucket/prefix\n"
+                     "    region: us-east-1\n    credentials: {profile: backup}\n");
+    test::Command list = command({"list"});
+    list.environment["AWS_SHARED_CREDENTIALS_FILE"] = make_fifo();
+    return list;
+  }
   // Until the process sleeps in open(2) of the FIFO, which is where it stays without a writer.
   static void wait_until_blocked(test::Process& process) {
     const std::string path = "/proc/" + std::to_string(process.pid()) + "/wchan";
@@ -29,6 +39,8 @@ class SignalTest : public ProgramTest, public ::testing::WithParamInterface<int>
   }
 };
 
+class SignalTest : public HangingProgramTest, public ::testing::WithParamInterface<int> {};
+
 TEST_P(SignalTest, EndsAtOnceWhileTheConfigurationIsRead) {
   test::Process process(command({"config", "check", "--config", make_fifo()}));
   wait_until_blocked(process);
@@ -41,8 +53,7 @@ TEST_P(SignalTest, EndsAtOnceWhileTheConfigurationIsRead) {
 
 // During the operation the first signal asks to stop; one that hangs is ended by the second.
 TEST_P(SignalTest, ASecondSignalEndsAnOperationThatHangs) {
-  write_config("    encryption: {key_file: " + make_fifo() + "}\n");
-  test::Process process(command({"config", "check"}));
+  test::Process process(hanging_operation());
   wait_until_blocked(process);
   process.send(GetParam());
   std::this_thread::sleep_for(300ms);
@@ -55,14 +66,11 @@ TEST_P(SignalTest, ASecondSignalEndsAnOperationThatHangs) {
 
 INSTANTIATE_TEST_SUITE_P(Signals, SignalTest, ::testing::Values(SIGINT, SIGTERM, SIGHUP));
 
-TEST_F(ProgramTest, AnIgnoredSignalStaysIgnored) {
-  const std::string fifo = (folder_ / "fifo").string();
-  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
-  write_config("    encryption: {key_file: " + fifo + "}\n");
-  test::Command nohup = command({"config", "check"});
-  nohup.arguments = {"sh", "-c", "trap '' HUP; exec \"$0\" config check", HOLDFAST_PROGRAM};
+TEST_F(HangingProgramTest, AnIgnoredSignalStaysIgnored) {
+  test::Command nohup = hanging_operation();
+  nohup.arguments.insert(nohup.arguments.begin(), {"sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""});
   test::Process process(nohup);
-  std::this_thread::sleep_for(300ms);
+  wait_until_blocked(process);
   process.send(SIGHUP);
   process.send(SIGHUP);
   std::this_thread::sleep_for(300ms);

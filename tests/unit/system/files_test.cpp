@@ -125,7 +125,7 @@ TEST_F(Files, WriteReplacesOnlyWhenAskedAndLeavesNoTemporary) {
   EXPECT_EQ(count_files(), 1U);
 }
 
-TEST_F(Files, EveryWayOfPublishingCreatesOnlyOnce) {
+TEST_F(Files, EveryWayOfConcurrentPublishingCreatesOnlyOnce) {
   const FileDescriptor folder = open_folder(folder_);
   const PublishCalls ways[] = {
       system_publish_calls(),
@@ -210,7 +210,7 @@ TEST_F(Files, CancelledWriteLeavesNothing) {
   EXPECT_EQ(count_files(), 0U);
 }
 
-TEST_F(Files, MakeFoldersIsIdempotentAndRaces) {
+TEST_F(Files, MakeFoldersIsIdempotentAndConcurrent) {
   make_folders(folder_ / "a/b/c/", 0700);
   make_folders(folder_ / "a/b/c", 0700);
   EXPECT_TRUE(std::filesystem::is_directory(folder_ / "a/b/c"));
@@ -282,6 +282,18 @@ TEST_F(Files, SecretIsRefusedWhenOthersMayReadIt) {
   EXPECT_TRUE(failure_of([&] { read_secret_file(folder_ / "none"); }));
   write_durably(folder_ / "big", as_bytes(std::string(70'000, 'x')), 0600, Overwrite::kNo);
   EXPECT_EQ(kind_of([&] { read_secret_file(folder_ / "big"); }), ErrorKind::kConfiguration);
+}
+
+// Opening a pipe that nobody writes to would wait for ever.
+TEST_F(Files, SecretMustBeARegularFile) {
+  ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  EXPECT_EQ(kind_of([&] { read_secret_file(folder_ / "pipe"); }), ErrorKind::kConfiguration);
+  ::mkdir((folder_ / "folder").c_str(), 0700);
+  EXPECT_EQ(kind_of([&] { read_secret_file(folder_ / "folder"); }), ErrorKind::kConfiguration);
+  // Kubernetes mounts secrets as links.
+  write_durably(folder_ / "secret", as_bytes("x"), 0600, Overwrite::kNo);
+  std::filesystem::create_symlink("secret", folder_ / "link");
+  EXPECT_EQ(read_secret_file(folder_ / "link"), "x");
 }
 
 TEST_F(Files, SpaceAndSync) {
