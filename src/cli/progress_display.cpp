@@ -27,6 +27,7 @@ void ProgressDisplay::phase(std::string_view name, std::uint64_t total_bytes) {
   last_time_ = Clock::now();
   shown_ = {.phase = std::string(name), .note = {}, .total_bytes = total_bytes};
   if (form_ == ProgressForm::kLogLines) log_info(shown_.phase);
+  if (form_ == ProgressForm::kBar) set_last_line(LastLine::kProgressBar);
   if (!thread_.joinable()) {
     thread_ = std::jthread([this](const std::stop_token& stop) { draw_until_stopped(stop); });
   }
@@ -43,7 +44,9 @@ void ProgressDisplay::finish() {
   thread_.request_stop();
   thread_.join();
   thread_ = {};
-  if (form_ == ProgressForm::kBar) write_to_stderr("\r\x1b[K");
+  if (form_ != ProgressForm::kBar) return;
+  set_last_line(LastLine::kFree);
+  write_to_stderr("\r\x1b[K");
 }
 
 ProgressSnapshot ProgressDisplay::snapshot_locked(Clock::time_point now) {

@@ -13,6 +13,8 @@ namespace {
 
 std::atomic<LogLevel> current_level{LogLevel::kWarning};
 std::atomic<LogFormat> current_format{LogFormat::kText};
+std::atomic<LastLine> last_line{LastLine::kFree};
+constexpr std::string_view kClearLine = "\r\x1b[K";
 
 std::string_view name_of(LogLevel level) {
   switch (level) {
@@ -66,6 +68,10 @@ std::string json_line(LogLevel level, std::string_view message,
 
 }  // namespace
 
+void set_last_line(LastLine line) {
+  last_line = line;
+}
+
 void configure_log(LogLevel level, LogFormat format) {
   current_level = level;
   current_format = format;
@@ -77,9 +83,9 @@ bool log_enabled(LogLevel level) {
 
 void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   if (!log_enabled(level)) return;
-  const std::string line = current_format.load() == LogFormat::kJson
-                               ? json_line(level, message, fields)
-                               : text_line(level, message, fields);
+  std::string line = current_format.load() == LogFormat::kJson ? json_line(level, message, fields)
+                                                               : text_line(level, message, fields);
+  if (last_line.load() == LastLine::kProgressBar) line.insert(0, kClearLine);
   // One write per line: lines of concurrent threads do not mix. A closed stderr is not an error.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }

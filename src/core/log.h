@@ -21,6 +21,11 @@ struct LogField {
   std::string value;
 };
 
+// What stands on the terminal's last line: a line that is logged over a progress bar clears it
+// first, and the bar draws itself anew below.
+enum class LastLine { kFree, kProgressBar };
+void set_last_line(LastLine line);
+
 void configure_log(LogLevel level, LogFormat format);
 bool log_enabled(LogLevel level);
 void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});

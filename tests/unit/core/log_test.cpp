@@ -33,6 +33,15 @@ TEST_F(Log, TextHasTheFields) {
       << line;
 }
 
+TEST_F(Log, ALineOverAProgressBarClearsItFirst) {
+  configure_log(LogLevel::kInfo, LogFormat::kText);
+  set_last_line(LastLine::kProgressBar);
+  EXPECT_TRUE(logged([] { log_info("shown"); }).starts_with("\r\x1b[K2"));
+  EXPECT_EQ(logged([] { log_debug("hidden"); }), "");
+  set_last_line(LastLine::kFree);
+  EXPECT_TRUE(logged([] { log_info("shown"); }).starts_with("2"));
+}
+
 // A relation or file may have any name; it must not forge a line.
 TEST_F(Log, HostileNamesStayOnOneLine) {
   const std::string line = logged([] {
