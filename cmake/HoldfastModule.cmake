@@ -1,8 +1,9 @@
 # holdfast_module(NAME [MODULES below...] [EXTERNAL libraries...]): one static library for src/NAME.
-# A module that has no source file yet is header-only.
+# A module that has no source file yet is header-only. A main.cpp is the program's, not the library's.
 function(holdfast_module name)
   cmake_parse_arguments(arg "" "" "MODULES;EXTERNAL" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
   list(TRANSFORM arg_MODULES PREPEND hf_)
   if(sources)
     add_library(hf_${name} STATIC ${sources})

@@ -1,5 +1,5 @@
 // Every fuzz target over its seeds and seeded mutations of them: a short run of the fuzzers with
-// any compiler, most telling in the sanitizer builds. HOLDFAST_SEED repeats a run,
+// any compiler, most telling in the sanitizer builds. HOLDFAST_TEST_SEED repeats a run,
 // HOLDFAST_FUZZ_ROUNDS lengthens it.
 
 #include <array>
@@ -116,9 +116,9 @@ TEST_P(Fuzz, HasSeeds) {
 }
 
 TEST_P(Fuzz, SeedsAndMutationsGiveNoFinding) {
-  const std::uint64_t seed = number_from("HOLDFAST_SEED", std::random_device{}());
+  const std::uint64_t seed = number_from("HOLDFAST_TEST_SEED", std::random_device{}());
   const std::uint64_t rounds = number_from("HOLDFAST_FUZZ_ROUNDS", kRounds);
-  std::printf("HOLDFAST_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  std::printf("HOLDFAST_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
   std::fflush(stdout);  // before a sanitizer ends the program
   const std::vector<Bytes> seeds = GetParam().seeds();
   expect_no_finding(GetParam(), {});

@@ -6,6 +6,7 @@
 #include "storage/retry_store.h"
 #include "suite.h"
 #include "support/chaos_proxy.h"
+#include "support/surroundings.h"
 
 namespace holdfast::test {
 namespace {
@@ -127,14 +128,11 @@ TEST_F(S3Chaos, CancelEndsAStalledPutWithinASecond) {
 
 // Every fourth request fails in one of six ways. What was written must be there, whole and once.
 TEST_F(S3Chaos, RandomFaultsLoseNothing) {
-  // gtest's own seed: new in each run, or as --gtest_random_seed says.
-  const int seed = testing::UnitTest::GetInstance()->random_seed();
-  RecordProperty("seed", std::to_string(seed));
-  SCOPED_TRACE(fmt::format("seed {} (--gtest_random_seed={})", seed, seed));
-  fmt::print("seed {}\n", seed);
+  const std::uint64_t seed = random_seed();
+  SCOPED_TRACE(fmt::format("HOLDFAST_TEST_SEED={}", seed));
   {
     const std::lock_guard lock(mutex_);
-    random_.emplace(static_cast<std::uint64_t>(seed));
+    random_.emplace(seed);
   }
   constexpr int kThreads = 4;
   constexpr int kObjects = 40;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "support/process.h"
+#include "support/surroundings.h"
 #include "support/test_http_server.h"
 
 namespace holdfast::test {
@@ -16,7 +17,7 @@ constexpr std::uint16_t kMonitorPorts = 60;  // as ceph-start wants them
 constexpr int kStartsMax = 3;                // somebody may take a free port before us
 
 std::string script(std::string_view name) {
-  return fmt::format("{}/tools/testbed/{}", HOLDFAST_SOURCE_DIR, name);
+  return testbed_folder() / name;
 }
 
 }  // namespace

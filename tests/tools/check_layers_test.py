@@ -13,7 +13,7 @@ holdfast_module(repository MODULES postgres core
 holdfast_module(backup MODULES repository postgres core)
 holdfast_module(restore MODULES repository postgres core)
 holdfast_module(app MODULES backup restore repository postgres core)
-target_link_libraries(holdfast PRIVATE hf_app hf_core hf_options CLI11::CLI11)
+holdfast_module(cli MODULES app core EXTERNAL CLI11::CLI11)
 """
 
 

@@ -31,6 +31,7 @@ class Runner(ToolTest):
         super().setUp()
         self.write("root/tests/a.txt", "")
         self.write("root/tools/testbed/b.txt", "")
+        self.write("root/docs/c.md", "")
         self.sandbox = self.enterContext(Sandbox(self.folder / "root"))
 
     def run_fake(self, body, said=report("OK"), seconds_max=20, **more):

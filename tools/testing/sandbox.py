@@ -6,7 +6,7 @@ are copied into the folder. HOME and TMPDIR point into it, and it is removed at 
 
 Tests find what they need through the environment:
   HOLDFAST_TEST_PROGRAM     the program `holdfast` of the build under test
-  HOLDFAST_TEST_SOURCE_DIR  a readable copy of tests/ and tools/ (instead of the clone)
+  HOLDFAST_TEST_SOURCE_DIR  a readable copy of tests/, tools/ and docs/ (instead of the clone)
   HOLDFAST_TEST_TOOLS       its tools/testbed
 """
 
@@ -48,7 +48,7 @@ class Sandbox:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _copy_sources(self):
-        for name in ("tests", "tools"):
+        for name in ("tests", "tools", "docs"):
             shutil.copytree(self.root / name, self.folder / "source" / name, symlinks=True)
         for name in ("home", "t", "bin"):
             (self.folder / name).mkdir()

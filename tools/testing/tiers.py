@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import tools
+from . import fuzzing, tools
 from .builds import Programs, build
 from .gtest import Run, run_program
 from .outcome import Outcome, failed, passed
@@ -18,6 +18,7 @@ ASAN_WORDS = ("Smoke", "Conformance", "Fuzz")
 TSAN_WORD = "Concurrent"
 RANDOM_WORDS = ("Random", "Fuzz")
 RANDOM_ROUNDS_WIDE = 20
+SECONDS_PER_FUZZER = 120
 
 SECONDS_MAX_UNIT = 300
 SECONDS_MAX_SUITE = 1200
@@ -190,6 +191,17 @@ def random(context):
     return outcome
 
 
+def fuzz(context):
+    """Coverage-guided fuzzing of every target."""
+    names = [name for name in fuzzing.targets(context.root) if context.wanted(f"fuzz:{name}")]
+    outcome = build(context.root, "fuzz", ["fuzz_replay", *map(fuzzing.program, names)])
+    if not outcome.failed:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            for one in pool.map(lambda n: fuzzing.run_one(context, n, SECONDS_PER_FUZZER), names):
+                outcome.add(one)
+    return outcome
+
+
 def coverage(context):
     """How much of src/ the unit tests and suites reach; a figure to read, below the limit a failure."""
     programs = Programs(context.root)
@@ -222,9 +234,10 @@ TIERS = [
     Tier("tsan", tsan, "ThreadSanitizer: tests named *Concurrent*"),
     Tier("tidy", tidy, "clang-tidy on what changed and a rotating part of the tree"),
     Tier("random", random, "random runs with the commit as seed"),
+    Tier("fuzz", fuzz, "libFuzzer, guided by coverage (only with --wide)"),
     Tier("coverage", coverage, "line coverage (only with --wide)"),
 ]
 QUICK = ("packages", "style", "build", "unit")
-ORDINARY = tuple(tier.name for tier in TIERS if tier.name != "coverage")
+ORDINARY = tuple(tier.name for tier in TIERS if tier.name not in ("fuzz", "coverage"))
 WIDE = tuple(tier.name for tier in TIERS)
 NEEDED_BY_ALL = ("packages", "build")  # when one of these fails, the rest has nothing to say

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "config_testing.h"
+#include "support/surroundings.h"
 
 namespace holdfast {
 namespace {
@@ -12,7 +13,7 @@ constexpr std::string_view kBegin = "<!-- keys: generated from src/app/config_ke
 constexpr std::string_view kEnd = "<!-- end of keys -->\n";
 
 TEST(ConfigReference, DocumentMatchesTheKeys) {
-  const std::filesystem::path path = HOLDFAST_SOURCE_DIR "/docs/configuration.md";
+  const std::filesystem::path path = test::source_folder() / "docs/configuration.md";
   std::string text = test::read_text(path);
   const std::size_t begin = text.find(kBegin);
   const std::size_t end = text.find(kEnd);
@@ -29,7 +30,7 @@ TEST(ConfigReference, DocumentMatchesTheKeys) {
 
 // The example of the document is a configuration, so that it cannot rot.
 TEST_F(ConfigTest, ExampleOfTheDocumentLoads) {
-  const std::string text = test::read_text(HOLDFAST_SOURCE_DIR "/docs/configuration.md");
+  const std::string text = test::read_text(test::source_folder() / "docs/configuration.md");
   const std::string fence = "```yaml\n";
   const std::size_t begin = text.find(fence);
   ASSERT_NE(begin, std::string::npos);

@@ -1,10 +1,9 @@
-// The parts of src/cli that need no program around them, compiled in: the rest of src/cli is no
-// library that a test could link.
+// The parts of src/cli that need no program around them.
 #include <gtest/gtest.h>
 
-#include "cli/progress_line.cpp"
-#include "cli/render.cpp"
-#include "cli/terminal.cpp"
+#include "cli/progress_line.h"
+#include "cli/render.h"
+#include "cli/terminal.h"
 
 namespace holdfast::cli {
 namespace {

@@ -41,7 +41,7 @@ TEST_P(Chunk, OpensToWhatWasSealed) {
 
 TEST_P(Chunk, RoundTripsRandomSizesWithEveryCompression) {
   const std::uint64_t seed = seal_testing::random_seed();
-  SCOPED_TRACE(testing::Message() << "HOLDFAST_SEED=" << seed);
+  SCOPED_TRACE(testing::Message() << "HOLDFAST_TEST_SEED=" << seed);
   Content content(seed);
   const ChunkKey with = key();
   for (const Compression compression :

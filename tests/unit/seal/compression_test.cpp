@@ -22,7 +22,7 @@ Bytes noise(std::size_t size) {
 
 TEST(Compression, RoundTripsRandomSizesAndContents) {
   const std::uint64_t seed = seal_testing::random_seed();
-  SCOPED_TRACE(testing::Message() << "HOLDFAST_SEED=" << seed);
+  SCOPED_TRACE(testing::Message() << "HOLDFAST_TEST_SEED=" << seed);
   Content content(seed);
   Decompressor decompressor;  // one for all: nothing may leak from one chunk into the next
   for (const Compression compression : kAll) {

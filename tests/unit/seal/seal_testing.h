@@ -27,9 +27,9 @@ inline Salt salt_of(unsigned char fill) {
   return salt;
 }
 
-// Printed with every failure through SCOPED_TRACE; HOLDFAST_SEED repeats a run.
+// Printed with every failure through SCOPED_TRACE; HOLDFAST_TEST_SEED repeats a run.
 inline std::uint64_t random_seed() {
-  if (const char* text = std::getenv("HOLDFAST_SEED")) return std::strtoull(text, nullptr, 10);
+  if (const char* text = std::getenv("HOLDFAST_TEST_SEED")) return std::strtoull(text, nullptr, 10);
   return std::random_device{}();
 }
 

@@ -264,7 +264,7 @@ TEST_F(WebIdentityTest, RejectedKeysAreFetchedAgain) {
   EXPECT_EQ(kept->get(kNoStop).keys.access_key_id, "ID2");
 }
 
-TEST_F(WebIdentityTest, ManyThreadsFetchOnce) {
+TEST_F(WebIdentityTest, ManyConcurrentThreadsFetchOnce) {
   delay_ = 200ms;
   const auto kept = provider();
   std::vector<std::jthread> threads;

@@ -166,7 +166,7 @@ TEST_F(RetryStore, LostAnswerOfAPutIsSettledByTheCaller) {
   EXPECT_EQ(as_text(*stack.store->get("a", kNoStop)), "mine");
 }
 
-TEST_F(RetryStore, StopEndsAWaitAtOnce) {
+TEST_F(RetryStore, ConcurrentStopEndsAWaitAtOnce) {
   const FolderRepository repository;
   const RetryPolicy policy{.first_delay = std::chrono::hours(1),
                            .max_delay = std::chrono::hours(1),

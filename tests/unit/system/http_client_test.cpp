@@ -105,7 +105,7 @@ TEST(HttpClient, RepeatsOnceWhenAKeptConnectionHadBeenClosed) {
   EXPECT_EQ(server.requests().at(2).body, body) << "the repeated body starts at its beginning";
 }
 
-TEST(HttpClient, ParallelRequestsDoNotMixTheirAnswers) {
+TEST(HttpClient, ConcurrentRequestsDoNotMixTheirAnswers) {
   TestHttpServer server(echo);
   HttpClient client({});
   std::vector<std::jthread> threads;
@@ -212,7 +212,7 @@ TEST(HttpClient, StalledServerEndsTheRequest) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
 }
 
-TEST(HttpClient, CancelEndsAWaitingRequestWithinASecond) {
+TEST(HttpClient, ConcurrentCancelEndsAWaitingRequestWithinASecond) {
   TestHttpServer server([](const TestRequest&) { return TestAnswer{.delay = 30s}; });
   HttpClient client({});
   std::stop_source source;
