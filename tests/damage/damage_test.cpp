@@ -20,10 +20,10 @@ namespace fs = std::filesystem;
 
 std::uint64_t seed() {
   static const std::uint64_t value = [] {
-    const char* text = std::getenv("HOLDFAST_SEED");
+    const char* text = std::getenv("HOLDFAST_TEST_SEED");
     const std::uint64_t chosen =
         text == nullptr ? std::random_device{}() : std::strtoull(text, nullptr, 10);
-    std::printf("HOLDFAST_SEED=%llu\n", static_cast<unsigned long long>(chosen));
+    std::printf("HOLDFAST_TEST_SEED=%llu\n", static_cast<unsigned long long>(chosen));
     return chosen;
   }();
   return value;
