@@ -114,14 +114,8 @@ class Cleaner {
 
 }  // namespace
 
-DeltaPreparation prepare_delta(const RestoreTarget& target, Manifest& manifest,
+std::uint64_t remove_strangers(const RestoreTarget& target, Manifest& manifest,
                                const std::stop_token& stop) {
-  DeltaPreparation done;
-  done.saved_wal = save_wal(target);
-  static constexpr std::array<const char*, 6> kStartFiles{"global/pg_control", "recovery.signal",
-                                                          "standby.signal",    "backup_label",
-                                                          "tablespace_map",    "postmaster.pid"};
-  for (const char* file : kStartFiles) remove_durably(target.data_directory / file);
   const PathSet keep = paths_of(manifest, stop);
   Cleaner cleaner(keep, stop);
   try {
@@ -137,7 +131,18 @@ DeltaPreparation prepare_delta(const RestoreTarget& target, Manifest& manifest,
   } catch (const fs::filesystem_error& error) {
     throw_errno(error.code().value(), "remove", error.path1().string());
   }
-  done.removed_files = cleaner.removed();
+  return cleaner.removed();
+}
+
+DeltaPreparation prepare_delta(const RestoreTarget& target, Manifest& manifest,
+                               const std::stop_token& stop) {
+  DeltaPreparation done;
+  done.saved_wal = save_wal(target);
+  static constexpr std::array<const char*, 6> kStartFiles{"global/pg_control", "recovery.signal",
+                                                          "standby.signal",    "backup_label",
+                                                          "tablespace_map",    "postmaster.pid"};
+  for (const char* file : kStartFiles) remove_durably(target.data_directory / file);
+  done.removed_files = remove_strangers(target, manifest, stop);
   return done;
 }
 

@@ -24,4 +24,10 @@ struct DeltaPreparation {
 DeltaPreparation prepare_delta(const RestoreTarget& target, Manifest& manifest,
                                const std::stop_token& stop);
 
+// Removes every file and folder in the target that the backup does not have, and returns how many.
+// The last step of the preparation; a restore that goes on repeats it, because the one before may
+// have died in the middle of it: a stale visibility map that stays behind gives wrong answers.
+std::uint64_t remove_strangers(const RestoreTarget& target, Manifest& manifest,
+                               const std::stop_token& stop);
+
 }  // namespace holdfast

@@ -96,6 +96,8 @@ RestoreResult RestoreRun::run() {
     result_.saved_wal = std::move(prepared.saved_wal);
     result_.files_removed = prepared.removed_files;
     fault_point("restore.delta_prepared");
+  } else if (result_.target.state == TargetState::kResume) {
+    result_.files_removed = remove_strangers(result_.target, manifest_, stop_);
   }
   make_places(result_.target);
   give_places_to_owner();
