@@ -121,11 +121,30 @@ Secret settle_data_key(ObjectStore& store, const Repository::CreateOptions& opti
   return *key;
 }
 
+// A descriptor that was lost must not be replaced: a new one would not open what is there.
+void refuse_lost_descriptor(ObjectStore& store, const std::stop_token& stop) {
+  const ListPage top = store.list({.prefix = "", .group_folders = true}, stop);
+  for (const std::string& folder : top.folders) {
+    const ListPage inner = store.list({.prefix = folder, .group_folders = true}, stop);
+    for (const std::string& name : inner.folders) {
+      const std::string_view part =
+          std::string_view(name).substr(folder.size(), name.size() - folder.size() - 1);
+      if (!parse_history_name(part)) continue;
+      throw Error(
+          ErrorKind::kRefused, "backups are here, but the repository's descriptor is missing",
+          {.object = name,
+           .hint = "Bring the object 'repository' back from another copy, or create the new "
+                   "repository elsewhere."});
+    }
+  }
+}
+
 }  // namespace
 
 bool Repository::create(ObjectStore& store, const CreateOptions& options,
                         const std::stop_token& stop) {
   if (store.head(names::kDescriptor, stop)) return false;
+  refuse_lost_descriptor(store, stop);
   Descriptor descriptor;
   descriptor.facts = {to_rfc3339_seconds(system_clock().now()), options.holdfast_version,
                       options.exclusive_create};

@@ -189,6 +189,18 @@ TEST(RepositoryCreate, GoesOnWhereItWasInterrupted) {
   }
 }
 
+// A new descriptor would not open the backups that the lost one described.
+TEST(RepositoryCreate, RefusesToReplaceALostDescriptor) {
+  TestRepository shared;
+  write_backup(*shared.open(), {});
+  shared.objects->objects.erase(names::kDescriptor);
+  MemoryStore store(shared.objects);
+  EXPECT_EQ(kind_of([&] { Repository::create(store, {.key = key_file(7)}, kNoStop); }),
+            ErrorKind::kRefused);
+  EXPECT_EQ(kind_of([&] { Repository::create(store, {}, kNoStop); }), ErrorKind::kRefused);
+  EXPECT_FALSE(shared.objects->objects.contains(names::kDescriptor));
+}
+
 TEST(RepositoryConcurrent, TwoCreatorsMakeOneRepositoryThatBothOpen) {
   for (const bool encrypted : {false, true}) {
     for (int round = 0; round < 20; ++round) {
