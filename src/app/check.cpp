@@ -120,7 +120,7 @@ std::vector<ConformanceCheck> check_store(const RepositoryConfig& repository,
   create_store(options);
   const auto store = open_store(options);
   // A place that cannot be reached at all is one error, not eighteen checks that failed.
-  store->list({.limit = 1}, stop);
+  in_repository(repository, [&] { store->list({.limit = 1}, stop); });
   return run_conformance(*store, {.scratch_prefix = scratch_prefix()}, stop);
 }
 

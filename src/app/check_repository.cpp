@@ -32,9 +32,12 @@ std::unique_ptr<Repository> check_repository(Findings& findings, const Repositor
                                              const std::stop_token& stop) {
   std::unique_ptr<Repository> repository;
   findings.attempt("repository", [&] {
-    auto store = open_store(store_options(check.config));
-    if (check.options.wrap_store) store = check.options.wrap_store(std::move(store));
-    repository = Repository::open(std::move(store), key_source(check.config.encryption), stop);
+    const auto key = key_source(check.config.encryption);
+    repository = in_repository(check.config, [&] {
+      auto store = open_store(store_options(check.config));
+      if (check.options.wrap_store) store = check.options.wrap_store(std::move(store));
+      return Repository::open(std::move(store), key, stop);
+    });
     findings.ok("repository",
                 fmt::format("{}, made {}", check.config.url, repository->facts().created));
   });

@@ -90,7 +90,7 @@ InitResult init(const Config& config, const RepositoryConfig& repository,
   const ServerInfo& server = session.server();
   check_cluster(config, server, result);
   const auto key = key_source(repository.encryption);
-  create_repository(repository, key, result, stop);
+  in_repository(repository, [&] { create_repository(repository, key, result, stop); });
   const auto opened = open_repository(repository, stop);
   result.exclusive_create = opened->facts().exclusive_create;
   if (!result.exclusive_create && !repository.exclusive_writer) refuse_overwriting(repository.url);

@@ -8,7 +8,6 @@
 #include "system/files.h"
 
 namespace holdfast {
-namespace {}  // namespace
 
 StoreOptions store_options(const RepositoryConfig& config) {
   const S3Config& s3 = config.s3;
@@ -41,9 +40,19 @@ std::optional<KeySource> key_source(const EncryptionConfig& config) {
   return std::nullopt;
 }
 
+void name_repository(Error& error, const RepositoryConfig& config) {
+  if (error.kind() != ErrorKind::kRepository) return;
+  const auto names_it = [&](const std::string& text) {
+    return text.find(config.url) != std::string::npos;
+  };
+  if (!names_it(error.message()) && !names_it(error.object())) error.during(config.url);
+}
+
 std::unique_ptr<Repository> open_repository(const RepositoryConfig& config,
                                             const std::stop_token& stop) {
-  return Repository::open(open_store(store_options(config)), key_source(config.encryption), stop);
+  const auto key = key_source(config.encryption);
+  return in_repository(
+      config, [&] { return Repository::open(open_store(store_options(config)), key, stop); });
 }
 
 std::string host_name() {

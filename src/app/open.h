@@ -7,6 +7,7 @@
 #include <string>
 
 #include "app/config.h"
+#include "core/error.h"
 #include "repository/repository.h"
 #include "storage/open_store.h"
 
@@ -16,6 +17,18 @@ StoreOptions store_options(const RepositoryConfig& config);
 // The key or passphrase that the configuration names; nullopt when none is configured.
 std::optional<KeySource> key_source(const EncryptionConfig& config);
 
+void name_repository(Error& error, const RepositoryConfig& config);
+// Runs `call`. An error of the store says which repository it met, where it does not say so itself:
+// object names are the same in all of them.
+template <class Call>
+auto in_repository(const RepositoryConfig& config, Call call) {
+  try {
+    return call();
+  } catch (Error& error) {
+    name_repository(error, config);
+    throw;
+  }
+}
 std::unique_ptr<Repository> open_repository(const RepositoryConfig& config,
                                             const std::stop_token& stop);
 
