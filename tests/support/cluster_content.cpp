@@ -50,7 +50,8 @@ void add_database(const PostgresCluster& cluster, const std::string& database,
   const std::string connection = in_database(cluster, database);
   const Rows tables = rows_in(
       connection,
-      "select quote_ident(nspname), quote_ident(relname), relpersistence from pg_class c join "
+      "select quote_ident(nspname), quote_ident(relname), relpersistence, relkind from pg_class c "
+      "join "
       "pg_namespace n on n.oid = relnamespace where relkind in ('r', 'm', 'S') and relpersistence "
       "<> 't' and nspname not like 'pg_%' and nspname <> 'information_schema' order by 1, 2");
   std::string names;
@@ -59,6 +60,10 @@ void add_database(const PostgresCluster& cluster, const std::string& database,
     names += name + " ";
     // Unlogged tables are empty after a restore, rightly.
     if (moving.contains(name) || table.at(2) == "u") continue;
+    if (table.at(3) == "S") {
+      content[database + "." + name] = rows_in(connection, "select last_value from " + name)[0][0];
+      continue;
+    }
     const Rows digest = rows_in(connection, digest_query(name));
     content[database + "." + name] = digest.at(0).at(0) + " rows, " + digest.at(0).at(1);
   }

@@ -1,0 +1,75 @@
+// Invariant 10: memory is bounded at default settings, whatever the number and size of files.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "suite.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr long kBudgetKib = 256L << 10U;
+
+// Peak resident memory of one run of the program in KiB; throws when it fails.
+long peak_kib(HoldfastProgram& holdfast, const std::vector<std::string>& arguments) {
+  Process process = holdfast.start(arguments);
+  long peak = 0;
+  const std::string status = fmt::format("/proc/{}/status", process.pid());
+  // VmHWM only grows, so the last look before the end is the peak, but for its last moment.
+  while (process.running()) {
+    try {
+      const std::string text = read_text(status);
+      const auto at = text.find("VmHWM:");
+      if (at != std::string::npos) peak = std::max(peak, std::stol(text.substr(at + 6)));
+    } catch (const std::exception&) {
+      continue;  // it has ended meanwhile
+    }
+    ::usleep(2000);
+  }
+  const Outcome outcome = process.wait(std::chrono::seconds{1});
+  if (!outcome.ok()) throw std::runtime_error(outcome.out + outcome.err);
+  return peak;
+}
+
+void make_tiny_files(const fs::path& folder, int count) {
+  fs::create_directories(folder);
+  for (int i = 0; i < count; ++i) {
+    const std::string path = (folder / fmt::format("{:03}", i / 1000)).string();
+    if (i % 1000 == 0) fs::create_directory(path);
+    const int fd =
+        ::open(fmt::format("{}/file-{}", path, i).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    const std::string content = std::to_string(i);
+    ASSERT_EQ(::write(fd, content.data(), content.size()), static_cast<ssize_t>(content.size()));
+    ::close(fd);
+  }
+}
+
+TEST(Memory, StaysInTheBudgetWithManyFilesAndALargeOne) {
+  const int kFiles = is_wide_run() ? 300'000 : 60'000;
+  PostgresCluster cluster;
+  make_tiny_files(cluster.data_directory() / "many", kFiles);
+  const std::uintmax_t large = std::uintmax_t{4} << 30U;
+  write_text(cluster.data_directory() / "large", "");
+  fs::resize_file(cluster.data_directory() / "large", large);
+  give_to_server_user(cluster.data_directory());
+  cluster.start();
+  HoldfastProgram holdfast(cluster);
+  holdfast.init();
+  const long backup = peak_kib(holdfast, {"backup"});
+  EXPECT_GT(backup, 1000) << "nothing was measured";
+  EXPECT_LE(backup, kBudgetKib);
+  const fs::path target = holdfast.new_path();
+  const long restore = peak_kib(holdfast, {"restore", "--to", target.string()});
+  EXPECT_GT(restore, 1000) << "nothing was measured";
+  EXPECT_LE(restore, kBudgetKib);
+  RecordProperty("backup_kib", static_cast<int>(backup));
+  RecordProperty("restore_kib", static_cast<int>(restore));
+  EXPECT_EQ(fs::file_size(target / "large"), large);
+  EXPECT_EQ(read_text(target / "many/059/file-59999"), "59999");
+  EXPECT_EQ(read_text(target / "many/000/file-7"), "7");
+}
+
+}  // namespace
+}  // namespace holdfast::test
