@@ -89,12 +89,22 @@ void write_zeros(const std::filesystem::path& path, std::uint64_t offset, std::u
   }
 }
 
+void FileWriter::open(const std::filesystem::path& path) {
+  if (fd_.valid() && path == path_) return;
+  fd_ = open_or_throw(path, O_RDWR);
+  path_ = path;
+}
+
 void FileWriter::write(const std::filesystem::path& path, std::uint64_t offset, ByteView bytes) {
-  if (!fd_.valid() || path != path_) {
-    fd_ = open_or_throw(path, O_WRONLY);
-    path_ = path;
-  }
+  open(path);
   write_at(fd_.get(), offset, bytes, path_.native());
+}
+
+bool FileWriter::holds(const std::filesystem::path& path, std::uint64_t offset, ByteView bytes) {
+  open(path);
+  Bytes there(bytes.size());
+  return read_at(fd_.get(), offset, there, path_.native()) == there.size() &&
+         std::ranges::equal(there, bytes);
 }
 
 }  // namespace holdfast

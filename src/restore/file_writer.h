@@ -39,8 +39,12 @@ void write_zeros(const std::filesystem::path& path, std::uint64_t offset, std::u
 class FileWriter {
  public:
   void write(const std::filesystem::path& path, std::uint64_t offset, ByteView bytes);
+  // Whether exactly these bytes are there already.
+  bool holds(const std::filesystem::path& path, std::uint64_t offset, ByteView bytes);
 
  private:
+  void open(const std::filesystem::path& path);
+
   std::filesystem::path path_;
   FileDescriptor fd_;
 };

@@ -150,9 +150,27 @@ void Window::write_piece(const Piece& piece, ByteView plain, FileWriter& writer)
                   {.object = context_.chunks.pack_name(piece.chunk.pack)});
     }
   }
-  writer.write(path, piece.file_offset, content);
-  counts_.written += content.size();
+  if (context_.compare_first) {
+    write_what_differs(path, piece.file_offset, content, writer);
+  } else {
+    writer.write(path, piece.file_offset, content);
+    counts_.written += content.size();
+  }
   context_.progress.advance(content.size());
+}
+
+void Window::write_what_differs(const std::filesystem::path& path, std::uint64_t offset,
+                                ByteView content, FileWriter& writer) {
+  for (std::size_t at = 0; at < content.size(); at += kBlockBytes) {
+    const ByteView block =
+        content.subspan(at, std::min<std::size_t>(kBlockBytes, content.size() - at));
+    if (writer.holds(path, offset + at, block)) {
+      counts_.kept += block.size();
+    } else {
+      writer.write(path, offset + at, block);
+      counts_.written += block.size();
+    }
+  }
 }
 
 }  // namespace holdfast

@@ -64,6 +64,8 @@ class Window {
   void clear_zeros(const std::stop_token& stop);
   void drop_pieces_in_place(const std::stop_token& stop);
   bool is_in_place(const Piece& piece) const;
+  void write_what_differs(const std::filesystem::path& path, std::uint64_t offset, ByteView content,
+                          FileWriter& writer);
   void write_piece(const Piece& piece, ByteView plain, FileWriter& writer);
   std::filesystem::path path_of(const Piece& piece) const;
 
