@@ -116,8 +116,8 @@ ConfigFile locate_config(const ConfigRequest& request) {
 }
 
 fs::path default_state_directory(const Config& config, const fs::path& root) {
-  const fs::path central = root / config.cluster;
-  const fs::path beside = config.file.parent_path() / ".holdfast";
+  fs::path central = root / config.cluster;
+  fs::path beside = config.file.parent_path() / ".holdfast";
   if (is_usable_folder(central)) return central;
   if (is_usable_folder(beside)) return beside;
   return can_be_made(central) ? central : beside;

@@ -51,7 +51,7 @@ class Repository {
   const RepositoryFacts& facts() const { return facts_; }
 
  private:
-  Repository(std::unique_ptr<ObjectStore> store, RepositoryKeys keys, const Secret& hash_key,
+  Repository(std::unique_ptr<ObjectStore> store, const RepositoryKeys& keys, const Secret& hash_key,
              RepositoryFacts facts)
       : store_(std::move(store)), keys_(keys), hasher_(hash_key), facts_(std::move(facts)) {}
 
