@@ -33,7 +33,8 @@ bool is_empty_or_absent(const fs::path& folder) {
   fs::directory_iterator entries(folder, error);
   if (error) throw_errno(error.value(), "list", folder.string());
   return std::ranges::all_of(entries, [](const fs::directory_entry& entry) {
-    return entry.path().filename() == kRestoreLock;  // all that a restore killed early leaves
+    // All that a restore leaves that was killed before its marker stood: lock and temporary file.
+    return entry.path().filename().string().starts_with(std::string(kRestoreMarker) + ".");
   });
 }
 
