@@ -20,7 +20,7 @@ constexpr KeyState kLater = KeyState::kLater;
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
 constexpr std::uint64_t kMemoryBytesMin = 64 * kMiB;
-constexpr std::uint64_t kMemoryBytesMax = 1024 * 1024 * kMiB;
+constexpr std::uint64_t kMemoryBytesMax = std::uint64_t{1} << 40U;
 constexpr std::uint64_t kRateBytesMax = std::uint64_t{1} << 50U;
 constexpr std::uint64_t kJobsMax = 256;
 

@@ -112,7 +112,7 @@ std::optional<KeyValue> parse_key_value(const ConfigKey& key, std::string_view t
   KeyValue value{.text = std::string(text)};
   if (key.type == KeyType::kFlag) value.number = text == "true" ? 1 : 0;
   if (key.type == KeyType::kBytes || key.type == KeyType::kCount) {
-    value.number = *parse_number(key, text);
+    value.number = parse_number(key, text).value_or(0);  // is_value() has just parsed it
   }
   return value;
 }

@@ -17,7 +17,7 @@ namespace {
 
 void check_cluster(const Config& config, const ServerInfo& server, InitResult& result) {
   if (config.postgres.data_directory.empty()) {
-    result.warnings.push_back(
+    result.warnings.emplace_back(
         "postgres.data_directory is not set: whether it belongs to this server is not checked");
     return;
   }
@@ -60,11 +60,11 @@ void settle_settings(Session& session, ApplySettings apply, InitResult& result) 
     const bool set = setting.restart_pending ||
                      std::ranges::find(result.applied, setting.name) != result.applied.end();
     if (setting.on_command_line) {
-      result.warnings.push_back(
+      result.warnings.emplace_back(
           fmt::format("{} = {} stands on the server's command line: change it there, to {}",
                       setting.name, setting.current, setting.set_to));
     } else if (set) {
-      result.warnings.push_back(
+      result.warnings.emplace_back(
           fmt::format("restart PostgreSQL: only then {} takes effect", setting.name));
     } else {
       result.warnings.push_back(fmt::format("no backup is possible yet: {} is {}, wanted is {}",
@@ -96,7 +96,7 @@ InitResult init(const Config& config, const RepositoryConfig& repository,
   if (!result.exclusive_create && !repository.exclusive_writer) refuse_overwriting(repository.url);
   result.registration =
       register_cluster(*opened, config.cluster, identity_of(server, host_name()), stop);
-  if (!result.encrypted) result.warnings.push_back("the repository is not encrypted");
+  if (!result.encrypted) result.warnings.emplace_back("the repository is not encrypted");
   result.role_sql = role_sql(request.role, server.version_num);
   result.database = session.query("select current_database()").at(0).at(0).value_or("");
   settle_settings(session, request.apply, result);
