@@ -250,7 +250,7 @@ INSTANTIATE_TEST_SUITE_P(Version, EveryVersion, testing::ValuesIn(available_serv
                          });
 
 // Page numbers go on through the files of a relation: wrong ones would look like damage.
-TEST(LargeRelation, OfTwoFilesComesBack) {
+TEST(WideLargeRelation, OfTwoFilesComesBack) {
   if (!is_wide_run()) GTEST_SKIP() << "writes over 1 GiB; HOLDFAST_TEST_WIDE=1 runs it";
   PostgresCluster source({.settings = {"max_wal_size = 4GB", "autovacuum = off"}});
   source.start();

@@ -12,6 +12,7 @@ from testing import gtest
 from testing.builds import Programs
 from testing.outcome import Outcome
 from testing.sandbox import Sandbox, leftovers
+from testing.tiers import Context
 
 
 def report(*results):
@@ -135,6 +136,14 @@ class CommandLine(ToolTest):
 
     def test_unknown_tier_is_refused(self):
         self.assertEqual(self.run_tool(ROOT / "test", "--tier", "unti")[0], 2)
+
+
+class Filters(unittest.TestCase):
+    def test_wide_tests_are_left_out_of_other_runs_only(self):
+        self.assertEqual(Context(ROOT, None).gtest_filter(), "*-*Wide*")
+        self.assertEqual(Context(ROOT, None).gtest_filter(("A", "B")), "*A*:*B*-*Wide*")
+        self.assertEqual(Context(ROOT, None, wide=True).gtest_filter(), "*")
+        self.assertEqual(Context(ROOT, None, filter="x").gtest_filter(), "*x*-*Wide*")
 
 
 class SourcesOfTests(ToolTest):

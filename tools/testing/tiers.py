@@ -17,6 +17,7 @@ from .sandbox import Sandbox
 ASAN_WORDS = ("Smoke", "Conformance", "Fuzz")
 TSAN_WORD = "Concurrent"
 RANDOM_WORDS = ("Random", "Fuzz")
+WIDE_ONLY = "*Wide*"  # tests that need too much time or room for an ordinary run
 RANDOM_ROUNDS_WIDE = 20
 SECONDS_PER_FUZZER = 120
 
@@ -52,10 +53,11 @@ class Context:
 
     def gtest_filter(self, words=()):
         """Tests with one of `words` in their names, of those that -k asks for."""
+        left_out = "" if self.wide else f"-{WIDE_ONLY}"
         if not self.filter:
-            return ":".join(f"*{word}*" for word in words) or "*"
+            return (":".join(f"*{word}*" for word in words) or "*") + left_out
         both = [f"*{self.filter}*{w}*:*{w}*{self.filter}*" for w in words]
-        return ":".join(both) or f"*{self.filter}*"
+        return (":".join(both) or f"*{self.filter}*") + left_out
 
     def program(self, preset, name):
         return self.root / "build" / preset / "tests" / name
