@@ -77,7 +77,8 @@ std::vector<std::string> apply_settings(Session& session,
       // Name and value are ours, from the functions above.
       session.query(fmt::format("alter system set {} = '{}'", setting.name, setting.set_to));
     } catch (Error& error) {
-      throw error.during("set " + setting.name);
+      error.during("set " + setting.name);
+      throw;
     }
     applied.push_back(setting.name);
   }

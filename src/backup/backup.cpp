@@ -267,7 +267,7 @@ std::uint64_t BackupRun::expected_bytes() {
     const auto rows = session_.query(
         "select coalesce(sum(pg_catalog.pg_tablespace_size(oid)), 0) from "
         "pg_catalog.pg_tablespace");
-    return rows.empty() || !rows[0][0] ? 0 : std::stoull(*rows[0][0]);
+    return rows.empty() ? 0 : std::stoull(rows[0][0].value_or("0"));
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::kCancelled) throw;
     return 0;
