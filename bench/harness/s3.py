@@ -5,12 +5,14 @@ The gateway's CPU time does not count for the tools, but it shares the machine w
 are what the gateway itself counted.
 """
 
+import html
 import json
 import os
 import pathlib
 import re
 import subprocess
 
+from harness import signed
 from harness.server import BenchError, HERE, check, environment, free_port, identity, make_folder
 from harness.tools import Holdfast, PgBackRest, Tool
 
@@ -24,56 +26,61 @@ class Ceph:
 
     def __init__(self, bench):
         self.bench = bench
-        self.folder = bench.work / "ceph"
-        if self.folder.exists():
+        self.folder = bench.work / "s3" / "ceph"
+        if self.folder.exists():  # of a run that was killed
             check([SCRIPTS / "ceph-stop", "--dir", self.folder])
+        make_folder(self.folder.parent, 0o755)
         self.port, self.tls_port = free_port(17480), free_port(17980)
         answer = check([SCRIPTS / "ceph-start", "--dir", self.folder, "--port", self.port, "--mon-port",
-                        free_port(16800), "--tls-port", self.tls_port, "--size", 12, "--owner", os.getpid()])
+                        free_port(16800), "--tls-port", self.tls_port, "--size", 12, *self.owner()])
         words = dict(word.split("=", 1) for word in answer.split())
         self.key, self.secret, self.ca = words["access_key"], words["secret_key"], words["ca_file"]
         self.far_port = free_port(18480)
+        self.proxy = None
+        try:
+            self.start_proxy()
+            self.make_bucket()
+        except BaseException:
+            self.close()
+            raise
+
+    @staticmethod
+    def owner():
+        """Ceph ends with us; as root not by itself, for its user cannot see whether root's process lives."""
+        return [] if os.geteuid() == 0 else ["--owner", os.getpid()]
+
+    def start_proxy(self):
         self.proxy = subprocess.Popen(
-            [bench.built("delay_proxy"), "--listen", str(self.far_port), "--to", str(self.tls_port),
+            [self.bench.built("delay_proxy"), "--listen", str(self.far_port), "--to", str(self.tls_port),
              "--round-trip-ms", str(ROUND_TRIP_MS)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         if self.proxy.stdout.readline() != "ready\n":
             raise BenchError("the delay proxy does not start")
-        self.make_bucket()
 
     def make_bucket(self):
-        """curl signs, so that no S3 program is needed."""
-        self.curl("PUT", f"/{BUCKET}")
+        self.request("PUT", f"/{BUCKET}")
 
-    def curl(self, method, path):
-        return check(["curl", "-sS", "--fail", "-X", method, "--aws-sigv4", "aws:amz:us-east-1:s3", "--user",
-                      f"{self.key}:{self.secret}", f"http://127.0.0.1:{self.port}{path}"])
+    def request(self, method, path, **query):
+        return signed.request(self.port, self.key, self.secret, method, path, **query)
 
-    def admin(self, *words):
-        return check(["radosgw-admin", *words], env=environment(CEPH_CONF=f"{self.folder}/ceph.conf"))
+    def objects(self, prefix):
+        """Key and size of everything below the prefix."""
+        found, after = [], ""
+        while True:
+            listing = self.request("GET", f"/{BUCKET}", **{"list-type": 2, "prefix": prefix, "start-after": after})
+            keys = [html.unescape(key) for key in re.findall("<Key>([^<]*)</Key>", listing)]
+            found += zip(keys, (int(size) for size in re.findall("<Size>([0-9]+)</Size>", listing)))
+            if "<IsTruncated>true" not in listing:
+                return found
+            after = keys[-1]
 
     def empty(self, prefix):
-        """Removes everything below the prefix."""
-        marker = ""
-        while True:
-            listing = self.curl("GET", f"/{BUCKET}?list-type=2&max-keys=1000&prefix={prefix}{marker}")
-            keys = re.findall("<Key>([^<]*)</Key>", listing)
-            if not keys:
-                return
-            for key in keys:
-                self.curl("DELETE", f"/{BUCKET}/{key}")
+        for key, _ in self.objects(prefix):
+            self.request("DELETE", f"/{BUCKET}/{key}")
 
     def stored(self, prefix):
         """Bytes and number of objects below the prefix."""
-        total = count = 0
-        after = ""
-        while True:
-            listing = self.curl("GET", f"/{BUCKET}?list-type=2&max-keys=1000&prefix={prefix}&start-after={after}"
-                                if after else f"/{BUCKET}?list-type=2&max-keys=1000&prefix={prefix}")
-            keys, sizes = re.findall("<Key>([^<]*)</Key>", listing), re.findall("<Size>([0-9]+)</Size>", listing)
-            total, count = total + sum(int(size) for size in sizes), count + len(keys)
-            if len(keys) < 1000:
-                return total, count
-            after = keys[-1]
+        found = self.objects(prefix)
+        return sum(size for _, size in found), len(found)
 
     def requests(self):
         socket = next(pathlib.Path(self.folder, "run").glob("client.rgw.a*.asok"))
@@ -82,8 +89,9 @@ class Ceph:
         return counters["rgw"]["req"]
 
     def close(self):
-        self.proxy.kill()
-        self.proxy.wait()
+        if self.proxy:
+            self.proxy.kill()
+            self.proxy.wait()
         if self.folder.exists():
             check([SCRIPTS / "ceph-stop", "--dir", self.folder])
 

@@ -55,6 +55,7 @@ struct Direction {
   std::size_t in_flight = 0;
   Clock::time_point not_before;  // the handshake is over then
   Clock::time_point end_due;     // when the end of the stream arrives
+  bool blocked = false;          // `to` takes no more: epoll tells when it does again
   bool ended = false;            // nothing more comes from `from`
   bool closed = false;           // and `to` has been told
 };
@@ -166,11 +167,15 @@ class Proxy {
   // Writes what has arrived; false when the connection broke.
   static bool deliver(Direction& direction) {
     const auto now = Clock::now();
+    direction.blocked = false;
     while (!direction.pieces.empty() && direction.pieces.front().due <= now) {
       Piece& piece = direction.pieces.front();
       const ssize_t put = ::send(direction.to, piece.bytes.data() + piece.written,
                                  piece.bytes.size() - piece.written, MSG_NOSIGNAL);
-      if (put < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
+      if (put < 0) {
+        direction.blocked = true;
+        return errno == EAGAIN || errno == EWOULDBLOCK;
+      }
       piece.written += static_cast<std::size_t>(put);
       direction.in_flight -= static_cast<std::size_t>(put);
       if (piece.written == piece.bytes.size()) direction.pieces.pop_front();
@@ -185,11 +190,10 @@ class Proxy {
 
   // When the next piece is due; one that waits for a full socket is woken by epoll instead.
   [[nodiscard]] Clock::time_point next_due() const {
-    const auto now = Clock::now();
     auto next = Clock::time_point::max();
     for (const Connection& connection : connections_) {
       for (const Direction* direction : {&connection.up, &connection.down}) {
-        if (!direction->pieces.empty() && direction->pieces.front().due > now) {
+        if (!direction->pieces.empty() && !direction->blocked) {
           next = std::min(next, direction->pieces.front().due);
         } else if (direction->pieces.empty() && direction->ended && !direction->closed) {
           next = std::min(next, direction->end_due);
