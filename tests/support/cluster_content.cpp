@@ -80,9 +80,11 @@ void add_database(const PostgresCluster& cluster, const std::string& database,
 // Where each transaction that the WAL from `start` on commits has its commit record.
 std::map<std::uint64_t, std::uint64_t> commits_in_wal(const PostgresCluster& cluster,
                                                       const std::string& start) {
-  const Outcome dump = run({.arguments = {client_program("pg_waldump").string(), "--path",
-                                          (cluster.data_directory() / "pg_wal").string(), "--start",
-                                          start, "--rmgr", "Transaction"}});
+  // Of the server's own version: others do not read its WAL.
+  const std::filesystem::path program = cluster.programs().bin_directory / "pg_waldump";
+  const Outcome dump =
+      run({.arguments = {program.string(), "--path", (cluster.data_directory() / "pg_wal").string(),
+                         "--start", start, "--rmgr", "Transaction"}});
   static const std::regex kCommit(
       R"(tx: +(\d+), lsn: ([0-9A-F]+)/([0-9A-F]+), [^\n]*desc: COMMIT)");
   std::map<std::uint64_t, std::uint64_t> commits;
