@@ -112,7 +112,7 @@ void BackupRun::prepare() {
                     swept.not_removed.size(), swept.not_removed.front()));
   }
   BackupInfo& info = result_.info;
-  info.name = {options_.cluster, history.name, new_backup_id(session_.server_time())};
+  info.name = {options_.cluster, history.name, next_backup_id(session_.server_time(), backups)};
   write_begin(repository_, info.name,
               {.host = options_.host,
                .pid = static_cast<std::uint64_t>(::getpid()),

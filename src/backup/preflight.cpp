@@ -62,6 +62,18 @@ void check_label(const std::string& label, const std::vector<CatalogueEntry>& ba
   }
 }
 
+BackupId next_backup_id(Timestamp now, const std::vector<CatalogueEntry>& backups) {
+  Timestamp time = now;
+  for (const CatalogueEntry& entry : backups) {
+    const std::string& id = entry.name.id.text;  // 20261122T020000Z-3f9a
+    const auto taken = parse_rfc3339(fmt::format("{}-{}-{}T{}:{}:{}Z", id.substr(0, 4),
+                                                 id.substr(4, 2), id.substr(6, 2), id.substr(9, 2),
+                                                 id.substr(11, 2), id.substr(13, 2)));
+    if (taken) time = std::max(time, *taken + std::chrono::seconds(1));
+  }
+  return new_backup_id(time);
+}
+
 std::int64_t backup_lock_key(std::uint64_t system_identifier) {
   // "hold" in the upper half, so that the key does not meet an application's small numbers.
   return static_cast<std::int64_t>((std::uint64_t{0x686f6c64} << 32U) |

@@ -20,6 +20,10 @@ ClusterIdentity identity_of(const ServerInfo& server, const std::string& host);
 // A name may not look like an id, `latest` or `oldest`, and not be taken: kUsage, kRefused.
 void check_label(const std::string& label, const std::vector<CatalogueEntry>& backups);
 
+// An id that sorts behind those of all backups there are, also when two are taken within one second
+// or the clock was set back: `latest` must mean the one taken last.
+BackupId next_backup_id(Timestamp now, const std::vector<CatalogueEntry>& backups);
+
 // The key of the advisory lock that excludes two backups of one cluster.
 std::int64_t backup_lock_key(std::uint64_t system_identifier);
 
