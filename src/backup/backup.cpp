@@ -106,6 +106,12 @@ void BackupRun::prepare() {
   SweepResult swept = sweep_dead_backups(repository_, backups,
                                          {options_.host, options_.data_directory.string()}, stop_);
   result_.swept = std::move(swept.swept);
+  for (const std::string& id : swept.lost_commit) {
+    result_.warnings.push_back(fmt::format(
+        "backup {} was verified once, but its commit record is gone; nothing of it was removed: "
+        "bring the object 'outcome' back from another copy of the repository",
+        id));
+  }
   if (!swept.not_removed.empty()) {
     result_.warnings.push_back(
         fmt::format("{} objects of backups that died could not be removed, for example {}",

@@ -52,6 +52,10 @@ SweepResult sweep_dead_backups(const Repository& repository,
   SweepResult result;
   for (const CatalogueEntry& entry : backups) {
     if (entry.state != BackupState::kUnfinished) continue;
+    if (!list_proofs(repository, entry.name, stop).empty()) {
+      result.lost_commit.push_back(entry.name.id.text);
+      continue;
+    }
     if (!is_dead(repository, entry.name, scope, stop)) continue;
     if (!abort_backup(repository, entry.name, scope.host, stop)) continue;
     remove_objects(repository, entry.name, result, stop);

@@ -7,6 +7,8 @@
 // Which are dead: those begun on this host in this data directory, because the caller holds the
 //   lock that such a writer would hold; and those that stored nothing for kQuietTime by the
 //   store's clock.
+// Never swept: an id that has a proof. Proofs are written for committed backups only, so its commit
+//   record was lost, and sweeping would turn that loss into the loss of the backup.
 // Without the right to delete, the objects stay and are reported; that is not an error.
 
 #include <chrono>
@@ -23,6 +25,7 @@ inline constexpr std::chrono::hours kQuietTime{24};
 struct SweepResult {
   std::vector<std::string> swept;        // backup ids
   std::vector<std::string> not_removed;  // object names
+  std::vector<std::string> lost_commit;  // ids with a proof but no commit record; left alone
 };
 
 struct SweepScope {
