@@ -46,8 +46,10 @@ void check_state_directory(Findings& findings, const Config& config) {
 
 void check_registration(Findings& findings, Session& session, const Repository& repository,
                         const Config& config, const std::stop_token& stop) {
-  const HistoryRecord history =
-      current_history(repository, config.cluster, identity_of(session.server(), host_name()), stop);
+  const HistoryRecord history = history_to_write(
+      list_histories(repository, config.cluster, stop), config.cluster,
+      identity_of(session.server(), host_name()),
+      read_history_binding(config.postgres.data_directory));
   findings.ok("registration",
               fmt::format("cluster '{}', history {}", config.cluster, to_string(history.name)));
 }

@@ -8,6 +8,7 @@
 // HOLDFAST_TEST_… are not keys. Secrets are never values of the file: they come from files.
 // Threads: every function may be called from any thread; a Config is plain data.
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -49,6 +50,7 @@ struct RepositoryConfig {
   StorageClassConfig storage_class;
   EncryptionConfig encryption;
   bool exclusive_writer = false;
+  bool wal = true;
 };
 
 struct PostgresConfig {
@@ -67,15 +69,26 @@ struct BackupConfig {
   std::uint64_t rate = 0;  // bytes per second read; 0: no limit
 };
 
+struct WalConfig {
+  CompressionChoice compression;
+  unsigned jobs = 2;
+  unsigned acknowledge = 1;
+  std::chrono::milliseconds timeout{std::chrono::minutes(1)};
+  std::chrono::milliseconds archive_timeout{std::chrono::minutes(5)};
+  std::uint64_t prefetch_bytes = std::uint64_t{512} << 20U;
+  bool promote_without_archive = false;
+};
+
 struct Config {
   std::filesystem::path file;
   std::string cluster;
   std::filesystem::path state_directory;
   std::uint64_t memory_bytes = std::uint64_t{256} << 20U;
-  std::string timezone = "UTC";
+  std::string timezone = "UTC";  // a name that TimeZone::find (system/time_zone.h) knows
   PostgresConfig postgres;
   std::vector<RepositoryConfig> repositories;
   BackupConfig backup;
+  WalConfig wal;
 };
 
 // One effective value, for `config show`: where it came from, secrets redacted.

@@ -23,6 +23,8 @@ constexpr std::uint64_t kMemoryBytesMin = 64 * kMiB;
 constexpr std::uint64_t kMemoryBytesMax = std::uint64_t{1} << 40U;
 constexpr std::uint64_t kRateBytesMax = std::uint64_t{1} << 50U;
 constexpr std::uint64_t kJobsMax = 256;
+constexpr std::uint64_t kWalJobsMax = 64;
+constexpr std::uint64_t kSecond = 1000;  // in milliseconds
 
 constexpr ConfigKey kKeys[] = {
     {"cluster", Type::kName, kReady, "",
@@ -36,9 +38,8 @@ constexpr ConfigKey kKeys[] = {
      "Budget for data in flight, shared by all stages of one command.",
      [](KeyTarget to, const KeyValue& value) { to.config.memory_bytes = value.number; }, "",
      kMemoryBytesMin, kMemoryBytesMax},
-    {"timezone", Type::kChoice, kReady, "UTC",
-     "Zone of schedules and of times given without one. Only UTC in this build.", HF_SET(timezone),
-     "UTC"},
+    {"timezone", Type::kZone, kReady, "UTC", "Zone of times that are given without one.",
+     HF_SET(timezone)},
 
     {"postgres.data_directory", Type::kPath, kReady, "",
      "Data directory of the server. Needed to take backups.", HF_SET(postgres.data_directory)},
@@ -94,14 +95,15 @@ constexpr ConfigKey kKeys[] = {
      HF_REPO(storage_class.catalogue)},
     {"repositories[].storage_class.data", Type::kText, kReady, "", "S3 storage class of the data.",
      HF_REPO(storage_class.data)},
-    {"repositories[].storage_class.wal", Type::kText, kLater, "",
-     "S3 storage class of archived WAL.", HF_REPO(storage_class.wal)},
+    {"repositories[].storage_class.wal", Type::kText, kReady, "",
+     "S3 storage class of archived WAL; never a frozen class.", HF_REPO(storage_class.wal)},
     {"repositories[].encryption.key_file", Type::kPath, kReady, "",
      "Key file that opens the repository, private to its owner.", HF_REPO(encryption.key_file)},
     {"repositories[].encryption.passphrase_file", Type::kPath, kReady, "",
      "File with a passphrase that opens the repository, private to its owner.",
      HF_REPO(encryption.passphrase_file)},
-    {"repositories[].wal", Type::kSection, kLater, "", "Archive WAL to this repository."},
+    {"repositories[].wal", Type::kFlag, kReady, "true", "Archive WAL to this repository.",
+     HF_REPO_FLAG(wal)},
     {"repositories[].retention", Type::kSection, kLater, "", "What to keep, and how long."},
     {"repositories[].copy", Type::kSection, kLater, "", "Copies of backups to this repository."},
 
@@ -128,7 +130,48 @@ constexpr ConfigKey kKeys[] = {
     {"backup.schedule", Type::kSection, kLater, "", "When backups are taken."},
     {"backup.refresh", Type::kSection, kLater, "", "How old a pack may be that a backup uses."},
 
-    {"wal", Type::kSection, kLater, "", "WAL archiving."},
+    {"wal.compression", Type::kCompression, kReady, "zstd",
+     "How WAL is compressed before it is stored.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.wal.compression = *parse_compression(value.text);
+     }},
+    {"wal.jobs", Type::kCount, kReady, "2", "WAL files that are pushed or fetched at once.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.wal.jobs = static_cast<unsigned>(value.number);
+     },
+     "", 1, kWalJobsMax},
+    {"wal.acknowledge", Type::kCount, kReady, "1",
+     "In how many repositories a WAL file must be before PostgreSQL may remove it; the first is "
+     "always one of them.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.wal.acknowledge = static_cast<unsigned>(value.number);
+     },
+     "", 1, kWalJobsMax},
+    {"wal.timeout", Type::kDuration, kReady, "1min",
+     "How long archive-push and archive-get wait for a repository that does not answer before they "
+     "fail; PostgreSQL then tries again.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.wal.timeout = std::chrono::milliseconds(value.number);
+     },
+     "", kSecond, 60 * 60 * kSecond},
+    {"wal.archive_timeout", Type::kDuration, kReady, "5min",
+     "What `init` sets archive_timeout to: a segment with changes in it is archived at the latest "
+     "after this time.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.wal.archive_timeout = std::chrono::milliseconds(value.number);
+     },
+     "", kSecond, 24 * 60 * 60 * kSecond},
+    {"wal.prefetch", Type::kBytes, kReady, "512MiB",
+     "Disk space in the state directory for WAL that recovery will ask for next; 0 fetches nothing "
+     "ahead.",
+     [](KeyTarget to, const KeyValue& value) { to.config.wal.prefetch_bytes = value.number; }, "",
+     0, kMemoryBytesMax},
+    {"wal.promote_without_archive", Type::kFlag, kReady, "false",
+     "True lets a standby that was told to promote do so while the archive cannot be asked; WAL "
+     "that only the archive has is then lost.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.wal.promote_without_archive = value.number != 0;
+     }},
     {"objectives", Type::kSection, kLater, "", "Recovery point and recovery time to measure by."},
     {"checks", Type::kSection, kLater, "", "SQL assertions on a recovered copy."},
     {"hooks", Type::kSection, kLater, "", "Commands around a recovery."},

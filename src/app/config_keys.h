@@ -22,17 +22,19 @@ enum class KeyType {
   kUrl,          // file:///… or s3://…
   kHttpUrl,      // http:// or https://, without user information
   kChoice,       // one of `choices`
+  kZone,         // UTC, or a zone of the IANA database that this machine has
   kCompression,  // zstd, zstd:LEVEL, lz4, gzip, gzip:LEVEL, none
   kBytes,
   kCount,
-  kFlag,     // true or false
-  kSection,  // of a later release; what is below it is not looked at
+  kDuration,  // 30d, 5min, 20s; the number is in milliseconds
+  kFlag,      // true or false
+  kSection,   // of a later release; what is below it is not looked at
 };
 enum class KeyState { kReady, kLater };
 
 struct KeyValue {
   std::string text;
-  std::uint64_t number = 0;  // of kBytes and kCount; 1 for a true kFlag
+  std::uint64_t number = 0;  // of kBytes, kCount and kDuration; 1 for a true kFlag
 };
 
 struct KeyTarget {
@@ -48,7 +50,7 @@ struct ConfigKey {
   std::string_view help;
   void (*set)(KeyTarget, const KeyValue&) = nullptr;
   std::string_view choices = {};           // "fast|spread"
-  std::uint64_t minimum = 0, maximum = 0;  // of kBytes and kCount
+  std::uint64_t minimum = 0, maximum = 0;  // of kBytes, kCount and kDuration
 };
 
 inline constexpr std::string_view kRepositoriesPath = "repositories";

@@ -6,6 +6,7 @@
 #include "app/config_keys.h"
 #include "core/text.h"
 #include "repository/names.h"
+#include "system/time_zone.h"
 
 namespace holdfast {
 namespace {
@@ -44,8 +45,13 @@ bool is_http_url(std::string_view text) {
 }
 
 std::optional<std::uint64_t> parse_number(const ConfigKey& key, std::string_view text) {
-  const auto number =
-      key.type == KeyType::kBytes ? parse_bytes(text) : parse_integer<std::uint64_t>(text);
+  std::optional<std::uint64_t> number;
+  if (key.type == KeyType::kBytes) number = parse_bytes(text);
+  if (key.type == KeyType::kCount) number = parse_integer<std::uint64_t>(text);
+  if (key.type == KeyType::kDuration) {
+    const auto duration = parse_duration(text);
+    if (duration) number = static_cast<std::uint64_t>(duration->count());
+  }
   if (!number || *number < key.minimum || *number > key.maximum) return std::nullopt;
   return number;
 }
@@ -64,12 +70,15 @@ bool is_value(const ConfigKey& key, std::string_view text) {
       return is_http_url(text);
     case KeyType::kChoice:
       return is_choice(key.choices, text);
+    case KeyType::kZone:
+      return TimeZone::find(text).has_value();
     case KeyType::kCompression:
       return parse_compression(text).has_value();
     case KeyType::kFlag:
       return text == "true" || text == "false";
     case KeyType::kBytes:
     case KeyType::kCount:
+    case KeyType::kDuration:
       return parse_number(key, text).has_value();
     case KeyType::kSection:
       return false;
@@ -79,6 +88,12 @@ bool is_value(const ConfigKey& key, std::string_view text) {
 
 std::string describe_range(const ConfigKey& key) {
   if (key.type == KeyType::kCount) return fmt::format("{} to {}", key.minimum, key.maximum);
+  if (key.type == KeyType::kDuration) {
+    const auto duration = [](std::uint64_t milliseconds) {
+      return human_duration(std::chrono::milliseconds(milliseconds));
+    };
+    return fmt::format("{} to {}", duration(key.minimum), duration(key.maximum));
+  }
   return fmt::format("{} to {}", human_bytes(key.minimum), human_bytes(key.maximum));
 }
 
@@ -111,7 +126,8 @@ std::optional<KeyValue> parse_key_value(const ConfigKey& key, std::string_view t
   if (!is_value(key, text)) return std::nullopt;
   KeyValue value{.text = std::string(text)};
   if (key.type == KeyType::kFlag) value.number = text == "true" ? 1 : 0;
-  if (key.type == KeyType::kBytes || key.type == KeyType::kCount) {
+  if (key.type == KeyType::kBytes || key.type == KeyType::kCount ||
+      key.type == KeyType::kDuration) {
     value.number = parse_number(key, text).value_or(0);  // is_value() has just parsed it
   }
   return value;
@@ -137,12 +153,16 @@ std::string describe_type(const ConfigKey& key) {
       }
       return choices;
     }
+    case KeyType::kZone:
+      return "UTC or a time zone of the IANA database such as Europe/Berlin";
     case KeyType::kCompression:
       return "zstd, zstd:1 to zstd:19, lz4, gzip, gzip:1 to gzip:9, or none";
     case KeyType::kBytes:
       return fmt::format("a size such as 64MiB or a number of bytes ({})", describe_range(key));
     case KeyType::kCount:
       return fmt::format("a number from {}", describe_range(key));
+    case KeyType::kDuration:
+      return fmt::format("a duration such as 5min or 20s ({})", describe_range(key));
     case KeyType::kFlag:
       return "true or false";
     case KeyType::kSection:

@@ -50,9 +50,17 @@ void name_repository(Error& error, const RepositoryConfig& config) {
 
 std::unique_ptr<Repository> open_repository(const RepositoryConfig& config,
                                             const std::stop_token& stop) {
+  return open_repository(config, {}, stop);
+}
+
+std::unique_ptr<Repository> open_repository(const RepositoryConfig& config,
+                                            const OpenOptions& options,
+                                            const std::stop_token& stop) {
   const auto key = key_source(config.encryption);
-  return in_repository(
-      config, [&] { return Repository::open(open_store(store_options(config)), key, stop); });
+  StoreOptions store = store_options(config);
+  store.rate = options.rate;
+  if (options.patience) store.retry.total_time = *options.patience;
+  return in_repository(config, [&] { return Repository::open(open_store(store), key, stop); });
 }
 
 std::string host_name() {

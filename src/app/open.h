@@ -1,6 +1,7 @@
 #pragma once
 // From the configuration to an open repository, and facts about this machine.
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -30,6 +31,13 @@ auto in_repository(const RepositoryConfig& config, Call call) {
   }
 }
 std::unique_ptr<Repository> open_repository(const RepositoryConfig& config,
+                                            const std::stop_token& stop);
+struct OpenOptions {
+  std::optional<std::chrono::milliseconds> patience = {};  // with one request, retries included
+  std::uint64_t rate = 0;                                  // bytes per second; 0: no limit
+};
+std::unique_ptr<Repository> open_repository(const RepositoryConfig& config,
+                                            const OpenOptions& options,
                                             const std::stop_token& stop);
 
 std::string host_name();

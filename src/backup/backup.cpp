@@ -98,8 +98,9 @@ void BackupRun::lock() {
 void BackupRun::prepare() {
   const ServerInfo& server = session_.server();
   control_ = check_server(server, options_.data_directory);
-  const HistoryRecord history =
-      current_history(repository_, options_.cluster, identity_of(server, options_.host), stop_);
+  const HistoryRecord history = history_to_write(
+      list_histories(repository_, options_.cluster, stop_), options_.cluster,
+      identity_of(server, options_.host), read_history_binding(options_.data_directory));
   lock();
   const auto backups = list_backups(repository_, options_.cluster, stop_);
   check_label(options_.label, backups);

@@ -24,7 +24,7 @@ void wait_a_moment(int attempt) {
   std::this_thread::sleep_for(std::chrono::milliseconds(1 << attempt));
 }
 
-void PageGuard::check(SourceFile& file, const std::string& path, const RelationFile& relation,
+void PageGuard::check(SourceFile& file, const std::string& path, const RelationFilePath& relation,
                       std::uint64_t offset, MutableByteView data) {
   const std::uint64_t first = offset / kPageBytes;
   const std::uint64_t base = std::uint64_t{relation.number} * options_.relation_segment_blocks;

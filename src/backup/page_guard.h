@@ -36,7 +36,7 @@ class PageGuard {
 
   // Checks the whole pages in `data`, which was read from `offset` (a multiple of the page size) of
   // `file`; torn ones are replaced by what a later read gave.
-  void check(SourceFile& file, const std::string& path, const RelationFile& relation,
+  void check(SourceFile& file, const std::string& path, const RelationFilePath& relation,
              std::uint64_t offset, MutableByteView data);
 
   struct Findings {

@@ -53,6 +53,7 @@ struct CommandResult {
   Json json = Json::object();         // "result" of the JSON document
   std::string text = {};              // for people, complete with line ends
   std::optional<Error> failure = {};  // the answer is "no": printed too, and gives the exit code
+  std::optional<int> exit = {};       // where the contract says another one (archive-get)
 };
 
 struct Example {

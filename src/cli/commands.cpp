@@ -12,6 +12,8 @@ CommandSpec show_command();
 CommandSpec restore_command();
 CommandSpec verify_command();
 CommandSpec cat_command();
+CommandSpec archive_push_command();
+CommandSpec archive_get_command();
 CommandSpec key_list_command();
 CommandSpec key_add_command();
 CommandSpec key_remove_command();
@@ -23,18 +25,19 @@ CommandSpec help_command();
 
 const std::vector<CommandSpec>& all_commands() {
   static const std::vector<CommandSpec> commands{
-      init_command(),        check_command(),        backup_command(),     list_command(),
-      show_command(),        restore_command(),      verify_command(),     cat_command(),
-      key_list_command(),    key_add_command(),      key_remove_command(), key_new_file_command(),
-      config_show_command(), config_check_command(), version_command(),    help_command(),
+      init_command(),         check_command(),        backup_command(),      list_command(),
+      show_command(),         restore_command(),      verify_command(),      cat_command(),
+      archive_push_command(), archive_get_command(),  key_list_command(),    key_add_command(),
+      key_remove_command(),   key_new_file_command(), config_show_command(), config_check_command(),
+      version_command(),      help_command(),
   };
   return commands;
 }
 
 std::span<const std::string_view> later_commands() {
-  static constexpr std::array<std::string_view, 15> kLater{
-      "archive-push", "archive-get", "window", "hold",   "release", "expire",    "delete", "copy",
-      "recover",      "drill",       "serve",  "status", "doctor",  "checklist", "log"};
+  static constexpr std::array<std::string_view, 13> kLater{
+      "window", "hold",  "release", "expire", "delete",    "copy", "recover",
+      "drill",  "serve", "status",  "doctor", "checklist", "log"};
   return kLater;
 }
 

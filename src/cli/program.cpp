@@ -14,6 +14,7 @@
 namespace holdfast::cli {
 namespace {
 
+constexpr std::string_view kArchiveGet = "archive-get";
 constexpr int kExitUnknown = 255;     // of archive-get: not known whether the file is there
 constexpr int kExitSignalBase = 128;  // what a shell makes of a death by signal
 
@@ -136,11 +137,12 @@ class Program {
 
   int report(const CommandResult& result, std::vector<std::string> warnings) {
     const Error* error = result.failure ? &*result.failure : nullptr;
-    return report_outcome({.command = typed_,
-                           .result = &result,
-                           .error = error,
-                           .exit = error != nullptr ? exit_code(error->kind()) : 0,
-                           .warnings = std::move(warnings)});
+    return report_outcome(
+        {.command = typed_,
+         .result = &result,
+         .error = error,
+         .exit = result.exit.value_or(error != nullptr ? exit_code(error->kind()) : 0),
+         .warnings = std::move(warnings)});
   }
 
   int report_error(const Error& error, std::vector<std::string> warnings) {
@@ -153,8 +155,9 @@ class Program {
   // Invariant 5: whatever goes wrong when PostgreSQL asks for WAL must not look like "no such
   // file".
   int exit_of(const Error& error) const {
-    const bool asked_for_wal = command_ == nullptr && std::find(words_.begin(), words_.end(),
-                                                                "archive-get") != words_.end();
+    const bool asked_for_wal =
+        command_ != nullptr ? command_->name == kArchiveGet
+                            : std::find(words_.begin(), words_.end(), kArchiveGet) != words_.end();
     return asked_for_wal ? kExitUnknown : exit_code(error.kind());
   }
 

@@ -14,13 +14,29 @@
 
 namespace holdfast {
 
-inline constexpr std::array<std::string_view, 18> kFaultPoints{
-    "init.before_descriptor", "init.before_keys",       "init.before_history",
-    "backup.locked",          "backup.begun",           "backup.started",
-    "backup.pack_stored",     "backup.files_read",      "backup.stopped",
-    "backup.wal_stored",      "backup.manifest_stored", "backup.before_commit",
-    "backup.committed",       "restore.marker_written", "restore.delta_prepared",
-    "restore.window_written", "restore.before_sync",    "restore.before_control_file",
+inline constexpr std::array<std::string_view, 22> kFaultPoints{
+    "init.before_descriptor",
+    "init.before_keys",
+    "init.before_history",
+    "backup.locked",
+    "backup.begun",
+    "backup.started",
+    "backup.pack_stored",
+    "backup.files_read",
+    "backup.stopped",
+    "backup.wal_stored",
+    "backup.manifest_stored",
+    "backup.before_commit",
+    "backup.committed",
+    "restore.marker_written",
+    "restore.delta_prepared",
+    "restore.window_written",
+    "restore.before_sync",
+    "restore.before_control_file",
+    "push.stored",
+    "push.before_spool",
+    "get.fetched",
+    "get.before_rename",
 };
 
 void fault_point(std::string_view name);

@@ -152,12 +152,12 @@ bool is_foreign_in_tablespace(std::string_view path, TablespaceVersion version) 
 
 }  // namespace
 
-std::optional<RelationFile> parse_relation_file(std::string_view path) {
+std::optional<RelationFilePath> parse_relation_file(std::string_view path) {
   const std::string_view folder = folder_of(path);
   if (!is_relation_folder(folder)) return std::nullopt;
   const auto name = parse_relation_file_name(file_name_of(path));
   if (!name) return std::nullopt;
-  return RelationFile{folder, name->filenode, name->fork, name->number};
+  return RelationFilePath{folder, name->filenode, name->fork, name->number};
 }
 
 std::string to_string(Fork fork) {

@@ -15,14 +15,14 @@ namespace holdfast {
 enum class Fork : std::uint8_t { kMain, kFreeSpaceMap, kVisibilityMap, kInit };
 
 // One file of a relation: "base/16384/24576_fsm.1" → database path, relfilenode, fork, file number.
-struct RelationFile {
+struct RelationFilePath {
   std::string_view folder;  // "base/16384", "global", "pg_tblspc/16500/PG_15_202209061/16384"
   std::uint32_t filenode = 0;
   Fork fork = Fork::kMain;
   std::uint32_t number = 0;  // 0 for the first GiB
 };
 // `path` is relative to the data directory, tablespaces as pg_tblspc/<oid>/...
-std::optional<RelationFile> parse_relation_file(std::string_view path);
+std::optional<RelationFilePath> parse_relation_file(std::string_view path);
 std::string to_string(Fork fork);
 
 enum class Carry {

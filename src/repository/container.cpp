@@ -45,7 +45,7 @@ ContainerHeader decode_header(ByteView header, std::string_view name) {
   }
   const auto kind = load_le<std::uint8_t>(header.data() + kKindAt);
   const auto cipher = load_le<std::uint8_t>(header.data() + kCipherAt);
-  if (kind < 1 || kind > std::uint8_t(ContainerKind::kProof) || cipher > 1 ||
+  if (kind < 1 || kind > std::uint8_t(ContainerKind::kWalRollUp) || cipher > 1 ||
       load_le<std::uint32_t>(header.data() + kZeroAt) != 0 ||
       !is_zero(header.subspan(kReservedAt, kContainerHeaderBytes - kReservedAt))) {
     damaged(name, "its header makes no sense");
@@ -78,6 +78,12 @@ std::string_view to_string(ContainerKind kind) {
       return "map pack";
     case ContainerKind::kProof:
       return "proof";
+    case ContainerKind::kWal:
+      return "WAL file";
+    case ContainerKind::kWalPart:
+      return "part of a WAL file";
+    case ContainerKind::kWalRollUp:
+      return "WAL roll-up";
   }
   return "object";
 }
@@ -106,6 +112,11 @@ std::array<std::byte, kContainerTrailerBytes> make_trailer(ByteView container,
   const Checksum128 sum = xxh3_128(both);
   std::memcpy(trailer.data() + 16, sum.data(), 16);
   return trailer;
+}
+
+ContainerHeader parse_header(ByteView header, std::string_view name) {
+  HF_INVARIANT(header.size() == kContainerHeaderBytes);
+  return decode_header(header, name);
 }
 
 ContainerHeader check_container(ByteView object, std::string_view name) {
@@ -173,28 +184,43 @@ void authenticate_chunks(MutableByteView object, const ContainerHeader& header,
               });
 }
 
-Bytes seal_record(ContainerKind kind, const RepositoryKeys& keys, Cipher cipher, ByteView plain) {
+PackedChunk pack_chunk(Compressor& compressor, ByteView plain) {
+  const Compressor::Result packed = compressor.compress(plain);
+  return {static_cast<std::uint32_t>(plain.size()), packed.compression, to_bytes(packed.payload)};
+}
+
+Bytes seal_container(ContainerKind kind, const RepositoryKeys& keys, Cipher cipher,
+                     std::span<const PackedChunk> chunks) {
   const ContainerHeader header{
       .kind = kind, .cipher = cipher, .repository_id = keys.repository_id, .salt = random_salt()};
   const ChunkKey key(cipher, keys.data_key, header.salt);
-  Compressor compressor({Compression::kZstd, 3});
-  Bytes object(kContainerHeaderBytes);
+  std::size_t length = kContainerHeaderBytes + kContainerTrailerBytes;
+  for (const PackedChunk& chunk : chunks) length += chunk.payload.size() + kChunkOverheadBytes;
+  HF_INVARIANT(length <= kMaxObjectBytes);
+  Bytes object;
+  object.reserve(length);
+  object.resize(kContainerHeaderBytes);
   encode_header(header, object);
-  std::uint32_t count = 0;
+  for (const PackedChunk& chunk : chunks) {
+    const std::size_t at = object.size();
+    object.resize(at + chunk.payload.size() + kChunkOverheadBytes);
+    key.seal(static_cast<std::uint32_t>(at), chunk.plain_length, chunk.compression, chunk.payload,
+             MutableByteView(object).subspan(at));
+  }
+  const auto trailer = make_trailer(object, static_cast<std::uint32_t>(chunks.size()));
+  object.insert(object.end(), trailer.begin(), trailer.end());
+  return object;
+}
+
+Bytes seal_record(ContainerKind kind, const RepositoryKeys& keys, Cipher cipher, ByteView plain) {
+  Compressor compressor({Compression::kZstd, 3});
+  std::vector<PackedChunk> chunks;
   do {
     const ByteView piece = plain.first(std::min(plain.size(), kRecordChunkBytes));
     plain = plain.subspan(piece.size());
-    const Compressor::Result packed = compressor.compress(piece);
-    const std::size_t at = object.size();
-    object.resize(at + packed.payload.size() + kChunkOverheadBytes);
-    key.seal(static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(piece.size()),
-             packed.compression, packed.payload, MutableByteView(object).subspan(at));
-    ++count;
+    chunks.push_back(pack_chunk(compressor, piece));
   } while (!plain.empty());
-  const auto trailer = make_trailer(object, count);
-  object.insert(object.end(), trailer.begin(), trailer.end());
-  HF_INVARIANT(object.size() <= kMaxObjectBytes);
-  return object;
+  return seal_container(kind, keys, cipher, chunks);
 }
 
 Bytes open_record(ContainerKind kind, const RepositoryKeys& keys, Bytes object,

@@ -20,6 +20,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -46,6 +47,9 @@ enum class ContainerKind : std::uint8_t {
   kDataPack = 7,
   kMapPack = 8,
   kProof = 9,
+  kWal = 10,
+  kWalPart = 11,
+  kWalRollUp = 12,
 };
 std::string_view to_string(ContainerKind kind);
 
@@ -70,6 +74,10 @@ void encode_header(const ContainerHeader& header, MutableByteView out);  // kCon
 std::array<std::byte, kContainerTrailerBytes> make_trailer(ByteView container,
                                                            std::uint32_t chunk_count);
 
+// The header alone, of an object that is read by ranges: nothing in it is trusted before a chunk
+// has opened with the key that it leads to.
+ContainerHeader parse_header(ByteView header, std::string_view name);  // kContainerHeaderBytes
+
 // Checks trailer, magic, version and zero bytes of a whole object. `name` is for messages.
 ContainerHeader check_container(ByteView object, std::string_view name);
 
@@ -90,6 +98,18 @@ struct ChunkPlace {
 void authenticate_chunks(MutableByteView object, const ContainerHeader& header,
                          const RepositoryKeys& keys, std::string_view name,
                          const std::function<void(const ChunkPlace&)>& visit);
+
+// A chunk that is compressed but not sealed yet, so that one compression serves several
+// repositories.
+struct PackedChunk {
+  std::uint32_t plain_length = 0;
+  Compression compression = Compression::kNone;
+  Bytes payload;
+};
+PackedChunk pack_chunk(Compressor& compressor, ByteView plain);
+// A container with these chunks, sealed for the repository of `keys`.
+Bytes seal_container(ContainerKind kind, const RepositoryKeys& keys, Cipher cipher,
+                     std::span<const PackedChunk> chunks);
 
 // A container with `plain` in it, zstd-compressed. `cipher` kNone leaves it readable without a key.
 Bytes seal_record(ContainerKind kind, const RepositoryKeys& keys, Cipher cipher, ByteView plain);

@@ -1,8 +1,17 @@
 #pragma once
 // Histories: the lines of backups and WAL of one cluster (invariant 6). Each is opened by a
-// create-only record at <cluster>/<NNNN-system identifier>/history; the highest number is the
-// current one.
+// create-only record at <cluster>/<NNNN-system identifier>/history.
+//
+// The first is opened by `init`; `init --upgrade` opens one for a new system identifier, and
+// `init --take-over` one that leaves another at a fork: a recovered copy or a server that was set
+// back to an older state then writes where nothing else is. Taking over is all that fences: the
+// history that was left takes nothing more from a server that does not know of the fork.
+//
+// Which history a server writes: a data directory that took over carries the name of its history
+// in kHistoryBinding. One without it is of the history that `init` or `init --upgrade` opened for
+// its system identifier: nothing is guessed from what the archive holds.
 
+#include <filesystem>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -14,9 +23,21 @@
 
 namespace holdfast {
 
+enum class HistoryReason { kInit, kUpgrade, kTakeOver };
+
+// Where a history that was taken over leaves its parent: WAL of the parent's timelines up to
+// `timeline`, in segments that begin before `lsn`, is part of it too.
+struct HistoryFork {
+  std::uint32_t parent = 0;  // number of the history
+  TimelineId timeline;
+  Lsn lsn;  // begin of a segment
+};
+
 struct HistoryRecord {
   HistoryName name;
-  int postgres_version_num = 0;  // when it was opened
+  HistoryReason reason = HistoryReason::kInit;
+  std::optional<HistoryFork> fork = {};  // of a take-over
+  int postgres_version_num = 0;          // when it was opened
   WalSegmentSize wal_segment_size;
   std::string opened;     // RFC 3339
   std::string opened_by;  // host
@@ -49,9 +70,43 @@ struct Registration {
 Registration register_cluster(const Repository& repository, const std::string& cluster,
                               const ClusterIdentity& identity, const std::stop_token& stop);
 
-// The current history, which must be that of `identity`: kRefused when the cluster is not
-// registered or is another one.
-HistoryRecord current_history(const Repository& repository, const std::string& cluster,
-                              const ClusterIdentity& identity, const std::stop_token& stop);
+// In a data directory: the name of the history that it writes, if it took over. Not backed up.
+inline constexpr std::string_view kHistoryBinding = "holdfast.history";
+struct HistoryBinding {
+  std::string cluster;
+  HistoryName history;
+};
+// kDamage when the file is there and makes no sense.
+std::optional<HistoryBinding> read_history_binding(const std::filesystem::path& data_directory);
+void write_history_binding(const std::filesystem::path& data_directory,
+                           const HistoryBinding& binding);
+
+// The history that a server with `identity` and `binding` writes. kRefused, naming the way out:
+// when the cluster is not registered or is another one, and when its history was taken over.
+HistoryRecord history_to_write(const std::vector<HistoryRecord>& histories,
+                               const std::string& cluster, const ClusterIdentity& identity,
+                               const std::optional<HistoryBinding>& binding);
+
+struct NewHistory {
+  HistoryReason reason = HistoryReason::kUpgrade;
+  std::optional<HistoryFork> fork = {};
+};
+// Opens the history behind all others. kRefused when somebody else opened that one at the same
+// moment.
+HistoryRecord open_history(const Repository& repository, const std::string& cluster,
+                           const ClusterIdentity& identity, const NewHistory& wanted,
+                           const std::stop_token& stop);
+
+// A history and those that it came from, youngest first, each with what of it belongs to the line.
+struct LineStep {
+  HistoryName history;
+  std::optional<HistoryFork> until = {};  // absent for the history itself: all of it
+  bool has_timeline(TimelineId timeline) const { return !until || timeline <= until->timeline; }
+  bool has(TimelineId timeline, Lsn segment_start) const {
+    return has_timeline(timeline) && (!until || segment_start < until->lsn);
+  }
+};
+std::vector<LineStep> line_of(const std::vector<HistoryRecord>& histories,
+                              const HistoryName& history);
 
 }  // namespace holdfast

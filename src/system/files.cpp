@@ -1,6 +1,7 @@
 #include "system/files.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 #include <fcntl.h>
@@ -196,6 +197,25 @@ std::uint64_t free_bytes(const std::filesystem::path& path) {
     throw_file_error(errno, "examine the file system of", path.native());
   }
   return std::uint64_t{status.f_bavail} * status.f_frsize;
+}
+
+void publish_unsynced(const std::filesystem::path& path, ByteView content, mode_t mode) {
+  static std::atomic<std::uint64_t> counter{0};
+  const std::filesystem::path temporary =
+      fmt::format("{}{}{:08x}{:08x}", path.native(), kTemporaryMark, ::getpid(), ++counter);
+  try {
+    FileDescriptor file = open_or_throw(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode);
+    write_at(file.get(), 0, content, temporary.native());
+    file.close(temporary.native());
+    rename_unsynced(temporary, path);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+}
+
+void rename_unsynced(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) throw_file_error(errno, "rename", from.native());
 }
 
 std::optional<FileLock> FileLock::try_acquire(const std::filesystem::path& path) {

@@ -74,6 +74,12 @@ enum class WriteOutcome { kWritten, kExists };
 WriteOutcome write_durably(const std::filesystem::path& path, ByteView content, mode_t mode,
                            Overwrite overwrite);
 
+// Atomic, not durable: a reader sees the old content or the new one, but after a power cut it may
+// be gone or empty. For what can be done again: caches and spools. Replaces what is there.
+void publish_unsynced(const std::filesystem::path& path, ByteView content, mode_t mode);
+// As the above for a file that was written under a temporary name of the same folder.
+void rename_unsynced(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // mkdir -p; every folder that was created, and its parent, is synced.
 void make_folders(const std::filesystem::path& path, mode_t mode);
 void sync_folder(const std::filesystem::path& path);

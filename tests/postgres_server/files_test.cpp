@@ -131,7 +131,7 @@ TEST_P(TheFiles, EveryPageMatchesItsChecksumUntilABitFlips) {
   std::mt19937 random(GetParam().major_version);
   std::map<Fork, int> good;
   for (const path& relative : relation_files(cluster.data_directory())) {
-    const RelationFile file = *parse_relation_file(relative.native());
+    const RelationFilePath file = *parse_relation_file(relative.native());
     const std::string content = test::read_text(cluster.data_directory() / relative);
     ASSERT_EQ(content.size() % kPageBytes, 0U) << relative;
     for (std::size_t at = 0; at < content.size(); at += kPageBytes) {

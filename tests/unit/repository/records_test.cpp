@@ -97,7 +97,10 @@ TEST(Histories, RegistrationIsIdempotentAndKeepsOthersOut) {
   EXPECT_FALSE(register_cluster(*repository, "demo", identity(77), kNoStop).created);
   EXPECT_EQ(kind_of([&] { register_cluster(*repository, "demo", identity(78), kNoStop); }),
             ErrorKind::kRefused);
-  EXPECT_EQ(kind_of([&] { current_history(*repository, "other", identity(77), kNoStop); }),
+  EXPECT_EQ(kind_of([&] {
+              history_to_write(list_histories(*repository, "other", kNoStop), "other", identity(77),
+                               std::nullopt);
+            }),
             ErrorKind::kRefused);
 }
 

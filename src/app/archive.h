@@ -1,0 +1,44 @@
+#pragma once
+// archive-push and archive-get from the configuration.
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "app/config.h"
+#include "wal/archive.h"
+#include "wal/get.h"
+#include "wal/push.h"
+
+namespace holdfast {
+
+// The repositories with `wal: true`. `patience` bounds the retries of one request.
+std::unique_ptr<Archive> wal_archive(const Config& config, std::chrono::milliseconds patience);
+
+PushReport archive_push(const Config& config, const std::filesystem::path& file,
+                        const std::stop_token& stop);
+
+struct ArchiveGetRequest {
+  std::string file;
+  std::filesystem::path destination;
+  std::string history;  // --history; empty: that of the data directory
+};
+// Invariant 5 as a value: nothing is thrown.
+struct ArchiveGetAnswer {
+  enum class Kind {
+    kRestored,
+    kAbsent,              // proven
+    kUnknown,             // stops recovery
+    kUnknownOnStandby,    // PostgreSQL goes on to streaming and asks again
+    kUnknownAtPromotion,  // the configuration says to promote all the same
+  };
+  Kind kind = Kind::kUnknown;
+  std::optional<Error> failure;  // why it is not known
+};
+ArchiveGetAnswer archive_get(const Config& config, const ArchiveGetRequest& request,
+                             const std::stop_token& stop) noexcept;
+
+}  // namespace holdfast

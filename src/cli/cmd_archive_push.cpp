@@ -1,0 +1,57 @@
+// `archive-push`: PostgreSQL's archive_command.
+#include <fmt/format.h>
+
+#include "app/archive.h"
+#include "cli/command.h"
+
+namespace holdfast::cli {
+namespace {
+
+std::string_view word_of(PushOutcome outcome) {
+  switch (outcome) {
+    case PushOutcome::kStored:
+      return "stored";
+    case PushOutcome::kThereAlready:
+      return "there already";
+    case PushOutcome::kRemembered:
+      return "stored ahead";
+  }
+  return "stored";
+}
+
+CommandResult run(CommandContext& context, const std::string& path) {
+  const PushReport report = archive_push(context.config(), path, context.stop());
+  for (const std::string& behind : report.behind) {
+    context.warn("a repository does not have this WAL file yet: " + behind);
+  }
+  CommandResult result;
+  result.json = {{"file", report.identity.file.text},
+                 {"outcome", word_of(report.outcome)},
+                 {"bytes", report.identity.bytes},
+                 {"content_bytes", report.identity.content_bytes},
+                 {"behind", report.behind}};
+  return result;  // no text: PostgreSQL would put it into its log for every segment
+}
+
+}  // namespace
+
+CommandSpec archive_push_command() {
+  auto path = std::make_shared<std::string>();
+  CommandSpec spec;
+  spec.name = "archive-push";
+  spec.summary = "Archive a WAL file; for PostgreSQL's archive_command";
+  spec.details =
+      "Exit 0 means that the file is durable in the repositories that wal.acknowledge asks for.\n"
+      "With any other exit PostgreSQL keeps the file and tries again. The same file twice is "
+      "fine;\n"
+      "other content under its name is refused.";
+  spec.needs = Needs::kConfig;
+  spec.arguments = {text_argument("PATH", "The file in pg_wal; PostgreSQL's %p", *path)};
+  spec.examples = {
+      {"holdfast --config /etc/holdfast/main.yaml archive-push pg_wal/000000010000000000000001",
+       "What PostgreSQL runs; 'holdfast init' prints the setting"}};
+  spec.run = [path](CommandContext& context) { return run(context, *path); };
+  return spec;
+}
+
+}  // namespace holdfast::cli

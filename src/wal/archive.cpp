@@ -1,0 +1,36 @@
+#include "wal/archive.h"
+
+namespace holdfast {
+
+Archive::Archive(std::string cluster, std::vector<ArchiveRepository> repositories)
+    : cluster_(std::move(cluster)), repositories_(std::move(repositories)) {
+  for (std::size_t i = 0; i < repositories_.size(); ++i) {
+    slots_.push_back(std::make_unique<Slot>());
+  }
+}
+
+Archive::~Archive() = default;
+
+const Repository& Archive::repository(std::size_t index, const std::stop_token& stop) {
+  Slot& slot = *slots_.at(index);
+  const std::lock_guard lock(slot.mutex);
+  if (!slot.repository) slot.repository = repositories_[index].open(stop);
+  return *slot.repository;
+}
+
+std::vector<HistoryRecord> Archive::histories(std::size_t index, const std::stop_token& stop) {
+  const Repository& opened = repository(index, stop);
+  Slot& slot = *slots_.at(index);
+  const std::lock_guard lock(slot.mutex);
+  if (!slot.histories) slot.histories = list_histories(opened, cluster_, stop);
+  return *slot.histories;
+}
+
+void Archive::forget_histories() {
+  for (const auto& slot : slots_) {
+    const std::lock_guard lock(slot->mutex);
+    slot->histories.reset();
+  }
+}
+
+}  // namespace holdfast

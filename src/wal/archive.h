@@ -1,0 +1,50 @@
+#pragma once
+// The repositories that hold WAL, as the pipelines see them: opened when first needed, each once.
+// Threads: any. Errors: those of opening; a repository that failed is tried again by the next call.
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "repository/history.h"
+#include "repository/repository.h"
+
+namespace holdfast {
+
+struct ArchiveRepository {
+  std::string name;  // in the configuration
+  std::string url;
+  std::function<std::unique_ptr<Repository>(const std::stop_token&)> open;
+};
+
+class Archive {
+ public:
+  Archive(std::string cluster, std::vector<ArchiveRepository> repositories);
+  ~Archive();
+
+  const std::string& cluster() const { return cluster_; }
+  std::size_t size() const { return repositories_.size(); }
+  const ArchiveRepository& about(std::size_t index) const { return repositories_.at(index); }
+  // The descriptor was read and authenticated by this process.
+  const Repository& repository(std::size_t index, const std::stop_token& stop);
+  // The histories of the cluster, as they were when they were asked for after the last
+  // forget_histories().
+  std::vector<HistoryRecord> histories(std::size_t index, const std::stop_token& stop);
+  void forget_histories();
+
+ private:
+  struct Slot {
+    std::mutex mutex;
+    std::unique_ptr<Repository> repository;
+    std::optional<std::vector<HistoryRecord>> histories;
+  };
+  const std::string cluster_;
+  const std::vector<ArchiveRepository> repositories_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+};
+
+}  // namespace holdfast

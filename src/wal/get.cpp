@@ -1,0 +1,133 @@
+#include "wal/get.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "core/fault_point.h"
+#include "postgres/control_file.h"
+#include "repository/wal_object.h"
+#include "system/files.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The file under its temporary name while it is written.
+class Destination {
+ public:
+  explicit Destination(fs::path path)
+      : path_(std::move(path)), temporary_(path_.native() + ".holdfast") {}
+  ~Destination() {
+    if (fd_.valid()) ::unlink(temporary_.c_str());
+  }
+  Destination(const Destination&) = delete;
+  Destination& operator=(const Destination&) = delete;
+
+  void write(ByteView piece) {
+    if (!fd_.valid()) open();
+    write_at(fd_.get(), written_, piece, temporary_.native());
+    written_ += piece.size();
+  }
+
+  // Brings it to its full size, makes it durable and puts it in its place.
+  void publish(std::uint64_t bytes) {
+    if (!fd_.valid()) open();
+    if (::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) {
+      throw_errno(errno, "set the size of", temporary_.native());
+    }
+    if (::fsync(fd_.get()) != 0) throw_errno(errno, "sync", temporary_.native());
+    fault_point("get.before_rename");
+    rename_unsynced(temporary_, path_);
+    fd_ = {};
+  }
+
+ private:
+  void open() { fd_ = open_or_throw(temporary_, O_WRONLY | O_CREAT | O_TRUNC, 0600); }
+
+  const fs::path path_;
+  const fs::path temporary_;
+  FileDescriptor fd_;
+  std::uint64_t written_ = 0;
+};
+
+[[noreturn]] void throw_gap(const WalFileName& file, const std::string& behind,
+                            const std::string& url) {
+  throw Error(ErrorKind::kDamage,
+              fmt::format("{} is missing from the archive, but {} is stored: this is a gap, not "
+                          "the end",
+                          file.text, behind),
+              {.object = url,
+               .hint = "Recovery stops here, so that nothing is lost silently. Bring the file back "
+                       "from another copy of the repository, or recover to a target before the "
+                       "gap; 'holdfast window' shows what can be reached."});
+}
+
+// What every repository answered.
+struct Answers {
+  std::optional<Error> failure;  // the first
+  void note(Error error, const ArchiveRepository& repository) {
+    if (!failure) failure = std::move(error.during("repository " + repository.name));
+  }
+};
+
+}  // namespace
+
+std::optional<WalIdentity> fetch_wal(const Repository& repository, const WalLine& line,
+                                     const WalFileName& file, const fs::path& destination,
+                                     const std::stop_token& stop) {
+  for (const WalCandidate& candidate : find_candidates(repository, line, file, stop)) {
+    Destination out(destination);
+    const auto identity = read_wal(repository, candidate.place, file, candidate.object, stop,
+                                   [&](ByteView piece) { out.write(piece); });
+    if (!identity) continue;
+    fault_point("get.fetched");
+    out.publish(identity->bytes);
+    return identity;
+  }
+  return std::nullopt;
+}
+
+GetOutcome get_wal(Archive& archive, const GetRequest& request, const std::stop_token& stop) {
+  if (archive.size() == 0) {
+    throw Error(ErrorKind::kConfiguration, "no repository of the configuration holds WAL");
+  }
+  Answers answers;
+  for (std::size_t i = 0; i < archive.size(); ++i) {
+    try {
+      const WalLine line = wal_line(archive.cluster(), archive.histories(i, stop), request.history);
+      if (fetch_wal(archive.repository(i, stop), line, request.file, request.destination, stop)) {
+        return GetOutcome::kRestored;
+      }
+    } catch (Error& error) {
+      if (error.kind() == ErrorKind::kCancelled || error.kind() == ErrorKind::kHost) throw;
+      answers.note(std::move(error), archive.about(i));
+    }
+  }
+  if (answers.failure) throw *answers.failure;
+  for (std::size_t i = 0; i < archive.size(); ++i) {
+    const WalLine line = wal_line(archive.cluster(), archive.histories(i, stop), request.history);
+    if (const auto behind = stored_behind(archive.repository(i, stop), line, request.file, stop)) {
+      throw_gap(request.file, *behind, archive.about(i).url);
+    }
+  }
+  return GetOutcome::kAbsent;
+}
+
+HistoryName history_to_read(const std::vector<HistoryRecord>& histories, const std::string& cluster,
+                            const fs::path& data_directory) {
+  const auto binding = read_history_binding(data_directory);
+  if (binding && binding->cluster == cluster) return binding->history;
+  const std::uint64_t system = read_control_file(data_directory).parsed.system_identifier;
+  for (auto record = histories.rbegin(); record != histories.rend(); ++record) {
+    if (record->name.system_identifier == system && !record->fork) return record->name;
+  }
+  throw Error(
+      ErrorKind::kRefused,
+      fmt::format("cluster '{}' has no history of the system identifier {}", cluster, system),
+      {.object = data_directory.string(),
+       .hint = "restore_command belongs to another cluster: check --config and "
+               "--history."});
+}
+
+}  // namespace holdfast

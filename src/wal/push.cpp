@@ -1,0 +1,160 @@
+#include "wal/push.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "core/cancellation.h"
+#include "core/fault_point.h"
+#include "postgres/data_files.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::milliseconds kClaimPoll{2};
+constexpr std::chrono::seconds kClaimPatience{60};
+
+void require_no_restore_marker(const fs::path& data_directory) {
+  const fs::path marker = data_directory / kRestoreMarker;
+  if (!fs::exists(marker)) return;
+  throw Error(ErrorKind::kRefused,
+              "this data directory was restored from a backup: its WAL does not go to the archive "
+              "that it came from until it takes over",
+              {.object = marker.string(),
+               .hint = "If this server is to be the cluster from now on, run 'holdfast init "
+                       "--take-over'; the old one is then fenced. If it is a copy to look at, set "
+                       "archive_mode = off in it."});
+}
+
+std::string stored_name(const ArchiveRepository& repository) {
+  return repository.name + " " + repository.url;
+}
+
+}  // namespace
+
+fs::path data_directory_of(const fs::path& wal_file) {
+  const fs::path absolute = fs::absolute(wal_file).lexically_normal();
+  const fs::path directory = absolute.parent_path().parent_path();
+  std::error_code error;
+  if (fs::exists(directory / kControlFilePath, error)) return directory;
+  throw Error(ErrorKind::kUsage, "the file does not lie in pg_wal of a data directory",
+              {.object = absolute.string(),
+               .hint = "PostgreSQL gives the path: archive_command = '… archive-push \"%p\"'."});
+}
+
+Pusher::Pusher(Archive& archive, const PushOptions& options)
+    : archive_(archive),
+      options_(options),
+      control_(read_control_file(options.data_directory).parsed),
+      binding_(read_history_binding(options.data_directory)),
+      spool_(options.state_directory) {
+  require_no_restore_marker(options.data_directory);
+}
+
+bool Pusher::remembered(const WalIdentity& identity) const {
+  const auto entry = spool_.find(identity.file.text);
+  if (!entry || entry->cluster != options_.cluster || entry->file != identity.file.text ||
+      entry->content != identity.content || entry->bytes != identity.bytes ||
+      entry->history.system_identifier != identity.system_identifier) {
+    return false;
+  }
+  if (binding_ && binding_->cluster == options_.cluster && binding_->history != entry->history) {
+    return false;
+  }
+  const auto has = [&](std::size_t i) {
+    return std::ranges::find(entry->stored_in, stored_name(archive_.about(i))) !=
+           entry->stored_in.end();
+  };
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < archive_.size(); ++i) count += has(i) ? 1U : 0U;
+  return archive_.size() > 0 && has(0) && count >= options_.acknowledge;
+}
+
+PushReport Pusher::push(const fs::path& file, const std::stop_token& stop) {
+  LocalWal wal(file, {control_.system_identifier, control_.wal_segment_size});
+  const auto patience = std::chrono::steady_clock::now() + kClaimPatience;
+  for (;;) {
+    if (remembered(wal.identity())) {
+      spool_.forget(wal.identity().file.text);
+      return {.outcome = PushOutcome::kRemembered, .identity = wal.identity()};
+    }
+    const auto claim = spool_.try_claim(wal.identity().file.text);
+    if (claim || std::chrono::steady_clock::now() > patience) {
+      if (remembered(wal.identity())) continue;  // the helper has just finished it
+      return store(wal, nullptr, stop);
+    }
+    check_cancelled(stop);
+    std::this_thread::sleep_for(kClaimPoll);
+  }
+}
+
+bool Pusher::push_ahead(const fs::path& file, const std::stop_token& stop) {
+  const std::string name = file.filename().string();
+  const auto claim = spool_.try_claim(name);
+  if (!claim || spool_.find(name)) return false;
+  LocalWal wal(file, {control_.system_identifier, control_.wal_segment_size});
+  PushEntry entry{.cluster = options_.cluster,
+                  .file = name,
+                  .content = wal.identity().content,
+                  .bytes = wal.identity().bytes};
+  store(wal, &entry.stored_in, stop);
+  entry.history = history_in(0, stop);
+  fault_point("push.before_spool");
+  spool_.remember(entry);
+  return true;
+}
+
+HistoryName Pusher::history_in(std::size_t repository, const std::stop_token& stop) {
+  const ClusterIdentity identity{.system_identifier = control_.system_identifier,
+                                 .wal_segment_size = control_.wal_segment_size,
+                                 .host = options_.host};
+  return history_to_write(archive_.histories(repository, stop), options_.cluster, identity,
+                          binding_)
+      .name;
+}
+
+PushReport Pusher::store(LocalWal& wal, std::vector<std::string>* stored_in,
+                         const std::stop_token& stop) {
+  const PackedWal packed = wal.pack(options_.compression);
+  PushReport report{.outcome = PushOutcome::kThereAlready, .identity = wal.identity()};
+  std::size_t stored = 0;
+  for (std::size_t i = 0; i < archive_.size(); ++i) {
+    try {
+      if (put(i, packed, stop) == WalPut::kCreated) report.outcome = PushOutcome::kStored;
+      fault_point("push.stored");
+      ++stored;
+      if (stored_in != nullptr) stored_in->push_back(stored_name(archive_.about(i)));
+    } catch (const Error& error) {
+      const std::size_t others = archive_.size() - i - 1;
+      const bool cannot_be_enough = stored + others < options_.acknowledge;
+      if (i == 0 || cannot_be_enough || error.kind() == ErrorKind::kCancelled) throw;
+      report.behind.push_back(fmt::format("{}: {}", archive_.about(i).name, error.message()));
+    }
+  }
+  return report;
+}
+
+WalPut Pusher::put(std::size_t repository, const PackedWal& wal, const std::stop_token& stop) {
+  const WalPlace place{options_.cluster, history_in(repository, stop)};
+  const WalPut outcome = put_wal(archive_.repository(repository, stop), place, wal, stop);
+  if (outcome == WalPut::kOtherContent) refuse_other_content(repository, place, wal.identity);
+  return outcome;
+}
+
+void Pusher::refuse_other_content(std::size_t repository, const WalPlace& place,
+                                  const WalIdentity& wal) const {
+  throw Error(
+      ErrorKind::kRefused,
+      fmt::format("the archive has {} with other content: another server wrote it, or this one was "
+                  "set back to an older state",
+                  wal.file.text),
+      {.object =
+           archive_.about(repository).url + "/" + names::wal_object(place, wal.file, wal.content),
+       .hint = "Nothing was overwritten. If this server is the one that goes on, run 'holdfast "
+               "init --take-over': it then archives to a history of its own, and both lines stay "
+               "restorable. If not, stop it before its disk fills."});
+}
+
+}  // namespace holdfast

@@ -1,0 +1,82 @@
+#pragma once
+// archive-push: one WAL file into the repositories that hold WAL (invariant 4).
+//
+// Guarantees: push() returns only when every byte of the file is durable in the first repository,
+//   and in as many as `acknowledge` says. The same file again is fine; other content under its name
+//   is refused, and so is WAL of another cluster, of a restored copy that did not take over, and of
+//   a server whose history was taken over. Nothing is ever overwritten.
+// Crashes, cancellation: whatever was stored stays, and PostgreSQL, which was told nothing, asks
+//   again.
+// Errors: kRefused, naming the way out; kDamage, kUsage (wal/local_wal.h); those of the store.
+// Threads: push() from any number of threads, a file each. Memory: see wal/local_wal.h, per call.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "postgres/control_file.h"
+#include "wal/archive.h"
+#include "wal/local_wal.h"
+#include "wal/push_spool.h"
+
+namespace holdfast {
+
+struct PushOptions {
+  std::string cluster;
+  std::string host;
+  std::filesystem::path data_directory;  // that pg_wal lies in
+  std::filesystem::path state_directory;
+  std::size_t acknowledge = 1;  // in how many repositories; the first always counts
+  CompressionChoice compression;
+};
+
+enum class PushOutcome {
+  kStored,        // by this call
+  kThereAlready,  // with the same content
+  kRemembered,    // the spool says that it was stored ahead
+};
+
+struct PushReport {
+  PushOutcome outcome = PushOutcome::kStored;
+  WalIdentity identity;
+  std::vector<std::string> behind;  // repositories that do not have it yet, with the reason
+};
+
+// The data directory of a path that PostgreSQL gave: the folder above pg_wal, by name, because
+// pg_wal may be a symbolic link. kUsage when that is no data directory.
+std::filesystem::path data_directory_of(const std::filesystem::path& wal_file);
+
+class Pusher {
+ public:
+  // Reads the control file and the markers of the data directory.
+  Pusher(Archive& archive, const PushOptions& options);
+
+  // Answers from the spool, or waits for the helper that pushes the file now, or pushes it.
+  PushReport push(const std::filesystem::path& file, const std::stop_token& stop);
+  // For the helper: pushes a file ahead and remembers it; false when it is remembered already, or
+  // another process pushes it now.
+  bool push_ahead(const std::filesystem::path& file, const std::stop_token& stop);
+
+ private:
+  bool remembered(const WalIdentity& identity) const;
+  HistoryName history_in(std::size_t repository, const std::stop_token& stop);
+  PushReport store(LocalWal& wal, std::vector<std::string>* stored_in, const std::stop_token& stop);
+  WalPut put(std::size_t repository, const PackedWal& wal, const std::stop_token& stop);
+  [[noreturn]] void refuse_other_content(std::size_t repository, const WalPlace& place,
+                                         const WalIdentity& wal) const;
+
+  Archive& archive_;
+  const PushOptions options_;
+  ControlFile control_;
+  std::optional<HistoryBinding> binding_;
+  PushSpool spool_;
+  mutable std::mutex mutex_;
+  std::optional<HistoryName> history_;  // in the first repository, once it was asked
+};
+
+}  // namespace holdfast

@@ -1,0 +1,95 @@
+#include "wal/push_spool.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kMaxEntryBytes = std::size_t{64} << 10U;
+constexpr std::string_view kEntrySuffix = ".stored", kClaimSuffix = ".claim";
+constexpr std::chrono::hours kLeftoverAge{1};
+
+std::chrono::seconds age_of(const fs::path& path) {
+  std::error_code error;
+  const auto written = fs::last_write_time(path, error);
+  if (error) return std::chrono::seconds::max();
+  return std::chrono::duration_cast<std::chrono::seconds>(fs::file_time_type::clock::now() -
+                                                          written);
+}
+
+}  // namespace
+
+PushSpool::PushSpool(const fs::path& state_directory) : folder_(state_directory / "wal" / "push") {
+  make_folders(folder_, 0700);
+}
+
+fs::path PushSpool::entry_path(const std::string& file) const {
+  return folder_ / (file + std::string(kEntrySuffix));
+}
+
+void PushSpool::remember(const PushEntry& entry) {
+  Json json;
+  json["cluster"] = entry.cluster;
+  json["history"] = to_string(entry.history);
+  json["file"] = entry.file;
+  json["bytes"] = entry.bytes;
+  json["content_xxh3_128"] = to_hex(entry.content);
+  json["stored_in"] = entry.stored_in;
+  publish_unsynced(entry_path(entry.file), as_bytes(json.dump()), 0600);
+}
+
+std::optional<PushEntry> PushSpool::find(const std::string& file) const {
+  const fs::path path = entry_path(file);
+  const auto text = read_file(path, kMaxEntryBytes);
+  const std::chrono::seconds age = text ? age_of(path) : std::chrono::seconds::max();
+  // A clock that was set back makes an entry of the future: not believed either.
+  if (!text || age > kEntryLifetime || age < std::chrono::seconds(-1)) return std::nullopt;
+  try {
+    const Json json = Json::parse(*text);
+    const auto history = parse_history_name(json.at("history").get<std::string>());
+    const Bytes content = from_hex(json.at("content_xxh3_128").get<std::string>());
+    if (!history || content.size() != sizeof(Checksum128)) return std::nullopt;
+    PushEntry entry{.cluster = json.at("cluster"),
+                    .history = *history,
+                    .file = json.at("file"),
+                    .bytes = json.at("bytes"),
+                    .stored_in = json.at("stored_in")};
+    std::ranges::copy(content, entry.content.begin());
+    return entry;
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+void PushSpool::forget(const std::string& file) {
+  std::error_code ignored;
+  fs::remove(entry_path(file), ignored);
+}
+
+std::size_t PushSpool::count() const {
+  std::size_t entries = 0;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    if (entry.path().extension() == kEntrySuffix) ++entries;
+  }
+  return entries;
+}
+
+void PushSpool::remove_outdated() {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    if (age_of(entry.path()) > kLeftoverAge) fs::remove(entry.path(), ignored);
+  }
+}
+
+std::optional<FileLock> PushSpool::try_claim(const std::string& file) const {
+  return FileLock::try_acquire(folder_ / (file + std::string(kClaimSuffix)));
+}
+
+}  // namespace holdfast

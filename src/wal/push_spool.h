@@ -1,0 +1,59 @@
+#pragma once
+// What archive-push's helper stored ahead of PostgreSQL's asking, one small file each in
+// <state directory>/wal/push, so that the call that asks answers at once.
+//
+// An entry is believed only when everything that it binds is the same now: cluster, history of the
+// server, system identifier, the repositories by name and URL, and the content's hash, which the
+// asking call makes anew from the file. A name alone would acknowledge another segment after the
+// server was set back to an older state. Entries are not believed for longer than kEntryLifetime:
+// what is in the repository may have been expired or removed since.
+// Crashes: an entry is published by rename without fsync; one that was lost or is empty after a
+//   power cut is as one that was never written, and the file is pushed again.
+// Claims: a file that is being pushed is locked (flock), so that the call that asks waits for the
+//   helper instead of doing its work a second time. Correctness does not rest on it.
+// Errors: kHost. Threads: any.
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/time.h"
+#include "repository/wal_object.h"
+#include "system/files.h"
+
+namespace holdfast {
+
+inline constexpr std::chrono::minutes kEntryLifetime{5};
+
+struct PushEntry {
+  std::string cluster;
+  HistoryName history;
+  std::string file;
+  Checksum128 content{};
+  std::uint64_t bytes = 0;
+  std::vector<std::string> stored_in;  // "name url" of each repository that has it
+};
+
+class PushSpool {
+ public:
+  // Makes the folder.
+  explicit PushSpool(const std::filesystem::path& state_directory);
+
+  void remember(const PushEntry& entry);
+  // The entry of a file, unless there is none, it is damaged or too old.
+  std::optional<PushEntry> find(const std::string& file) const;
+  void forget(const std::string& file);
+  std::size_t count() const;  // entries
+  void remove_outdated();     // entries and claims that nobody will ask for
+
+  // nullopt: another process pushes this file now.
+  std::optional<FileLock> try_claim(const std::string& file) const;
+
+ private:
+  std::filesystem::path entry_path(const std::string& file) const;
+  std::filesystem::path folder_;
+};
+
+}  // namespace holdfast
