@@ -12,7 +12,7 @@ using ::testing::HasSubstr;
 constexpr const char* kFull = R"(cluster: shared-postgres
 state_directory: /var/lib/holdfast/shared
 memory: 512MiB
-timezone: UTC
+timezone: America/New_York
 postgres:
   data_directory: /var/lib/postgresql/16/main
   connection: "host=/var/run/postgresql user=postgres dbname=postgres"
@@ -40,6 +40,7 @@ TEST_F(ConfigTest, EveryKeyOfThisBuildReachesItsPlace) {
   EXPECT_EQ(config.cluster, "shared-postgres");
   EXPECT_EQ(config.state_directory, "/var/lib/holdfast/shared");
   EXPECT_EQ(config.memory_bytes, 512U << 20U);
+  EXPECT_EQ(config.timezone, "America/New_York");
   EXPECT_EQ(config.postgres.data_directory, "/var/lib/postgresql/16/main");
   EXPECT_EQ(config.postgres.primary_connection, "host=pg1");
   EXPECT_EQ(config.postgres.bin_directory, "/usr/lib/postgresql/16/bin");
@@ -66,6 +67,7 @@ TEST_F(ConfigTest, DefaultsAreShownAsDefaults) {
   EXPECT_EQ(loaded.config.memory_bytes, 256U << 20U);
   EXPECT_EQ(loaded.config.backup.compression.compression, Compression::kZstd);
   EXPECT_EQ(value_of(loaded, "memory"), "256MiB (default)");
+  EXPECT_EQ(value_of(loaded, "timezone"), "UTC (default)");
   EXPECT_EQ(value_of(loaded, "cluster"), "demo (file)");
   EXPECT_EQ(value_of(loaded, "repositories.hot.verify_tls"), "true (default)");
 }
@@ -116,7 +118,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"negative_jobs", kRepo + "backup: {jobs: -1}\n", 5, "number from 0 to 256", ""},
         BadConfig{"many_jobs", kRepo + "backup: {jobs: 257}\n", 5, "number from 0 to 256", ""},
         BadConfig{"yes_is_no_flag", kRepo + "    path_style: yes\n", 5, "true or false", ""},
-        BadConfig{"zone", "timezone: Europe/Berlin\n" + kRepo, 1, "must be UTC", ""},
+        BadConfig{"zone", "timezone: Europe/berlin\n" + kRepo, 1, "must be UTC or a time zone", ""},
+        BadConfig{"zone_of_the_machine", "timezone: localtime\n" + kRepo, 1, "must be UTC", ""},
+        BadConfig{"offset_as_zone", "timezone: '+01:00'\n" + kRepo, 1, "must be UTC", ""},
         BadConfig{"checkpoint", kRepo + "backup: {checkpoint: slow}\n", 5, "fast or spread", ""},
         BadConfig{"zstd_level", kRepo + "backup: {compression: 'zstd:20'}\n", 5, "zstd:19", ""},
         BadConfig{"lz4_level", kRepo + "backup: {compression: 'lz4:1'}\n", 5, "zstd:19", ""},
