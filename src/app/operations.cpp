@@ -3,18 +3,28 @@
 #include "app/clock.h"
 #include "app/open.h"
 #include "app/version.h"
+#include "backup/archived_wal.h"
 #include "postgres/session.h"
 
 namespace holdfast {
 
 namespace {
 
+struct ServerLook {
+  std::vector<std::string> warnings;
+  bool archives = false;
+};
+
 // A backup is worth having whatever the clocks say, so that is a warning here and fails only
-// `check`.
-std::optional<std::string> clocks_differ(const Config& config, const Repository& repository,
-                                         const std::stop_token& stop) {
+// `check`; and one without archived WAL carries its own.
+ServerLook look_at_server(const Config& config, const RepositoryConfig& repository,
+                          const Repository& opened, const std::stop_token& stop) {
   Session session = Session::connect(config.postgres.connection, stop);
-  return clock_warning({read_clock(session), read_clock(repository.store(), stop)});
+  ServerLook look{.archives = repository.wal && archives_wal(session)};
+  if (auto clocks = clock_warning({read_clock(session), read_clock(opened.store(), stop)})) {
+    look.warnings.push_back(std::move(*clocks));
+  }
+  return look;
 }
 
 }  // namespace
@@ -23,11 +33,18 @@ BackupResult backup(const Config& config, const RepositoryConfig& repository,
                     const BackupRequest& request, Progress& progress, const std::stop_token& stop) {
   prepare_state_directory(config);
   const auto opened = open_repository(repository, stop);
-  const std::optional<std::string> clocks = clocks_differ(config, *opened, stop);
+  ServerLook look = look_at_server(config, repository, *opened, stop);
+  if (!look.archives && !request.standalone) {
+    look.warnings.emplace_back(
+        "WAL is not archived to this repository, so the backup carries its own: it can be restored "
+        "to its end, and to no later point");
+  }
   const BackupOptions options{.cluster = config.cluster,
                               .label = request.label,
                               .reason = request.reason,
                               .annotations = request.annotations,
+                              .standalone = request.standalone || !look.archives,
+                              .archive_patience = config.wal.timeout,
                               .connection = config.postgres.connection,
                               .primary_connection = config.postgres.primary_connection,
                               .data_directory = config.postgres.data_directory,
@@ -42,20 +59,8 @@ BackupResult backup(const Config& config, const RepositoryConfig& repository,
                               .host = host_name(),
                               .holdfast_version = holdfast_version()};
   BackupResult result = take_backup(*opened, options, progress, stop);
-  if (clocks) result.warnings.insert(result.warnings.begin(), *clocks);
+  result.warnings.insert(result.warnings.begin(), look.warnings.begin(), look.warnings.end());
   return result;
-}
-
-RestoreResult restore(const Config& config, const RepositoryConfig& repository,
-                      const RestoreRequest& request, Progress& progress,
-                      const std::stop_token& stop) {
-  const auto opened = open_repository(repository, stop);
-  const CatalogueEntry backup = find_backup(*opened, config.cluster, request.backup, stop);
-  return restore_backup(*opened, backup,
-                        {.target = request.target,
-                         .jobs = effective_jobs(config.backup.jobs),
-                         .memory_bytes = config.memory_bytes},
-                        progress, stop);
 }
 
 std::vector<CatalogueEntry> list(const Config& config, const RepositoryConfig& repository,

@@ -1,7 +1,7 @@
 #pragma once
 // The commands' work, from the configuration: what the command line (and later an agent) calls.
 // Each returns what was done as plain data, or throws Error. Nothing is printed here. `init`,
-// `check` and `key` have files of their own: app/init.h, app/check.h, app/keys.h.
+// `check`, `key`, `restore` and archiving have files of their own.
 
 #include <map>
 #include <optional>
@@ -13,24 +13,16 @@
 #include "backup/backup.h"
 #include "core/progress.h"
 #include "repository/catalogue.h"
-#include "restore/restore.h"
 
 namespace holdfast {
 
 struct BackupRequest {
   std::string label, reason;
   std::map<std::string, std::string> annotations;
+  bool standalone = false;  // carry the WAL inside, also where it is archived
 };
 BackupResult backup(const Config& config, const RepositoryConfig& repository,
                     const BackupRequest& request, Progress& progress, const std::stop_token& stop);
-
-struct RestoreRequest {
-  std::string backup = "latest";
-  TargetOptions target;
-};
-RestoreResult restore(const Config& config, const RepositoryConfig& repository,
-                      const RestoreRequest& request, Progress& progress,
-                      const std::stop_token& stop);
 
 std::vector<CatalogueEntry> list(const Config& config, const RepositoryConfig& repository,
                                  const std::stop_token& stop);

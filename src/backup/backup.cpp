@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "backup/archived_wal.h"
 #include "backup/external_config.h"
 #include "backup/file_pipeline.h"
 #include "backup/file_walker.h"
@@ -45,6 +46,7 @@ class BackupRun {
   void collect_config();
   void read_data_files();
   void stop_backup_mode();
+  void wait_for_archive();
   void store_final_files();
   void commit();
 
@@ -134,6 +136,7 @@ void BackupRun::start() {
   BackupInfo& info = result_.info;
   info.label = options_.label;
   info.reason = options_.reason;
+  info.standalone = options_.standalone;
   info.annotations = options_.annotations;
   info.from_standby = server.in_recovery;
   info.host = options_.host;
@@ -317,15 +320,32 @@ void BackupRun::stop_backup_mode() {
   fault_point("backup.stopped");
 }
 
+void BackupRun::wait_for_archive() {
+  const BackupInfo& info = result_.info;
+  progress_.phase("wal", 0);
+  await_archived_wal(repository_, session_,
+                     {.place = {info.name.cluster, info.name.history},
+                      .timeline = info.timeline,
+                      .start = info.start_lsn,
+                      .stop = info.stop_lsn,
+                      .segment_size = info.wal_segment_size,
+                      .primary_connection = options_.primary_connection,
+                      .patience = options_.archive_patience},
+                     progress_, stop_);
+  fault_point("backup.wal_archived");
+}
+
 void BackupRun::store_final_files() {
   BackupInfo& info = result_.info;
-  final_files_.add_wal(std::make_unique<CarriedWal>(
-      CarriedWalOptions{.wal_directory = options_.data_directory / "pg_wal",
-                        .timeline = info.timeline,
-                        .start = info.start_lsn,
-                        .stop = info.stop_lsn,
-                        .segment_size = info.wal_segment_size,
-                        .system_identifier = info.name.history.system_identifier}));
+  if (!info.standalone) wait_for_archive();
+  if (info.standalone)
+    final_files_.add_wal(std::make_unique<CarriedWal>(
+        CarriedWalOptions{.wal_directory = options_.data_directory / "pg_wal",
+                          .timeline = info.timeline,
+                          .start = info.start_lsn,
+                          .stop = info.stop_lsn,
+                          .segment_size = info.wal_segment_size,
+                          .system_identifier = info.name.history.system_identifier}));
   SectionWriter section(*maps_);
   const std::uint32_t owner = owners_.intern(::geteuid(), ::getegid());
   FilePipeline pipeline(seal_context(final_files_, nullptr), plan_.workers, section, stop_);

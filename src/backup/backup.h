@@ -2,8 +2,9 @@
 // Takes a backup of a running PostgreSQL cluster.
 //
 // Consistency: backup mode is held in one session from before the first file is read until after
-//   global/pg_control was read, last of all. A standalone backup carries every WAL byte from its
-//   start to its stop, so it needs nothing else to become consistent.
+//   global/pg_control was read, last of all. Every WAL byte from its start to its stop is in the
+//   repository before it is committed: archived there as segments, or, of a standalone backup,
+//   carried inside it.
 // Publish order: packs, maps, manifest, then the commit record (`outcome`); every object was
 //   accepted by the store before the next is written. Nothing is listed before the commit.
 // Crashes, cancellation: whatever was stored stays unlisted and is swept by a later backup, which
@@ -12,6 +13,7 @@
 //   keep two backups from doing the same work twice; correctness does not rest on them.
 // Errors: see core/error.h. Damaged pages in the cluster are findings, not errors.
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -32,6 +34,9 @@ struct BackupOptions {
   std::string label;  // --name
   std::string reason;
   std::map<std::string, std::string> annotations;
+
+  bool standalone = true;  // carry the WAL; false: wait until it is archived
+  std::chrono::milliseconds archive_patience{std::chrono::minutes(1)};  // without any progress
 
   std::string connection;          // libpq
   std::string primary_connection;  // of a standby: where to switch WAL; may be empty

@@ -15,7 +15,6 @@ struct Arguments {
   Type type = Type::kFull;
   BackupRequest request;
   std::vector<std::string> annotations;
-  bool standalone = true;
   bool fail_on_damage = false;
   PipelineOptions pipeline;
 };
@@ -67,8 +66,8 @@ CommandSpec backup_command() {
   spec.name = "backup";
   spec.summary = "Take a backup of the running cluster";
   spec.details =
-      "Every backup of this build is full and standalone: it carries the WAL that it needs to "
-      "become consistent.";
+      "Every backup of this build is full. It is complete when the WAL that it needs is in the\n"
+      "archive too; a standalone one carries that WAL inside, and needs no archive.";
   spec.needs = Needs::kConfig;
   spec.options = {
       choice_option<Type>({"--type", "What to take"}, {{"full", Type::kFull}}, arguments->type),
@@ -77,7 +76,7 @@ CommandSpec backup_command() {
       text_option({"--reason", "TEXT", "Why it was taken"}, arguments->request.reason),
       list_option({"--annotate", "KEY=VALUE", "A note to keep with it"}, arguments->annotations),
       switch_option({"--standalone", "Carry the WAL for its own consistency inside the backup"},
-                    arguments->standalone),
+                    arguments->request.standalone),
       switch_option({"--fail-on-damage", "Exit 1 when the cluster has damaged pages"},
                     arguments->fail_on_damage)};
   add_pipeline_options(spec.options, arguments->pipeline);

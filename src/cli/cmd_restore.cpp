@@ -1,7 +1,7 @@
 // `restore`: write a data directory that is ready to start.
 #include <fmt/format.h>
 
-#include "app/operations.h"
+#include "app/restore.h"
 #include "cli/backup_views.h"
 #include "cli/command.h"
 #include "core/text.h"
@@ -15,6 +15,8 @@ struct Arguments {
   std::vector<std::string> tablespaces;
   bool delta = false;
   bool yes = false;
+  bool standby = false;
+  std::optional<RecoverySettings::Archiving> archiving;
   PipelineOptions pipeline;
 };
 
@@ -43,11 +45,49 @@ TargetOptions target_of(const Arguments& arguments) {
   return target;
 }
 
+bool archives(const RecoverySettings& settings) {
+  return settings.archiving == RecoverySettings::Archiving::kKeep;
+}
+
+Json recovery_json(const RestoreAnswer& answer) {
+  if (!answer.recovery) return nullptr;
+  const RecoverySettings& settings = *answer.recovery;
+  const RecoveryTarget& target = settings.target;
+  return {{"mode", settings.mode == RecoverySettings::Mode::kStandby ? "standby" : "recovery"},
+          {"target", to_string(target)},
+          {"target_time", target.kind == RecoveryTarget::Kind::kTime ? Json(to_rfc3339(target.time))
+                                                                     : Json(nullptr)},
+          {"timeline", to_string(target.timeline)},
+          {"action", to_string(target.action)},
+          {"archiving", archives(settings)},
+          {"restore_command", settings.restore_command}};
+}
+
+std::string what_comes_next(const RestoreAnswer& answer) {
+  if (!answer.recovery) return "Start PostgreSQL on it: it becomes consistent by itself.\n";
+  const RecoverySettings& settings = *answer.recovery;
+  std::string text;
+  if (settings.mode == RecoverySettings::Mode::kStandby) {
+    return "Start PostgreSQL on it: it follows the primary as a standby.\n";
+  }
+  text = fmt::format("Start PostgreSQL on it: it recovers to {}{}.\n", to_string(settings.target),
+                     settings.target.kind == RecoveryTarget::Kind::kLatest
+                         ? ""
+                         : fmt::format(", then: {}", to_string(settings.target.action)));
+  text += archives(settings)
+              ? "Its WAL is not archived before 'holdfast init --take-over'.\n"
+              : "Archiving is switched off in it (archive_mode = off in postgresql.auto.conf).\n";
+  return text;
+}
+
 CommandResult run(Arguments& arguments, CommandContext& context) {
   apply(arguments.pipeline, context.config());
   arguments.request.target = target_of(arguments);
-  const RestoreResult done = restore(context.config(), context.repository(), arguments.request,
-                                     context.progress(), context.stop());
+  arguments.request.mode = arguments.standby ? RestoreMode::kStandby : RestoreMode::kRecovery;
+  arguments.request.archiving = arguments.archiving;
+  const RestoreAnswer answer = restore(context.config(), context.repository(), arguments.request,
+                                       context.progress(), context.stop());
+  const RestoreResult& done = answer.restored;
   for (const std::string& warning : done.warnings) context.warn(warning);
   CommandResult result;
   result.json["backup"] = json_of(done.backup);
@@ -64,6 +104,7 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   result.json["files_removed"] = done.files_removed;
   result.json["saved_wal"] = done.saved_wal.string();
   result.json["duration_seconds"] = done.duration_seconds;
+  result.json["recovery"] = recovery_json(answer);
   const double seconds = std::max(done.duration_seconds, 0.001);
   result.text = fmt::format(
       "Backup {} is restored in {}: {} files, {} written{}, {} ({}/s).\n", done.backup.name.id.text,
@@ -75,7 +116,35 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   if (!done.saved_wal.empty()) {
     result.text += fmt::format("The directory's old WAL is kept in {}.\n", done.saved_wal.string());
   }
+  result.text += what_comes_next(answer);
   return result;
+}
+
+void add_point_options(std::vector<Option>& options, Arguments& arguments) {
+  using Archiving = RecoverySettings::Archiving;
+  TargetRequest& point = arguments.request.point;
+  options.push_back(
+      text_option({"--target-time", "TIME", "Recover to this point in time"}, point.time));
+  options.push_back(text_option({"--target-xid", "XID", "Recover to this transaction"}, point.xid));
+  options.push_back(
+      text_option({"--target-lsn", "LSN", "Recover to this WAL position"}, point.lsn));
+  options.push_back(
+      text_option({"--target-name", "NAME", "Recover to this restore point"}, point.name));
+  options.push_back(switch_option(
+      {"--target-immediate", "Stop as soon as the backup is consistent"}, point.immediate));
+  options.push_back(switch_option(
+      {"--target-exclusive", "Stop just before the target, not behind it"}, point.exclusive));
+  options.push_back(text_option(
+      {"--target-timeline", "TIMELINE", "latest (default), current or a number"}, point.timeline));
+  options.push_back(text_option(
+      {"--target-action", "ACTION", "At the target: pause (default), promote or shutdown"},
+      point.action));
+  options.push_back(switch_option(
+      {"--standby", "Make a standby that follows postgres.primary_connection and the archive"},
+      arguments.standby));
+  options.push_back(choice_option<Archiving>(
+      {"--archive", "Whether the restored server archives (default: not while another may)"},
+      {{"on", Archiving::kKeep}, {"off", Archiving::kOff}}, arguments.archiving));
 }
 
 }  // namespace
@@ -86,11 +155,16 @@ CommandSpec restore_command() {
   spec.name = "restore";
   spec.summary = "Write a backup into a data directory that is ready to start";
   spec.details =
-      "The directory must not exist, be empty, or hold an unfinished restore of the same backup, "
-      "which is then finished.";
+      "The directory must not exist, be empty, or hold an unfinished restore of the same backup "
+      "to\n"
+      "the same target, which is then finished. Without a target the server recovers to the end "
+      "of\n"
+      "the archive when it starts.\n"
+      "Times: '2026-11-22 14:00:00+01', without a zone in that of the configuration, -1h, now.";
   spec.needs = Needs::kConfig;
-  spec.arguments = {text_argument("ID", "An id, a name, latest or oldest (default: latest)",
-                                  arguments->request.backup, Presence::kOptional)};
+  spec.arguments = {text_argument(
+      "ID", "An id, a name, latest or oldest (default: the newest that reaches the target)",
+      arguments->request.backup, Presence::kOptional)};
   spec.options = {
       text_option({"--to", "DIR", "The data directory to write"}, arguments->to),
       list_option({"--tablespace", "OLD=NEW", "Put the tablespace that was at OLD to NEW"},
@@ -101,9 +175,12 @@ CommandSpec restore_command() {
       switch_option({"--delta", "Rewrite only what differs in a stopped data directory"},
                     arguments->delta),
       switch_option({"--yes", "Confirm --delta"}, arguments->yes)};
+  add_point_options(spec.options, *arguments);
   add_pipeline_options(spec.options, arguments->pipeline);
   spec.examples = {
-      {"holdfast restore --to /srv/restored", "The newest backup"},
+      {"holdfast restore --to /srv/restored", "To the end of the archive"},
+      {"holdfast restore --to /srv/restored --target-time '2026-11-22 13:59:59+01'",
+       "To just before a mistake; the server pauses there"},
       {"holdfast restore before-upgrade --to /srv/restored --tablespaces-under /srv/spaces",
        "A named one, with its tablespaces beside it"},
       {"holdfast restore --to /var/lib/postgresql/16/main --delta --yes",

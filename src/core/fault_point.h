@@ -14,7 +14,7 @@
 
 namespace holdfast {
 
-inline constexpr std::array<std::string_view, 22> kFaultPoints{
+inline constexpr std::array<std::string_view, 23> kFaultPoints{
     "init.before_descriptor",
     "init.before_keys",
     "init.before_history",
@@ -24,6 +24,7 @@ inline constexpr std::array<std::string_view, 22> kFaultPoints{
     "backup.pack_stored",
     "backup.files_read",
     "backup.stopped",
+    "backup.wal_archived",
     "backup.wal_stored",
     "backup.manifest_stored",
     "backup.before_commit",

@@ -11,6 +11,7 @@
 #include "core/parallel.h"
 #include "postgres/control_file.h"
 #include "postgres/data_files.h"
+#include "repository/history.h"
 #include "restore/delta.h"
 #include "restore/external_config.h"
 #include "restore/window.h"
@@ -54,6 +55,11 @@ class RestoreRun {
   void lock_target();
   void give_places_to_owner() const;
   void bring_in_config() const;
+  void configure_recovery();
+  bool follows_primary() const {
+    return options_.recovery && options_.recovery->mode == RecoverySettings::Mode::kStandby;
+  }
+  void bind_to_history() const;
   void set_late_modes();
   void sync_everything() const;
   void write_control_file();
@@ -105,13 +111,16 @@ RestoreResult RestoreRun::run() {
   restore_section(Section::kData);
   restore_section(Section::kFinal);
   if (!manifest_.info().external_config.empty()) bring_in_config();
+  if (options_.recovery) configure_recovery();
   set_late_modes();
   fault_point("restore.before_sync");
   progress_.phase("sync", 0);
   sync_everything();
   fault_point("restore.before_control_file");
   remove_durably(result_.target.data_directory / kRestoreLock);
+  if (follows_primary()) bind_to_history();
   write_control_file();
+  if (follows_primary()) remove_durably(result_.target.data_directory / kRestoreMarker);
   result_.bytes_written = counts_.written;
   result_.bytes_kept = counts_.kept;
   result_.duration_seconds =
@@ -216,6 +225,22 @@ void RestoreRun::bring_in_config() const {
       ownership_.give_path((root / name).parent_path(), owner);
     }
   }
+}
+
+void RestoreRun::configure_recovery() {
+  const RestoredOwner owner{ownership_, manifest_.info().data_directory_owner};
+  for (std::string& warning :
+       write_recovery_settings(result_.target.data_directory, *options_.recovery, owner)) {
+    result_.warnings.push_back(std::move(warning));
+  }
+}
+
+// A standby is of the primary's history, also after a failover: it may archive without take-over.
+void RestoreRun::bind_to_history() const {
+  const BackupName& backup = manifest_.info().name;
+  write_history_binding(result_.target.data_directory, {backup.cluster, backup.history});
+  ownership_.give_path(result_.target.data_directory / kHistoryBinding,
+                       manifest_.info().data_directory_owner);
 }
 
 void RestoreRun::set_late_modes() {

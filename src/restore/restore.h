@@ -2,26 +2,32 @@
 // Restores a backup into a data directory that is ready to start.
 //
 // Order: the marker; folders and files at their sizes; content, window by window, chunk by chunk
-//   with scattered writes; one sync of every file system touched; and last of all, durably,
-//   global/pg_control. A directory without it does not start, so a restore that was interrupted
-//   anywhere cannot be taken for a database (invariant 7), and the next run goes on with it.
+//   with scattered writes; the recovery settings; one sync of every file system touched; and last
+//   of all, durably, global/pg_control. A directory without it does not start, so a restore that
+//   was interrupted anywhere cannot be taken for a database (invariant 7), and the next run goes on
+//   with it.
 // Integrity: every chunk is authenticated, and every block is compared with its keyed hash in the
 //   manifest, before it is written. A mismatch ends the restore with kDamage, naming pack and file.
 // Memory: windows of kWindowBytes of data are planned at a time; see repository/chunk_fetcher.h.
 
 #include <cstdint>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "core/progress.h"
 #include "repository/catalogue.h"
+#include "restore/recovery_settings.h"
 #include "restore/target.h"
 
 namespace holdfast {
 
 struct RestoreOptions {
   TargetOptions target;
+  // What the server does when it starts: recover along the archive, or follow a primary. Without
+  // it, the server becomes consistent with the WAL that the backup carries, and that is all.
+  std::optional<RecoverySettings> recovery = {};
   std::size_t jobs = 1;
   std::uint64_t memory_bytes = std::uint64_t{256} << 20U;
 };

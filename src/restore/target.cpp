@@ -43,6 +43,7 @@ std::string marker_text(const RestoreTarget& target, const BackupInfo& backup) {
   json["backup"] = backup.name.id.text;
   json["cluster"] = backup.name.cluster;
   json["history"] = to_string(backup.name.history);
+  json["recovery"] = target.recovery;
   json["wal_directory"] = target.wal_directory.string();
   for (const TablespaceTarget& space : target.tablespaces) {
     json["tablespaces"][std::to_string(space.oid)] = space.location.string();
@@ -83,8 +84,11 @@ TargetState judge_data_directory(const RestoreTarget& target, const BackupInfo& 
     return TargetState::kDelta;
   }
   if (unfinished) {
-    refuse("the target directory holds an unfinished restore of another backup or to other places",
-           folder, "Repeat that restore, or restore into another directory.");
+    refuse(
+        "the target directory holds an unfinished restore of another backup, to another target or "
+        "to "
+        "other places",
+        folder, "Repeat that restore, or restore into another directory.");
   }
   refuse("the target directory is not empty", folder,
          "Restore into a directory that is empty or does not exist, or bring a data directory of "
@@ -166,6 +170,7 @@ void make_link(const fs::path& link, const fs::path& target) {
 
 RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& options) {
   RestoreTarget target{.data_directory = fs::absolute(options.data_directory).lexically_normal()};
+  target.recovery = options.recovery;
   if (!options.wal_directory.empty()) target.wal_directory = fs::absolute(options.wal_directory);
   for (const auto& [old_place, new_place] : options.tablespaces) {
     const bool known = std::ranges::any_of(

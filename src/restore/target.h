@@ -27,6 +27,7 @@ struct TargetOptions {
   std::filesystem::path tablespaces_under;         // --tablespaces-under; <DIR>/<oid>
   std::filesystem::path wal_directory;             // --wal-dir; empty: inside
   Delta delta = Delta::kNo;                        // --delta
+  std::string recovery = {};  // what the restored server will do, for the marker
 };
 
 struct TablespaceTarget {
@@ -45,6 +46,7 @@ struct RestoreTarget {
   std::filesystem::path data_directory;
   std::filesystem::path wal_directory;  // empty: pg_wal is a folder of the data directory
   std::vector<TablespaceTarget> tablespaces;
+  std::string recovery;
   TargetState state = TargetState::kFresh;
 };
 

@@ -1,0 +1,41 @@
+#pragma once
+// `restore` from the configuration: which backup, to which point, and what the restored server does
+// when it starts.
+//
+// Without a target a server recovers to the end of the archive; a standalone backup of a cluster
+// whose WAL is not archived becomes consistent with the WAL that it carries, and starts.
+// Archiving of the restored server is switched off where another server may still be the cluster:
+// when a target was given, or while the source runs. Until `init --take-over` its WAL would be
+// refused anyway (repository/history.h).
+// Errors: those of restore/restore.h, restore/recovery_plan.h and restore/recovery_target.h.
+
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "app/config.h"
+#include "core/progress.h"
+#include "restore/recovery_target.h"
+#include "restore/restore.h"
+
+namespace holdfast {
+
+enum class RestoreMode { kRecovery, kStandby };
+
+struct RestoreRequest {
+  std::string backup;    // id, name, latest, oldest; empty: the one that suits the target
+  TargetOptions target;  // where to
+  TargetRequest point;   // when; `now` and `zone` are set here
+  RestoreMode mode = RestoreMode::kRecovery;
+  std::optional<RecoverySettings::Archiving> archiving = {};  // --archive
+};
+
+struct RestoreAnswer {
+  RestoreResult restored;
+  std::optional<RecoverySettings> recovery;  // what was configured; none: it starts as it is
+};
+
+RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
+                      RestoreRequest request, Progress& progress, const std::stop_token& stop);
+
+}  // namespace holdfast

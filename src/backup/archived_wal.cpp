@@ -1,0 +1,93 @@
+#include "backup/archived_wal.h"
+
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "core/cancellation.h"
+#include "core/text.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::chrono::milliseconds kFirstPause{20}, kLongestPause{500};
+
+// The first segment that is not stored yet, from `next` on; `end` when all are.
+std::uint64_t first_missing(const Repository& repository, const ArchivedWal& wanted,
+                            std::uint64_t next, std::uint64_t end, const std::stop_token& stop) {
+  while (next < end) {
+    const std::string object =
+        names::wal_segment(wanted.place, {wanted.timeline, next}, wanted.segment_size);
+    if (!repository.store().head(object, stop)) return next;
+    ++next;
+  }
+  return end;
+}
+
+std::string archiver_says(Session& session) {
+  const auto rows = session.query(
+      "select last_failed_wal, last_failed_time::text from pg_catalog.pg_stat_archiver "
+      "where last_failed_time is not null and "
+      "(last_archived_time is null or last_failed_time > last_archived_time)");
+  if (rows.empty()) return "PostgreSQL's archiver reports no failure";
+  return fmt::format("PostgreSQL's archiver failed on {} at {}", rows[0].at(0).value_or("?"),
+                     rows[0].at(1).value_or("?"));
+}
+
+[[noreturn]] void throw_not_archived(Session& session, const ArchivedWal& wanted,
+                                     std::uint64_t missing) {
+  throw Error(ErrorKind::kPostgres,
+              fmt::format("WAL segment {} of this backup was not archived within {}; {}",
+                          to_string(SegmentName{wanted.timeline, missing}, wanted.segment_size),
+                          human_duration(wanted.patience), archiver_says(session)),
+              {.object = wanted.place.cluster,
+               .hint = "The backup is not complete without it. Look into PostgreSQL's log for what "
+                       "archive_command says ('holdfast init' prints the setting), or take a "
+                       "backup that carries its own WAL: 'holdfast backup --standalone'."});
+}
+
+// The segment with the last byte is complete only once the server writes the next one.
+void switch_segment(Session& session, const ArchivedWal& wanted, const std::stop_token& stop) {
+  if (!session.in_recovery()) return;             // the end of backup mode switched already
+  if (wanted.primary_connection.empty()) return;  // a busy primary fills the segment by itself
+  Session primary = Session::connect(wanted.primary_connection, stop);
+  primary.switch_wal();
+}
+
+}  // namespace
+
+void await_archived_wal(const Repository& repository, Session& session, const ArchivedWal& wanted,
+                        Progress& progress, const std::stop_token& stop) {
+  switch_segment(session, wanted, stop);
+  const std::uint64_t end = (wanted.stop.value - 1) / wanted.segment_size.bytes + 1;
+  std::uint64_t next = wanted.start.value / wanted.segment_size.bytes;
+  auto last_progress = std::chrono::steady_clock::now();
+  auto pause = kFirstPause;
+  progress.note("waiting until its WAL is archived");
+  for (;;) {
+    const std::uint64_t missing = first_missing(repository, wanted, next, end, stop);
+    if (missing == end) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (missing != next) {
+      next = missing;
+      last_progress = now;
+      pause = kFirstPause;
+    } else if (now - last_progress > wanted.patience) {
+      throw_not_archived(session, wanted, missing);
+    }
+    check_cancelled(stop);
+    std::this_thread::sleep_for(pause);
+    pause = std::min(kLongestPause, pause * 2);
+  }
+}
+
+bool archives_wal(Session& session) {
+  // archive_library came with 15.
+  const auto rows = session.query(
+      "select count(*) filter (where name = 'archive_mode' and setting <> 'off'), "
+      "count(*) filter (where name in ('archive_command', 'archive_library') and "
+      "setting not in ('', '(disabled)')) from pg_catalog.pg_settings");
+  return rows.at(0).at(0) != "0" && rows.at(0).at(1) != "0";
+}
+
+}  // namespace holdfast

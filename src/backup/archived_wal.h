@@ -1,0 +1,37 @@
+#pragma once
+// Waits until the WAL of a backup is in the repository as archived segments (invariant 2).
+//
+// A primary switches WAL at the end of backup mode; for a standby the primary is asked to here,
+// where a connection to it is configured. The wait ends when every segment from start
+// to stop is stored; it fails, telling what PostgreSQL's archiver last said, when none arrived for
+// `patience`. A segment is believed to be there when the store lists it: only archive-push writes
+// it, whole, after checking that it is this cluster's.
+// Errors: kPostgres when archiving does not go on, those of the store and the session.
+
+#include <chrono>
+#include <stop_token>
+#include <string>
+
+#include "core/progress.h"
+#include "postgres/session.h"
+#include "repository/repository.h"
+#include "repository/wal_file.h"
+
+namespace holdfast {
+
+struct ArchivedWal {
+  WalPlace place;
+  TimelineId timeline;
+  Lsn start, stop;
+  WalSegmentSize segment_size;
+  std::string primary_connection;  // of a standby; may be empty
+  std::chrono::milliseconds patience;
+};
+
+void await_archived_wal(const Repository& repository, Session& session, const ArchivedWal& wanted,
+                        Progress& progress, const std::stop_token& stop);
+
+// Whether the server archives at all: archive_mode is on, and with a command or library.
+bool archives_wal(Session& session);
+
+}  // namespace holdfast
