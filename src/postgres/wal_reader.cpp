@@ -21,7 +21,6 @@ constexpr std::uint16_t kFlagLongHeader = 0x0002;
 constexpr std::uint16_t kFlagOverwrites = 0x0008;
 constexpr std::uint16_t kFlagsKnown = 0x000F;
 
-constexpr std::uint8_t kSwitchKind = 0x40;
 constexpr std::uint8_t kOverwriteKind = 0xD0;
 constexpr std::size_t kRecordAlignment = 8;
 
@@ -310,7 +309,7 @@ const WalRecord* WalReader::take(ByteView bytes, std::size_t next_at) {
   at_ = next_at;
   previous_ = record_.start;
   record_.end = lsn_at(at_);
-  if (record_.is(WalManager::kXlog) && record_.kind() == kSwitchKind) {
+  if (is_wal_switch(record_)) {
     record_.end = {start_.value + size_.bytes};
     end_ = WalEnd::kSwitch;
   }

@@ -183,6 +183,11 @@ void decode_wal_record_header(ByteView header, WalRecord& record) {
   record.block_count = 0;
 }
 
+bool is_wal_switch(const WalRecord& record) {
+  constexpr std::uint8_t kSwitchKind = 0x40;
+  return record.is(WalManager::kXlog) && record.kind() == kSwitchKind;
+}
+
 void decode_wal_record(ByteView bytes, int major_version, WalRecord& record) {
   decode_wal_record_header(bytes, record);
   record.decoded = RecordBody(bytes.subspan(kWalRecordHeaderBytes), major_version, record).decode();

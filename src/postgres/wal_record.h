@@ -94,4 +94,7 @@ void decode_wal_record(ByteView bytes, int major_version, WalRecord& record);
 // The header alone: the first kWalRecordHeaderBytes of a record.
 void decode_wal_record_header(ByteView header, WalRecord& record);
 
+// Whether the record ends the use of its segment.
+bool is_wal_switch(const WalRecord& record);
+
 }  // namespace holdfast
