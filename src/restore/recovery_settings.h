@@ -5,8 +5,8 @@
 //   (the table in the .cpp file has the reasons); its other lines stay byte for byte. A block of
 //   ours is put at its end. PostgreSQL reads this file last, so the block also holds, explicitly,
 //   each setting that a stale one in postgresql.conf, or in a file that it includes, could set.
-//   PostgreSQL refuses two targets at once, and up to 17 it may judge that while it reads: so the
-//   targets that are not ours come first, empty.
+//   PostgreSQL refuses two targets at once and judges that setting by setting, also an empty one
+//   behind another target: so the targets that are not ours come first, empty.
 // Then recovery.signal or standby.signal is created, the other one removed. A recovery.conf, with
 //   which no supported version starts, is renamed to recovery.conf.before-restore.
 // Guarantees: each file is written whole and durably, with mode 0600 and its owner. Not all of them

@@ -297,6 +297,15 @@ TEST_P(RecoverySettingsIn, WithoutTheEmptyTargetsAStaleOneWouldStopTheServer) {
   EXPECT_THAT(copy_.server().log(), HasSubstr("multiple recovery targets"));
 }
 
+// Names that differ in capital letters do not replace each other while PostgreSQL reads: a warning
+// says so beforehand, and nothing recovers to a wrong place.
+TEST_P(RecoverySettingsIn, AStaleTargetInCapitalLettersIsNeverFollowed) {
+  copy_.set_in_conf("RECOVERY_TARGET_XID = '3'\n");
+  copy_.write_settings({.time = source_.mark(3).commit_time});
+  EXPECT_FALSE(copy_.server().try_start());
+  EXPECT_THAT(copy_.server().log(), HasSubstr("multiple recovery targets"));
+}
+
 TEST_P(RecoverySettingsIn, MakeAStandbyThatStreams) {
   copy_.set_in_conf("recovery_target_xid = '3'\n");
   copy_.settings().mode = Mode::kStandby;
