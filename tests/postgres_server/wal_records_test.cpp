@@ -463,6 +463,8 @@ TEST_P(TheWal, NamesEveryPageThatChanged) {
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();
       if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      // Unlogged: after a crash it is a copy of its init fork, which WAL names.
+      if (std::filesystem::exists(entry.path().string() + "_init")) continue;
       std::ifstream in(entry.path(), std::ios::binary);
       Bytes page(8192);
       for (std::uint32_t block = 0; in.read(reinterpret_cast<char*>(page.data()), 8192); ++block) {
@@ -481,7 +483,7 @@ TEST_P(TheWal, NamesEveryPageThatChanged) {
     const std::string name = entry.path().filename().string();
     if (name.find_first_not_of("0123456789") == std::string::npos) look_into(entry, number(name));
   }
-  EXPECT_GT(changed, 500U);
+  EXPECT_GT(changed, 300U);
 }
 
 TEST_P(TheWal, IsReadAsPgWaldumpReadsIt) {

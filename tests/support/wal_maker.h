@@ -135,18 +135,18 @@ class WalMaker {
 
   // The whole segment; zeros where nothing was written.
   Bytes segment(std::uint64_t number) const {
+    Bytes bytes = written(number);
+    bytes.resize(size_.bytes);
+    return bytes;
+  }
+  // Its front, up to the last byte that was written.
+  Bytes written(std::uint64_t number) const {
     const auto found = segments_.find(number);
-    return found == segments_.end() ? Bytes(size_.bytes) : found->second;
+    return found == segments_.end() ? Bytes() : found->second;
   }
   SegmentName name(std::uint64_t number) const { return {timeline_, number}; }
 
  private:
-  Bytes& current() {
-    Bytes& segment = segments_[at_ / size_.bytes];
-    if (segment.empty()) segment.resize(size_.bytes);
-    return segment;
-  }
-
   void begin_page_if_needed(std::uint32_t left_of_record) {
     if (at_ % 8192 != 0) return;
     const bool first = at_ % size_.bytes == 0;
@@ -170,7 +170,9 @@ class WalMaker {
   }
 
   void put(ByteView bytes) {
-    std::ranges::copy(bytes, current().begin() + static_cast<std::ptrdiff_t>(at_ % size_.bytes));
+    Bytes& segment = segments_[at_ / size_.bytes];
+    segment.resize(std::max<std::size_t>(segment.size(), at_ % size_.bytes + bytes.size()));
+    std::ranges::copy(bytes, segment.begin() + static_cast<std::ptrdiff_t>(at_ % size_.bytes));
     at_ += bytes.size();
   }
 
@@ -186,9 +188,8 @@ class WalMaker {
   void cut(Lsn end) {
     for (auto& [number, bytes] : segments_) {
       const std::uint64_t start = number * size_.bytes;
-      if (start + size_.bytes <= end.value) continue;
-      const std::uint64_t from = end.value > start ? end.value - start : 0;
-      std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(from), bytes.end(), std::byte{0});
+      const std::uint64_t kept = end.value > start ? end.value - start : 0;
+      if (kept < bytes.size()) bytes.resize(kept);
     }
     at_ = end.value;
   }
