@@ -46,10 +46,10 @@ void check_state_directory(Findings& findings, const Config& config) {
 
 void check_registration(Findings& findings, Session& session, const Repository& repository,
                         const Config& config, const std::stop_token& stop) {
-  const HistoryRecord history = history_to_write(
-      list_histories(repository, config.cluster, stop), config.cluster,
-      identity_of(session.server(), host_name()),
-      read_history_binding(config.postgres.data_directory));
+  const HistoryRecord history =
+      history_to_write(list_histories(repository, config.cluster, stop), config.cluster,
+                       identity_of(session.server(), host_name()),
+                       read_history_binding(config.postgres.data_directory));
   findings.ok("registration",
               fmt::format("cluster '{}', history {}", config.cluster, to_string(history.name)));
 }
@@ -106,6 +106,10 @@ std::vector<CheckFinding> check_setup(const LoadedConfig& loaded,
   if (opened && session) {
     findings.attempt("registration",
                      [&] { check_registration(findings, *session, *opened, config, stop); });
+    if (repository.wal) {
+      findings.attempt("WAL archive",
+                       [&] { check_archive(findings, *session, {config, *opened}, stop); });
+    }
     findings.attempt("space", [&] { check_space(findings, *session, repository); });
   }
   findings.attempt("clock", [&] { check_clocks(findings, session, opened.get(), stop); });

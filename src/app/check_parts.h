@@ -48,6 +48,15 @@ void check_postgres(Findings& findings, Session& session, const Config& config,
 // The data directory: the server's own, and readable.
 void check_data_directory(Findings& findings, Session& session, const Config& config);
 
+struct ArchiveCheck {
+  const Config& config;
+  const Repository& repository;
+};
+// That WAL is archived: ends a segment and waits until the repository has it; and the settings that
+// would make an archive useless.
+void check_archive(Findings& findings, Session& session, const ArchiveCheck& check,
+                   const std::stop_token& stop);
+
 struct RepositoryCheck {
   const RepositoryConfig& config;
   const CheckOptions& options;

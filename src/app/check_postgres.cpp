@@ -122,7 +122,7 @@ void check_postgres(Findings& findings, Session& session, const Config& config,
                     const std::stop_token& stop) {
   findings.attempt("privileges", [&] { check_privileges(findings, session); });
   findings.attempt("settings", [&] {
-    for (const PostgresSetting& setting : needed_settings(session)) {
+    for (const PostgresSetting& setting : backup_settings(session)) {
       check_setting(findings, setting);
     }
     check_full_page_writes(findings, session);

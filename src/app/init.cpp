@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "app/open.h"
+#include "app/take_over.h"
 #include "app/version.h"
 #include "backup/preflight.h"
 #include "postgres/role.h"
@@ -52,8 +53,28 @@ void create_repository(const RepositoryConfig& config, const std::optional<KeySo
                                                  stop);
 }
 
-void settle_settings(Session& session, ApplySettings apply, InitResult& result) {
-  result.settings = needed_settings(session);
+Registration register_here(const Config& config, const Repository& repository,
+                           const ServerInfo& server, HistoryWish wish, InitResult& result,
+                           const std::stop_token& stop) {
+  if (wish == HistoryWish::kNo) {
+    return register_cluster(repository, config.cluster, identity_of(server, host_name()), stop);
+  }
+  NewHistoryResult done =
+      wish == HistoryWish::kTakeOver ? take_over(config, stop) : register_upgrade(config, stop);
+  for (std::string& warning : done.warnings) result.warnings.push_back(std::move(warning));
+  if (done.opened) {
+    result.warnings.emplace_back(
+        "take a backup now: before that, nothing of the new history can be recovered by itself");
+  }
+  return {done.history, done.opened};
+}
+
+void settle_settings(const Config& config, Session& session, ApplySettings apply,
+                     InitResult& result) {
+  result.settings = backup_settings(session);
+  for (PostgresSetting& setting : archive_settings(session, config)) {
+    result.settings.push_back(std::move(setting));
+  }
   if (apply == ApplySettings::kYes) result.applied = apply_settings(session, result.settings);
   for (const PostgresSetting& setting : result.settings) {
     if (setting.fits) continue;
@@ -67,7 +88,7 @@ void settle_settings(Session& session, ApplySettings apply, InitResult& result) 
       result.warnings.emplace_back(
           fmt::format("restart PostgreSQL: only then {} takes effect", setting.name));
     } else {
-      result.warnings.push_back(fmt::format("no backup is possible yet: {} is {}, wanted is {}",
+      result.warnings.push_back(fmt::format("{}: {} is {}, wanted is {}", setting.without,
                                             setting.name, setting.current, setting.wanted));
     }
   }
@@ -94,12 +115,11 @@ InitResult init(const Config& config, const RepositoryConfig& repository,
   const auto opened = open_repository(repository, stop);
   result.exclusive_create = opened->facts().exclusive_create;
   if (!result.exclusive_create && !repository.exclusive_writer) refuse_overwriting(repository.url);
-  result.registration =
-      register_cluster(*opened, config.cluster, identity_of(server, host_name()), stop);
+  result.registration = register_here(config, *opened, server, request.history, result, stop);
   if (!result.encrypted) result.warnings.emplace_back("the repository is not encrypted");
   result.role_sql = role_sql(request.role, server.version_num);
   result.database = session.query("select current_database()").at(0).at(0).value_or("");
-  settle_settings(session, request.apply, result);
+  settle_settings(config, session, request.apply, result);
   return result;
 }
 

@@ -20,9 +20,11 @@
 namespace holdfast {
 
 enum class ApplySettings { kNo, kYes };
+enum class HistoryWish { kNo, kUpgrade, kTakeOver };
 
 struct InitRequest {
   ApplySettings apply = ApplySettings::kNo;
+  HistoryWish history = HistoryWish::kNo;
   std::string role = "holdfast";  // that the SQL is for
 };
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "app/server_commands.h"
 #include "core/error.h"
 
 namespace holdfast {
@@ -32,6 +33,7 @@ PostgresSetting read_setting(Session& session, const std::string& name) {
       "select setting, context = 'postmaster', pending_restart, source = 'command line'"
       " from pg_settings where name = $1",
       {name});
+  if (rows.empty() && name == "archive_library") return {.name = name, .fits = true};  // before 15
   if (rows.empty()) {
     throw Error(ErrorKind::kPostgres, "PostgreSQL does not know this setting", {.object = name});
   }
@@ -62,20 +64,63 @@ PostgresSetting replication_slots(Session& session) {
   return setting;
 }
 
+constexpr std::string_view kNotArchived = "WAL is not archived yet";
+
+PostgresSetting archive_mode(Session& session) {
+  PostgresSetting setting = read_setting(session, "archive_mode");
+  setting.wanted = "on";
+  setting.set_to = "on";
+  setting.without = kNotArchived;
+  setting.fits = setting.current == "on" || setting.current == "always";
+  return setting;
+}
+
+PostgresSetting archive_command_setting(Session& session, const Config& config) {
+  PostgresSetting setting = read_setting(session, "archive_command");
+  const PostgresSetting library = read_setting(session, "archive_library");
+  setting.wanted = archive_command(config);
+  setting.without = kNotArchived;
+  setting.fits = library.current.empty() && is_our_archive_command(setting.current);
+  // "(disabled)" is shown while archive_mode is off.
+  const bool unused = setting.current.empty() || setting.current == "(disabled)" ||
+                      is_our_archive_command(setting.current);
+  if (unused && library.current.empty()) setting.set_to = setting.wanted;
+  return setting;
+}
+
+PostgresSetting archive_timeout(Session& session, const Config& config) {
+  PostgresSetting setting = read_setting(session, "archive_timeout");
+  const auto wanted = std::chrono::ceil<std::chrono::seconds>(config.wal.archive_timeout).count();
+  const int now = to_int(setting.current, setting.name);
+  setting.current += "s";
+  setting.wanted = fmt::format("{}s or less", wanted);
+  setting.set_to = fmt::format("{}s", wanted);
+  setting.without = "changes may wait long for being archived";
+  setting.fits = now > 0 && now <= wanted;
+  return setting;
+}
+
 }  // namespace
 
-std::vector<PostgresSetting> needed_settings(Session& session) {
+std::vector<PostgresSetting> backup_settings(Session& session) {
   return {wal_level(session), replication_slots(session)};
+}
+
+std::vector<PostgresSetting> archive_settings(Session& session, const Config& config) {
+  return {archive_mode(session), archive_command_setting(session, config),
+          archive_timeout(session, config)};
 }
 
 std::vector<std::string> apply_settings(Session& session,
                                         const std::vector<PostgresSetting>& settings) {
   std::vector<std::string> applied;
   for (const PostgresSetting& setting : settings) {
-    if (setting.fits || setting.on_command_line) continue;
+    if (setting.fits || setting.on_command_line || setting.set_to.empty()) continue;
     try {
-      // Name and value are ours, from the functions above.
-      session.query(fmt::format("alter system set {} = '{}'", setting.name, setting.set_to));
+      // The name is ours; the value may hold quotes of a path.
+      session.query(fmt::format(
+          "alter system set {} = {}", setting.name,
+          session.query("select quote_literal($1)", {setting.set_to}).at(0).at(0).value_or("''")));
     } catch (Error& error) {
       error.during("set " + setting.name);
       throw;

@@ -100,6 +100,7 @@ void BackupRun::lock() {
 void BackupRun::prepare() {
   const ServerInfo& server = session_.server();
   control_ = check_server(server, options_.data_directory);
+  require_taken_over(options_.data_directory);
   const HistoryRecord history = history_to_write(
       list_histories(repository_, options_.cluster, stop_), options_.cluster,
       identity_of(server, options_.host), read_history_binding(options_.data_directory));

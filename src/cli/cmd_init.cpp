@@ -71,10 +71,10 @@ CommandResult run(const InitRequest& request, CommandContext& context) {
   const std::string& cluster = context.config().cluster;
   CommandResult result{.json = json_of(done, cluster)};
   result.text =
-      fmt::format("Repository {} {}.\nCluster '{}' {} (system identifier {}).\n", done.repository,
+      fmt::format("Repository {} {}.\nCluster '{}' {}, history {}.\n", done.repository,
                   done.repository_created ? "created" : "was there already", cluster,
                   done.registration.created ? "registered" : "was registered already",
-                  done.registration.history.name.system_identifier);
+                  to_string(done.registration.history.name));
   result.text += settings_text(done, context.style());
   result.text += fmt::format(
       "\nA role with no more rights than Holdfast needs; run this as a superuser in database {}:\n",
@@ -88,6 +88,8 @@ CommandResult run(const InitRequest& request, CommandContext& context) {
 CommandSpec init_command() {
   auto request = std::make_shared<InitRequest>();
   auto apply = std::make_shared<bool>(false);
+  auto take_over = std::make_shared<bool>(false);
+  auto upgrade = std::make_shared<bool>(false);
   CommandSpec spec;
   spec.name = "init";
   spec.summary = "Create the repository if needed and register this cluster";
@@ -98,12 +100,22 @@ CommandSpec init_command() {
   spec.options = {
       switch_option({"--apply", "Set the settings with ALTER SYSTEM and reload PostgreSQL"},
                     *apply),
+      switch_option({"--take-over",
+                     "This server, a promoted copy or one that was set back, is the cluster now"},
+                    *take_over),
+      switch_option({"--upgrade", "The cluster was made anew by pg_upgrade or initdb"}, *upgrade),
       text_option({"--role", "NAME", "The role that the SQL is for (default: holdfast)"},
                   request->role)};
   spec.examples = {{"holdfast init", "With the configuration in /etc/holdfast"},
                    {"holdfast --config ./db.yaml --repo cold init", "A second repository"},
-                   {"holdfast init --apply", "Change PostgreSQL's settings too"}};
-  spec.run = [request, apply](CommandContext& context) {
+                   {"holdfast init --apply", "Change PostgreSQL's settings too"},
+                   {"holdfast init --take-over", "After a restore, or a VM that was rolled back"}};
+  spec.run = [request, apply, take_over, upgrade](CommandContext& context) {
+    if (*take_over && *upgrade) {
+      throw Error(ErrorKind::kUsage, "--take-over and --upgrade exclude each other");
+    }
+    if (*take_over) request->history = HistoryWish::kTakeOver;
+    if (*upgrade) request->history = HistoryWish::kUpgrade;
     request->apply = *apply ? ApplySettings::kYes : ApplySettings::kNo;
     return run(*request, context);
   };

@@ -14,7 +14,7 @@
 
 namespace holdfast {
 
-inline constexpr std::array<std::string_view, 23> kFaultPoints{
+inline constexpr std::array<std::string_view, 30> kFaultPoints{
     "init.before_descriptor",
     "init.before_keys",
     "init.before_history",
@@ -34,10 +34,17 @@ inline constexpr std::array<std::string_view, 23> kFaultPoints{
     "restore.window_written",
     "restore.before_sync",
     "restore.before_control_file",
+    "take_over.opened",
+    "take_over.bound",
     "push.stored",
     "push.before_spool",
     "get.fetched",
     "get.before_rename",
+    "push.helper_begins",
+    "push.copied",
+    "wal.part_stored",
+    "get.from_spool",
+    "get.prefetched",
 };
 
 void fault_point(std::string_view name);

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/fault_point.h"
+#include "postgres/data_files.h"
 #include "repository/write_once.h"
 #include "system/files.h"
 
@@ -263,6 +264,19 @@ void write_history_binding(const std::filesystem::path& data_directory,
                 Overwrite::kYes);
 }
 
+void require_taken_over(const std::filesystem::path& data_directory) {
+  const auto marker = data_directory / kRestoreMarker;
+  if (!std::filesystem::exists(marker)) return;
+  throw Error(
+      ErrorKind::kRefused,
+      "this data directory was restored from a backup: it writes nothing to the archive that "
+      "it came from until it takes over",
+      {.object = marker.string(),
+       .hint = "If this server is to be the cluster from now on, run 'holdfast init "
+               "--take-over'; the old one is then kept out. If it is a copy to look at, "
+               "set archive_mode = off in it."});
+}
+
 HistoryRecord history_to_write(const std::vector<HistoryRecord>& histories,
                                const std::string& cluster, const ClusterIdentity& identity,
                                const std::optional<HistoryBinding>& binding) {
@@ -293,8 +307,8 @@ HistoryRecord open_history(const Repository& repository, const std::string& clus
                            const ClusterIdentity& identity, const NewHistory& wanted,
                            const std::stop_token& stop) {
   const auto histories = list_histories(repository, cluster, stop);
-  HistoryRecord record =
-      new_record(histories.empty() ? 1 : histories.back().name.number + 1, identity);
+  const std::uint32_t next = histories.empty() ? 1 : histories.back().name.number + 1;
+  HistoryRecord record = new_record(wanted.number == 0 ? next : wanted.number, identity);
   record.reason = wanted.reason;
   record.fork = wanted.fork;
   return create_history(repository, cluster, std::move(record), stop);

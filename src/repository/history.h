@@ -81,6 +81,10 @@ std::optional<HistoryBinding> read_history_binding(const std::filesystem::path& 
 void write_history_binding(const std::filesystem::path& data_directory,
                            const HistoryBinding& binding);
 
+// kRefused while the directory carries the marker of a restore: neither its WAL nor its backups may
+// go where the source's are before it took over.
+void require_taken_over(const std::filesystem::path& data_directory);
+
 // The history that a server with `identity` and `binding` writes. kRefused, naming the way out:
 // when the cluster is not registered or is another one, and when its history was taken over.
 HistoryRecord history_to_write(const std::vector<HistoryRecord>& histories,
@@ -90,6 +94,8 @@ HistoryRecord history_to_write(const std::vector<HistoryRecord>& histories,
 struct NewHistory {
   HistoryReason reason = HistoryReason::kUpgrade;
   std::optional<HistoryFork> fork = {};
+  // 0: the next one; else the number that it has in another repository of this cluster.
+  std::uint32_t number = 0;
 };
 // Opens the history behind all others. kRefused when somebody else opened that one at the same
 // moment.

@@ -129,6 +129,7 @@ std::vector<WalCandidate> find_candidates(const Repository& repository, const Wa
 std::optional<std::string> stored_behind(const Repository& repository, const WalLine& line,
                                          const WalFileName& file, const std::stop_token& stop) {
   if (file.kind == WalFileKind::kTimelineHistory) {
+    if (file.timeline.value == 1) return std::nullopt;  // asked for at a promotion; none has one
     return behind_history(repository, line, file.timeline, stop);
   }
   // Nothing rests on the others being there.

@@ -13,6 +13,7 @@
 #include "postgres/control_file.h"
 #include "postgres/data_files.h"
 #include "postgres/local_server.h"
+#include "repository/history.h"
 #include "system/files.h"
 
 namespace holdfast {
@@ -198,6 +199,7 @@ RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& opti
 
 void mark_target(const RestoreTarget& target, const BackupInfo& backup) {
   make_target_folder(target.data_directory);
+  remove_durably(target.data_directory / kHistoryBinding);  // of what was there, with --delta
   write_durably(target.data_directory / kRestoreMarker, as_bytes(marker_text(target, backup)), 0600,
                 Overwrite::kYes);
 }

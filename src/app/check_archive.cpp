@@ -1,0 +1,116 @@
+// `check`, the archive: that WAL really arrives in the repository, and what keeps it from being
+// useful.
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "app/check_parts.h"
+#include "app/open.h"
+#include "app/settings.h"
+#include "backup/archived_wal.h"
+#include "backup/preflight.h"
+#include "core/cancellation.h"
+#include "core/text.h"
+#include "repository/wal_file.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::chrono::milliseconds kPause{50};
+
+std::string last_failure(Session& session) {
+  const auto rows = session.query(
+      "select last_failed_wal, last_failed_time::text from pg_catalog.pg_stat_archiver "
+      "where last_failed_time is not null and "
+      "(last_archived_time is null or last_failed_time > last_archived_time)");
+  if (rows.empty()) return {};
+  return fmt::format("PostgreSQL's archiver failed on {} at {}", rows[0].at(0).value_or("?"),
+                     rows[0].at(1).value_or("?"));
+}
+
+// Writes something into the current segment, ends it, and returns its name.
+SegmentName end_segment(Session& session) {
+  session.query("select pg_catalog.pg_create_restore_point('holdfast check')");
+  const Lsn end = session.switch_wal();
+  return segment_of(session.timeline(), Lsn{end.value - 1}, session.server().wal_segment_size);
+}
+
+bool arrives(const Repository& repository, const std::string& object,
+             std::chrono::milliseconds patience, const std::stop_token& stop) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  while (!repository.store().head(object, stop)) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    check_cancelled(stop);
+    std::this_thread::sleep_for(kPause);
+  }
+  return true;
+}
+
+void check_settings(Findings& findings, Session& session, const Config& config) {
+  for (const PostgresSetting& setting : archive_settings(session, config)) {
+    if (setting.fits) continue;
+    findings.add({setting.name, FindingLevel::kWarning,
+                  fmt::format("{}: it is {}", setting.without,
+                              setting.current.empty() ? "not set" : setting.current),
+                  fmt::format("Set it to: {}", setting.wanted)});
+  }
+}
+
+// PostgreSQL 17 keeps a summary of WAL from which an incremental backup learns what changed.
+void check_summaries(Findings& findings, Session& session) {
+  const auto rows =
+      session.query("select setting from pg_catalog.pg_settings where name = 'summarize_wal'");
+  if (rows.empty() || rows[0].at(0) != "off") return;
+  findings.add({"summarize_wal", FindingLevel::kWarning, "it is off",
+                "Set summarize_wal = on: it costs little, and incremental backups (of Holdfast's "
+                "next release, and pg_basebackup's) then read only what changed."});
+}
+
+void check_arrival(Findings& findings, Session& session, const ArchiveCheck& check,
+                   const std::stop_token& stop) {
+  const Config& config = check.config;
+  const HistoryRecord history =
+      history_to_write(list_histories(check.repository, config.cluster, stop), config.cluster,
+                       identity_of(session.server(), host_name()),
+                       read_history_binding(config.postgres.data_directory));
+  const auto began = std::chrono::steady_clock::now();
+  const SegmentName segment = end_segment(session);
+  const WalSegmentSize size = session.server().wal_segment_size;
+  const std::string object = names::wal_segment({config.cluster, history.name}, segment, size);
+  if (arrives(check.repository, object, config.wal.timeout, stop)) {
+    const Seconds taken = std::chrono::steady_clock::now() - began;
+    findings.ok("WAL archive", fmt::format("segment {} was in the repository {} after its end",
+                                           to_string(segment, size), human_duration(taken)));
+    return;
+  }
+  const std::string failure = last_failure(session);
+  findings.add(
+      {"WAL archive", FindingLevel::kFailed,
+       fmt::format("segment {} did not arrive in {} within {}{}{}", to_string(segment, size),
+                   check.repository.store().describe(), human_duration(config.wal.timeout),
+                   failure.empty() ? "" : "; ", failure),
+       "PostgreSQL's log shows what archive_command says. 'holdfast init' prints the "
+       "command."});
+}
+
+}  // namespace
+
+void check_archive(Findings& findings, Session& session, const ArchiveCheck& check,
+                   const std::stop_token& stop) {
+  check_settings(findings, session, check.config);
+  check_summaries(findings, session);
+  if (!archives_wal(session)) {
+    findings.add({"WAL archive", FindingLevel::kWarning, "the server archives no WAL",
+                  "Without it every backup can be restored to its own end only. Run 'holdfast init "
+                  "--apply', and restart PostgreSQL."});
+    return;
+  }
+  require_taken_over(check.config.postgres.data_directory);
+  if (session.in_recovery()) {
+    findings.ok("WAL archive", "not tried on a standby: the primary archives");
+    return;
+  }
+  check_arrival(findings, session, check, stop);
+}
+
+}  // namespace holdfast

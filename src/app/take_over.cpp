@@ -1,0 +1,276 @@
+#include "app/take_over.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <ranges>
+
+#include <nlohmann/json.hpp>
+
+#include "app/archive.h"
+#include "app/open.h"
+#include "backup/preflight.h"
+#include "core/fault_point.h"
+#include "postgres/data_files.h"
+#include "postgres/timeline_history.h"
+#include "repository/wal_search.h"
+#include "system/files.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::size_t kMaxMarkerBytes = std::size_t{64} << 10U;
+
+// The server that this configuration is for: a primary, in the configured data directory.
+struct LocalServer {
+  ClusterIdentity identity;
+  TimelineId timeline;
+  Lsn flushed;
+};
+
+LocalServer look_at_server(const Config& config, const std::stop_token& stop) {
+  Session session = Session::connect(config.postgres.connection, stop);
+  check_server(session.server(), config.postgres.data_directory);
+  if (session.in_recovery()) {
+    throw Error(ErrorKind::kRefused, "this server is in recovery: it does not write WAL of its own",
+                {.object = config.postgres.data_directory,
+                 .hint = "A standby archives without a take-over once it is promoted. A restored "
+                         "copy takes over after it was promoted."});
+  }
+  return {identity_of(session.server(), host_name()), session.timeline(),
+          session.flushed_position()};
+}
+
+// The history that this data directory was restored from, as its marker says.
+std::optional<HistoryName> restored_from(const Config& config) {
+  const auto text =
+      read_file(fs::path(config.postgres.data_directory) / kRestoreMarker, kMaxMarkerBytes);
+  if (!text) return std::nullopt;
+  const auto json = nlohmann::json::parse(*text, nullptr, false);
+  if (json.is_discarded() || json.value("cluster", "") != config.cluster) return std::nullopt;
+  return parse_history_name(json.value("history", ""));
+}
+
+TimelineHistory local_timeline_history(const fs::path& wal, TimelineId timeline) {
+  if (timeline.value == 1) return {};
+  const std::string name = timeline_history_file_name(timeline);
+  const auto text = read_file(wal / name, kMaxTimelineHistoryBytes);
+  if (!text) {
+    throw Error(ErrorKind::kPostgres, "the timeline's history file is missing",
+                {.object = (wal / name).string()});
+  }
+  return parse_timeline_history(timeline, *text, name);
+}
+
+// Names of the segments that wait for archiving, ascending.
+std::vector<SegmentName> waiting_segments(const fs::path& wal, WalSegmentSize size) {
+  constexpr std::string_view kReady = ".ready";
+  std::vector<SegmentName> segments;
+  for (const auto& entry : fs::directory_iterator(wal / "archive_status")) {
+    const std::string name = entry.path().filename().string();
+    if (!name.ends_with(kReady)) continue;
+    const auto segment =
+        parse_segment_name(std::string_view(name).substr(0, name.size() - kReady.size()), size);
+    if (segment) segments.push_back(*segment);
+  }
+  std::ranges::sort(segments, {}, &SegmentName::number);
+  return segments;
+}
+
+class ForkFinder {
+ public:
+  ForkFinder(const Repository& repository, const WalLine& line, const LocalServer& server,
+             fs::path wal, std::stop_token stop)
+      : repository_(repository),
+        line_(line),
+        server_(server),
+        wal_(std::move(wal)),
+        stop_(std::move(stop)),
+        timelines_(local_timeline_history(wal_, server.timeline)) {}
+
+  HistoryFork find() const {
+    const WalSegmentSize size = line_.segment_size;
+    Lsn lsn = start_of(segment_of(server_.timeline, server_.flushed, size), size);
+    for (const SegmentName& segment : waiting_segments(wal_, size)) {
+      if (is_stored(segment)) continue;
+      lsn = std::min(lsn, start_of(segment, size));
+      break;
+    }
+    for (const TimelineSwitch& left : timelines_.switches) {
+      if (is_known(next_behind(left.timeline))) continue;
+      lsn = std::min(lsn, start_of(segment_of(left.timeline, left.at, size), size));
+      break;
+    }
+    return {line_.steps.front().history.number, timeline_at(timelines_, lsn), lsn};
+  }
+
+  // Timelines of this server that the line does not know: their history files must be archived,
+  // also when the server did not archive as they began.
+  std::vector<TimelineId> unknown_timelines() const {
+    std::vector<TimelineId> unknown;
+    for (const TimelineRange& range : ancestry(timelines_)) {
+      if (range.timeline.value > 1 && !is_known(range.timeline)) unknown.push_back(range.timeline);
+    }
+    return unknown;
+  }
+
+ private:
+  TimelineId next_behind(TimelineId timeline) const {
+    const auto ranges = ancestry(timelines_);
+    const auto at = std::ranges::find(ranges, timeline, &TimelineRange::timeline);
+    return at + 1 == ranges.end() ? server_.timeline : (at + 1)->timeline;
+  }
+
+  bool is_known(TimelineId timeline) const {
+    const auto stored = read_timeline_history(repository_, line_, timeline, stop_);
+    const auto local =
+        read_file(wal_ / timeline_history_file_name(timeline), kMaxTimelineHistoryBytes);
+    return stored && (!local || *stored == *local);
+  }
+
+  bool is_stored(const SegmentName& segment) const {
+    const LocalWal local(wal_ / to_string(segment, line_.segment_size),
+                         {server_.identity.system_identifier, line_.segment_size});
+    for (const WalCandidate& candidate :
+         find_candidates(repository_, line_, local.identity().file, stop_)) {
+      const auto head = read_wal_head(repository_, candidate.object, stop_);
+      if (head) return head->identity.content == local.identity().content;
+    }
+    return false;
+  }
+
+  const Repository& repository_;
+  const WalLine& line_;
+  const LocalServer& server_;
+  const fs::path wal_;
+  const std::stop_token stop_;
+  const TimelineHistory timelines_;
+};
+
+// The history that the server came from, whether or not it was taken over since.
+HistoryName origin(const Config& config, const std::vector<HistoryRecord>& histories,
+                   const LocalServer& server) {
+  if (const auto restored = restored_from(config)) return *restored;
+  const auto binding = read_history_binding(config.postgres.data_directory);
+  if (binding && binding->cluster == config.cluster) return binding->history;
+  for (const HistoryRecord& record : histories | std::views::reverse) {
+    if (!record.fork && record.name.system_identifier == server.identity.system_identifier) {
+      return record.name;
+    }
+  }
+  throw Error(ErrorKind::kRefused,
+              fmt::format("this server (system identifier {}) is no part of the cluster '{}'",
+                          server.identity.system_identifier, config.cluster),
+              {.object = config.postgres.data_directory,
+               .hint = "If the cluster was made anew by pg_upgrade or initdb, run 'holdfast init "
+                       "--upgrade'. Otherwise give it a 'cluster' name of its own."});
+}
+
+bool is_left(const std::vector<HistoryRecord>& histories, const HistoryName& name) {
+  return std::ranges::any_of(histories, [&](const HistoryRecord& record) {
+    return record.fork && record.fork->parent == name.number;
+  });
+}
+
+// The history that an earlier, interrupted call opened for this directory, or that it has and that
+// nobody took over.
+std::optional<HistoryRecord> own_history(const Config& config,
+                                         const std::vector<HistoryRecord>& histories) {
+  const auto binding = read_history_binding(config.postgres.data_directory);
+  if (!binding || binding->cluster != config.cluster) return std::nullopt;
+  const auto found = std::ranges::find(histories, binding->history, &HistoryRecord::name);
+  if (found == histories.end() || is_left(histories, found->name)) return std::nullopt;
+  return *found;
+}
+
+void push_timeline_histories(const Config& config, const Repository& repository,
+                             const HistoryRecord& history, const std::vector<TimelineId>& timelines,
+                             const std::stop_token& stop) {
+  const fs::path wal = fs::path(config.postgres.data_directory) / "pg_wal";
+  for (const TimelineId timeline : timelines) {
+    LocalWal file(wal / timeline_history_file_name(timeline),
+                  {history.name.system_identifier, history.wal_segment_size});
+    put_wal(repository, {config.cluster, history.name}, file.pack(config.wal.compression), stop);
+  }
+}
+
+// Gives the other repositories the same history, so that all of them go on together.
+void open_elsewhere(const Config& config, Archive& archive, const LocalServer& server,
+                    NewHistoryResult& result, const std::stop_token& stop) {
+  for (std::size_t i = 1; i < archive.size(); ++i) {
+    try {
+      const auto histories = archive.histories(i, stop);
+      if (std::ranges::find(histories, result.history.name, &HistoryRecord::name) !=
+          histories.end()) {
+        continue;
+      }
+      open_history(archive.repository(i, stop), config.cluster, server.identity,
+                   {.reason = result.history.reason,
+                    .fork = result.history.fork,
+                    .number = result.history.name.number},
+                   stop);
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kCancelled) throw;
+      result.warnings.push_back(fmt::format(
+          "repository {} does not have the new history yet ({}): repeat this command when it can "
+          "be reached",
+          archive.about(i).name, error.message()));
+    }
+  }
+}
+
+}  // namespace
+
+NewHistoryResult take_over(const Config& config, const std::stop_token& stop) {
+  const LocalServer server = look_at_server(config, stop);
+  const auto archive = wal_archive(config, config.wal.timeout);
+  const Repository& repository = archive->repository(0, stop);
+  const auto histories = archive->histories(0, stop);
+  NewHistoryResult result;
+  const bool restored = fs::exists(fs::path(config.postgres.data_directory) / kRestoreMarker);
+  const auto own = own_history(config, histories);
+  if (own && restored) {  // interrupted before the marker was removed
+    result.history = *own;
+  } else {
+    const HistoryName from = origin(config, histories, server);
+    const WalLine line = wal_line(config.cluster, histories, from);
+    const ForkFinder fork(repository, line, server,
+                          fs::path(config.postgres.data_directory) / "pg_wal", stop);
+    result.history = open_history(repository, config.cluster, server.identity,
+                                  {.reason = HistoryReason::kTakeOver, .fork = fork.find()}, stop);
+    result.opened = true;
+    fault_point("take_over.opened");
+    push_timeline_histories(config, repository, result.history, fork.unknown_timelines(), stop);
+  }
+  open_elsewhere(config, *archive, server, result, stop);
+  write_history_binding(config.postgres.data_directory, {config.cluster, result.history.name});
+  fault_point("take_over.bound");
+  remove_durably(fs::path(config.postgres.data_directory) / kRestoreMarker);
+  return result;
+}
+
+NewHistoryResult register_upgrade(const Config& config, const std::stop_token& stop) {
+  const LocalServer server = look_at_server(config, stop);
+  const auto archive = wal_archive(config, config.wal.timeout);
+  const auto histories = archive->histories(0, stop);
+  if (histories.empty()) {
+    throw Error(ErrorKind::kRefused, fmt::format("cluster '{}' is not registered", config.cluster),
+                {.object = config.cluster, .hint = "Run 'holdfast init' without --upgrade."});
+  }
+  NewHistoryResult result{.history = histories.back()};
+  for (const HistoryRecord& record : histories) {
+    if (!record.fork && record.name.system_identifier == server.identity.system_identifier &&
+        record.wal_segment_size == server.identity.wal_segment_size) {
+      result.history = record;
+      open_elsewhere(config, *archive, server, result, stop);
+      return result;
+    }
+  }
+  result.history = open_history(archive->repository(0, stop), config.cluster, server.identity,
+                                {.reason = HistoryReason::kUpgrade}, stop);
+  result.opened = true;
+  open_elsewhere(config, *archive, server, result, stop);
+  return result;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,38 @@
+#pragma once
+// `init --take-over` and `init --upgrade`: new histories (invariant 6).
+//
+// Taking over says: this server is the cluster from now on. It opens a history that leaves the one
+// this server came from at a fork, binds the data directory to it, and removes the marker of a
+// restore; whoever goes on writing the old history is refused from then on. Both lines stay
+// restorable. The fork is put where this server's WAL is no longer what the archive has: at the
+// first segment that waits for archiving and is not stored with the same content, at the latest at
+// the one that is being written, and not behind the segment in which its timeline began, when the
+// archive does not know that timeline.
+// What cannot be told: a server that was set back to an older state and whose WAL since then was
+// neither kept nor waits for archiving.
+//
+// Crashes: the history is opened first, then the directory is bound, then the marker is removed; a
+//   repeated call goes on where the last one stopped, and opens no second history.
+// Errors: kRefused for a standby, for a server that is no part of this cluster; those of the store.
+//   A repository other than the first that cannot be reached is a warning: repeat the command then.
+
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "app/config.h"
+#include "repository/history.h"
+
+namespace holdfast {
+
+struct NewHistoryResult {
+  HistoryRecord history;
+  bool opened = false;  // by this call; false: this server had it already
+  std::vector<std::string> warnings;
+};
+
+NewHistoryResult take_over(const Config& config, const std::stop_token& stop);
+// For a cluster that was made anew by pg_upgrade or initdb: a history for its system identifier.
+NewHistoryResult register_upgrade(const Config& config, const std::stop_token& stop);
+
+}  // namespace holdfast

@@ -1,0 +1,244 @@
+// Recovery to points of every kind: a writer commits numbered transactions and notes when, as which
+// transaction and where in WAL; each restore must have exactly the rows that its target says.
+#include <random>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "suite.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Commit {
+  int number = 0;
+  std::string xid;
+  std::string time;  // of the commit record, to the microsecond
+  std::string lsn;   // behind the commit record, before anything else of this writer
+};
+
+// Commits `count` transactions, each in another way, and notes them.
+class NumberedWriter {
+ public:
+  explicit NumberedWriter(PostgresCluster& server) : server_(server) {
+    server_.sql("create table numbered (n int primary key, filler text)");
+  }
+
+  void write(int count) {
+    for (int i = 0; i < count; ++i) write_one();
+  }
+  const std::vector<Commit>& commits() const { return commits_; }
+
+ private:
+  std::string statement(int n) const {
+    switch (n % 6) {
+      case 0:  // with a subtransaction that is rolled back and one that is kept
+        return fmt::format(
+            "begin; insert into numbered values ({0}, 'kept'); savepoint a; insert into numbered "
+            "values (-{0}, 'gone'); rollback to a; savepoint b; update numbered set filler = 'b' "
+            "where n = {0}; release b; ",
+            n);
+      case 1:  // prepared first
+        return fmt::format(
+            "begin; insert into numbered values ({0}, repeat('p', 100)); prepare transaction "
+            "'t{0}'; ",
+            n);
+      case 2:  // with DDL
+        return fmt::format(
+            "begin; insert into numbered values ({0}, ''); create table t{0} as select 1; drop "
+            "table t{0}; ",
+            n);
+      default:
+        return fmt::format("begin; insert into numbered values ({}, repeat('x', {})); ", n,
+                           n * 37 % 900);
+    }
+  }
+
+  void write_one() {
+    const int n = static_cast<int>(commits_.size()) + 1;
+    const bool prepared = n % 6 == 1;
+    const std::string end = prepared ? fmt::format("commit prepared 't{}';", n) : "commit;";
+    const std::string lsn = server_.sql(statement(n) + end + " select pg_current_wal_insert_lsn()");
+    const auto row = server_.rows(fmt::format(
+        "select xmin::text, pg_xact_commit_timestamp(xmin)::text from numbered where n = {}", n));
+    commits_.push_back({n, row.at(0).at(0), row.at(0).at(1), lsn});
+  }
+
+  PostgresCluster& server_;
+  std::vector<Commit> commits_;
+};
+
+int last_number(const PostgresCluster& restored) {
+  // None may be missing below the last one, and nothing that was rolled back may be there.
+  const auto row =
+      restored.rows("select count(*), coalesce(max(n), 0), coalesce(min(n), 1) from numbered");
+  EXPECT_EQ(row.at(0).at(0), row.at(0).at(1));
+  EXPECT_EQ(row.at(0).at(2), "1");
+  return std::stoi(row.at(0).at(1));
+}
+
+class Model : public testing::Test {
+ protected:
+  Model() : writer_(archived_.server()) {
+    archived_.holdfast().backup();
+    writer_.write(30);
+    archived_.server().sql("select pg_create_restore_point('before the middle')");
+    archived_.holdfast().backup({"--name", "middle"});
+    writer_.write(30);
+    archived_.archive();
+  }
+
+  // The newest number after a recovery with these options.
+  int recovered(const std::vector<std::string>& options) {
+    const fs::path target = archived_.holdfast().new_path();
+    archived_.holdfast().restore(target, options);
+    PostgresCluster restored = start_recovered(target);
+    const int number = last_number(restored);
+    restored.stop(PostgresCluster::Shutdown::kImmediate);
+    fs::remove_all(target);
+    return number;
+  }
+
+  void check(const Commit& commit, int kind) {
+    SCOPED_TRACE(fmt::format("number {}, kind {}", commit.number, kind));
+    switch (kind) {
+      case 0:
+        EXPECT_EQ(recovered({"--target-time", commit.time}), commit.number);
+        break;
+      case 1:
+        EXPECT_EQ(recovered({"--target-time", commit.time, "--target-exclusive"}),
+                  commit.number - 1);
+        break;
+      case 2:
+        EXPECT_EQ(recovered({"--target-xid", commit.xid}), commit.number);
+        break;
+      case 3:
+        EXPECT_EQ(recovered({"--target-xid", commit.xid, "--target-exclusive"}), commit.number - 1);
+        break;
+      default:
+        EXPECT_EQ(recovered({"--target-lsn", commit.lsn}), commit.number);
+    }
+  }
+
+  ArchivedCluster archived_;
+  NumberedWriter writer_;
+};
+
+TEST_F(Model, RandomTargetsOfEveryKindGiveExactlyTheirRows) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  std::mt19937 random(seed);
+  const auto& commits = writer_.commits();
+  const int rounds = is_wide_run() ? 40 : 1;
+  for (int round = 0; round < rounds; ++round) {
+    for (int kind = 0; kind < 5; ++kind) {
+      // The first that is reached through a backup's own end is not one to choose.
+      std::uniform_int_distribution<std::size_t> pick(1, commits.size() - 2);
+      check(commits[pick(random)], kind);
+    }
+  }
+}
+
+TEST_F(Model, NamedImmediateAndLatestTargets) {
+  EXPECT_EQ(recovered({"--target-name", "before the middle"}), 30);
+  EXPECT_EQ(recovered({"middle", "--target-immediate"}), 30);
+  EXPECT_EQ(recovered({}), 60);
+}
+
+TEST(Pitr, ARestoredCopyStaysOutOfTheArchiveUntilItTakesOver) {
+  ArchivedCluster archived;
+  PostgresCluster& source = archived.server();
+  source.sql("create table kept (n int); insert into kept values (1)");
+  archived.holdfast().backup();
+  source.sql("insert into kept values (2)");
+  archived.archive();
+  const fs::path target = archived.holdfast().new_path();
+  const Json done = archived.holdfast().restore(target, {"--archive", "on"});
+  EXPECT_EQ(done.at("recovery").at("archiving"), true);
+  source.stop();
+  PostgresCluster copy = start_recovered(target);
+  EXPECT_EQ(copy.sql("select count(*) from kept"), "2");
+  copy.sql("insert into kept values (3); select pg_switch_wal()");
+  copy.wait_for("(select failed_count > 0 from pg_stat_archiver)");
+  EXPECT_NE(copy.log().find("init --take-over"), std::string::npos);
+
+  HoldfastProgram& holdfast = archived.holdfast();
+  holdfast.other_connection = copy.connection();
+  holdfast.other_data_directory = target;
+  EXPECT_EQ(holdfast.run({"backup"}).outcome.exit_code, 3);
+  holdfast.must({"init", "--take-over"});
+  copy.wait_for(
+      "(select last_archived_time > coalesce(last_failed_time, '-infinity') and "
+      "archived_count > 0 from pg_stat_archiver)");
+  holdfast.backup({"--name", "after"});
+  copy.sql("insert into kept values (4); select pg_switch_wal()");
+  copy.wait_for(
+      "(select last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) from "
+      "pg_stat_archiver) or true");
+  copy.stop();
+
+  // The old server is kept out from now on.
+  holdfast.other_connection.reset();
+  holdfast.other_data_directory.reset();
+  source.start();
+  source.sql("insert into kept values (100); select pg_switch_wal()");
+  source.wait_for("(select failed_count > 0 from pg_stat_archiver)");
+  EXPECT_NE(source.log().find("was taken over"), std::string::npos);
+  source.stop();
+
+  const fs::path again = holdfast.new_path();
+  holdfast.restore(again, {"after"});
+  PostgresCluster recovered = start_recovered(again);
+  EXPECT_EQ(recovered.sql("select string_agg(n::text, ' ' order by n) from kept"), "1 2 3 4");
+}
+
+TEST(Pitr, FailoverToAStandbyNeedsNoStep) {
+  ArchivedCluster archived;
+  PostgresCluster& primary = archived.server();
+  primary.sql("create table kept (n int); insert into kept values (1)");
+  archived.holdfast().backup();
+  PostgresCluster standby = PostgresCluster::standby_of(primary);
+  standby.start();
+  primary.sql("insert into kept values (2)");
+  const std::string at = primary.sql("select pg_current_wal_lsn()");
+  standby.wait_for(fmt::format("pg_last_wal_replay_lsn() >= '{}'", at));
+  primary.kill();
+  standby.promote();
+  standby.sql("insert into kept values (3); select pg_switch_wal()");
+  standby.wait_for(
+      "(select last_archived_wal like '00000002%' and last_archived_wal not like "
+      "'%history' from pg_stat_archiver)");
+  const fs::path target = archived.holdfast().new_path();
+  archived.holdfast().other_connection = standby.connection();
+  archived.holdfast().other_data_directory = standby.data_directory();
+  archived.holdfast().restore(target);
+  PostgresCluster restored = start_recovered(target);
+  EXPECT_EQ(restored.sql("select string_agg(n::text, ' ' order by n) from kept"), "1 2 3");
+}
+
+TEST(Pitr, AStandbyThatWasRestoredFollowsItsPrimaryAndMayBePromoted) {
+  ArchivedCluster archived;
+  PostgresCluster& primary = archived.server();
+  primary.sql("create table kept (n int); insert into kept values (1)");
+  archived.holdfast().backup();
+  primary.sql("insert into kept values (2)");
+  archived.archive();
+  archived.holdfast().settings().lines = {
+      fmt::format("  primary_connection: \"{}\"", primary.connection())};
+  const fs::path target = archived.holdfast().new_path();
+  archived.holdfast().restore(target, {"--standby"});
+  PostgresCluster standby = PostgresCluster::on(target);
+  standby.start();
+  primary.sql("insert into kept values (3)");
+  standby.wait_for("(select count(*) = 3 from kept)");
+  standby.wait_for("exists (select from pg_stat_wal_receiver where status = 'streaming')");
+  primary.stop();
+  standby.promote();
+  standby.sql("insert into kept values (4); select pg_switch_wal()");
+  standby.wait_for("(select last_archived_wal like '00000002%' from pg_stat_archiver)");
+}
+
+}  // namespace
+}  // namespace holdfast::test

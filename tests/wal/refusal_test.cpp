@@ -1,0 +1,158 @@
+// archive-push and archive-get with what they must refuse, and archive-get's three exit codes.
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include "suite.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kRestored = 0, kAbsent = 1, kUsage = 2, kRefused = 3, kUnknown = 255;
+
+class Archive : public testing::Test {
+ protected:
+  Archive() {
+    server().sql("create table t as select generate_series(1, 1000)");
+    archived_.archive();
+    server().sql("insert into t select generate_series(1, 1000)");
+    archived_.archive();
+    last_ = server().sql("select last_archived_wal from pg_stat_archiver");
+  }
+
+  PostgresCluster& server() { return archived_.server(); }
+  fs::path wal(const std::string& name) { return server().data_directory() / "pg_wal" / name; }
+  void give(const fs::path& path) { give_to_server_user(path); }
+
+  ArchivedCluster archived_;
+  const std::string first_ = "000000010000000000000001";
+  std::string last_;
+};
+
+TEST_F(Archive, TheSameFileAgainIsFineAndOtherContentIsRefused) {
+  ASSERT_TRUE(fs::exists(wal(last_)));
+  EXPECT_EQ(archived_.push(last_).exit_code, 0);
+  const std::string stored = read_text(archived_.object_of(last_));
+  // One byte differs behind the header.
+  std::string other = read_text(wal(last_));
+  other[100] = static_cast<char>(other[100] ^ 1);
+  write_text(wal(last_), other);
+  give(wal(last_));
+  const Outcome refused = archived_.push(last_);
+  EXPECT_EQ(refused.exit_code, kRefused);
+  EXPECT_NE(refused.err.find("init --take-over"), std::string::npos);
+  EXPECT_EQ(read_text(archived_.object_of(last_)), stored);
+}
+
+TEST_F(Archive, WalOfAnotherClusterPlaceOrSizeIsRefused) {
+  const auto push_changed = [&](auto change, const std::string& name) {
+    std::string bytes = read_text(wal(last_));
+    change(bytes);
+    write_text(wal(name), bytes);
+    give(wal(name));
+    const Outcome outcome = archived_.push(name);
+    fs::remove(wal(name));
+    return outcome;
+  };
+  const std::string fresh = "0000000100000000000000F0";
+  // The system identifier stands at byte 24, the segment's address at byte 8.
+  EXPECT_EQ(push_changed([](std::string& b) { b[24] = static_cast<char>(b[24] ^ 1); }, last_ + "")
+                .exit_code,
+            kRefused);
+  EXPECT_EQ(push_changed([](std::string&) {}, fresh).exit_code, kRefused);  // another address
+  EXPECT_EQ(push_changed([](std::string& b) { b[4] = 9; }, last_).exit_code, kRefused);  // timeline
+  EXPECT_EQ(push_changed([](std::string& b) { b.resize(8192); }, fresh).exit_code, 1);
+  EXPECT_EQ(push_changed([](std::string& b) { b.assign(b.size(), 'x'); }, fresh).exit_code, 1);
+}
+
+TEST_F(Archive, WrongPathsAreUsageErrors) {
+  EXPECT_EQ(archived_.push("000000010000000000000099").exit_code, kUsage);  // no such file
+  write_text(wal("notes.txt"), "hello");
+  EXPECT_EQ(archived_.push("notes.txt").exit_code, kUsage);
+  EXPECT_EQ(archived_.call({"archive-push", "/etc/passwd"}, server().data_directory()).exit_code,
+            kUsage);
+}
+
+TEST_F(Archive, WhatIsStoredComesBackByteByByte) {
+  ASSERT_EQ(archived_.get(last_).exit_code, kRestored);
+  EXPECT_TRUE(read_text(wal("RECOVERYXLOG")) == read_text(wal(last_)));
+}
+
+TEST_F(Archive, AZeroTailCostsAlmostNothing) {
+  EXPECT_LT(fs::file_size(archived_.object_of(last_)), 100'000U);
+}
+
+TEST_F(Archive, AbsenceIsOneOnlyWhenItIsProven) {
+  EXPECT_EQ(archived_.get("0000000100000000000000F0").exit_code, kAbsent);
+  EXPECT_EQ(archived_.get("00000002.history").exit_code, kAbsent);
+  // PostgreSQL asks for it when it ends recovery; timeline 1 has none.
+  EXPECT_EQ(archived_.get("00000001.history").exit_code, kAbsent);
+
+  // A gap: a later segment is stored.
+  const fs::path object = archived_.object_of(first_);
+  const fs::path aside = object.parent_path() / "aside";
+  fs::rename(object, aside);
+  const Outcome gap = archived_.get(first_);
+  EXPECT_EQ(gap.exit_code, kUnknown);
+  EXPECT_NE(gap.err.find("gap"), std::string::npos);
+  EXPECT_NE(gap.err.find(first_), std::string::npos);
+  fs::rename(aside, object);
+  EXPECT_EQ(archived_.get(first_).exit_code, kRestored);
+}
+
+TEST_F(Archive, WhatCannotBeAskedIsUnknown) {
+  const std::string absent = "0000000100000000000000F0";
+  const fs::path repository = archived_.holdfast().repository_folder();
+  const fs::path aside = repository.parent_path() / "aside";
+  fs::rename(repository, aside);
+  EXPECT_EQ(archived_.get(absent).exit_code, kUnknown);  // gone
+  fs::create_directory(repository);
+  give(repository);
+  EXPECT_EQ(archived_.get(absent).exit_code, kUnknown);  // an empty folder: not mounted
+  fs::remove(repository);
+  fs::rename(aside, repository);
+  EXPECT_EQ(archived_.get(absent).exit_code, kAbsent);
+
+  fs::permissions(repository, fs::perms::none);
+  EXPECT_EQ(archived_.get(absent).exit_code, kUnknown);
+  fs::permissions(repository, fs::perms::owner_all);
+  EXPECT_EQ(archived_.get(absent).exit_code, kAbsent);
+}
+
+TEST_F(Archive, BadCallsOfArchiveGetAreUnknownNeverAbsent) {
+  const fs::path here = server().data_directory();
+  EXPECT_EQ(archived_.get("notes.txt").exit_code, kUnknown);
+  EXPECT_EQ(archived_.call({"archive-get"}, here).exit_code, kUnknown);
+  EXPECT_EQ(archived_.call({"archive-get", last_, "pg_wal/R", "--no-such-option"}, here).exit_code,
+            kUnknown);
+  EXPECT_EQ(archived_.call({"archive-get", last_, "/no/such/folder/R"}, here).exit_code, kUnknown);
+  EXPECT_EQ(
+      archived_.call({"archive-get", "--history", "0009-4711", last_, "pg_wal/R"}, here).exit_code,
+      kUnknown);
+}
+
+TEST_F(Archive, DamageIsUnknownAndNeverHandedOut) {
+  const fs::path object = archived_.object_of(last_);
+  std::string bytes = read_text(object);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  fs::permissions(object, fs::perms::owner_all);
+  write_text(object, bytes);
+  give(object);
+  EXPECT_EQ(archived_.get(last_).exit_code, kUnknown);
+  EXPECT_FALSE(fs::exists(wal("RECOVERYXLOG")));
+  EXPECT_FALSE(fs::exists(wal("RECOVERYXLOG.holdfast")));
+}
+
+TEST_F(Archive, ASegmentSetBackToAnOlderStateIsNeverAcknowledgedFromMemory) {
+  // What a call remembers of a segment is its content, not its name.
+  ASSERT_EQ(archived_.push(last_).exit_code, 0);
+  std::string other = read_text(wal(last_));
+  other[5000] = static_cast<char>(other[5000] ^ 1);
+  write_text(wal(last_), other);
+  give(wal(last_));
+  EXPECT_EQ(archived_.push(last_).exit_code, kRefused);
+}
+
+}  // namespace
+}  // namespace holdfast::test
