@@ -1,0 +1,243 @@
+#include "repository/recoverable.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "core/parallel.h"
+#include "repository/wal_summaries.h"
+
+namespace holdfast {
+namespace {
+
+using Interval = RecoverableInterval;
+
+UsableBackup usable_of(const BackupInfo& info) {
+  return {.name = info.name,
+          .timeline = info.timeline,
+          .start_lsn = info.start_lsn,
+          .stop_lsn = info.stop_lsn,
+          .start_time = info.start_time,
+          .stop_time = info.stop_time,
+          .standalone = info.standalone};
+}
+
+// Whether all of the backup, to its stop, is part of the path.
+bool is_on_path(const WalPath& path, const BackupInfo& info) {
+  const auto step = std::ranges::find(path.line.steps, info.name.history, &LineStep::history);
+  if (step == path.line.steps.end() || !step->has_timeline(info.timeline)) return false;
+  if (step->until && info.stop_lsn > step->until->lsn) return false;
+  return contains_up_to(path.timelines, info.timeline, info.stop_lsn);
+}
+
+SegmentRange segments_of(const UsableBackup& backup, WalSegmentSize size) {
+  return {backup.start_lsn.value / size.bytes, (backup.stop_lsn.value - 1) / size.bytes};
+}
+
+Interval own_end(const UsableBackup& backup, SegmentRange needed) {
+  return {.from = {backup.stop_lsn, backup.stop_time},
+          .to = {backup.stop_lsn, backup.stop_time},
+          .reach = Interval::Reach::kOwnEnd,
+          .last_commit = Interval::LastCommit::kKnown,
+          .last_record = {},
+          .segments = needed,
+          .backups = {backup}};
+}
+
+void add_backup(RecoverableLine& line, const UsableBackup& backup) {
+  const WalSegmentSize size = line.path.segment_size();
+  const SegmentRange needed = segments_of(backup, size);
+  const SegmentRange* run = find_run(line.path, needed.first);
+  if (run == nullptr || !run->has(needed.last)) {
+    if (backup.standalone) {
+      line.intervals.push_back(own_end(backup, needed));
+      return;
+    }
+    const auto missing = missing_segments(line.path, needed, 1);
+    const SegmentName first{timeline_of_segment(line.path, missing.at(0).first),
+                            missing.at(0).first};
+    line.unusable.push_back(
+        {backup.name,
+         fmt::format("WAL that it needs is not stored: {} of {} segments, the first {}",
+                     count_missing(line.path, needed), needed.count(), to_string(first, size))});
+    return;
+  }
+  const auto same = std::ranges::find_if(line.intervals, [&](const Interval& interval) {
+    return interval.reach == Interval::Reach::kArchive && interval.segments == *run;
+  });
+  if (same != line.intervals.end()) {
+    same->backups.push_back(backup);
+    return;
+  }
+  line.intervals.push_back({.from = {backup.stop_lsn, backup.stop_time},
+                            .to = {Lsn{(run->last + 1) * size.bytes}, std::nullopt},
+                            .last_record = {},
+                            .segments = *run,
+                            .backups = {backup}});
+}
+
+struct LastCommitSearch {
+  SummaryReader& reader;
+  std::uint64_t max_heads;
+};
+
+// From the end backwards to the first backup's stop.
+void find_last_commit(Interval& interval, const LastCommitSearch& search, WalSegmentSize size,
+                      const std::stop_token& stop) {
+  const std::uint64_t floor =
+      std::max(interval.segments.first, interval.from.lsn.value / size.bytes);
+  std::uint64_t next = interval.segments.last + 1;  // everything from here on has been looked at
+  std::uint64_t batch = 1;
+  bool all_known = true;
+  while (next > floor && interval.segments.last + 1 - next < search.max_heads) {
+    const std::uint64_t count = std::min({batch, next - floor, kSummaryBatch});
+    const auto summaries = search.reader.read({next - count, next - 1}, stop);
+    for (auto it = summaries.rbegin(); it != summaries.rend(); ++it) {
+      const auto& summary = it->summary;
+      const bool last = next - 1 == interval.segments.last && it == summaries.rbegin();
+      if (last && summary && summary->end.valid()) {
+        interval.to.lsn = summary->end;
+        interval.last_record = summary->last_record;
+      }
+      all_known = all_known && summary && knows_transactions(*summary);
+      if (summary && summary->finished_count > 0 && summary->latest >= *interval.from.time) {
+        interval.to.time = summary->latest;
+        interval.last_commit =
+            all_known ? Interval::LastCommit::kKnown : Interval::LastCommit::kUnknown;
+        return;
+      }
+    }
+    next -= count;
+    batch *= 4;
+  }
+  const bool nothing = next == floor && all_known;
+  interval.last_commit = nothing ? Interval::LastCommit::kNone : Interval::LastCommit::kUnknown;
+}
+
+RecoveryGap gap_behind(const WalPath& path, const Interval& before, const Interval* after) {
+  RecoveryGap gap{.from = before.to, .to = {}, .missing = {}};
+  SegmentRange between{before.segments.last + 1, path.runs.back().last};
+  if (before.reach == Interval::Reach::kOwnEnd) between.first = before.segments.first;
+  if (after != nullptr) {
+    gap.to = after->from;
+    between.last = after->segments.first - 1;
+    if (after->reach == Interval::Reach::kOwnEnd) between.last = after->segments.last;
+  }
+  gap.missing = missing_segments(path, between, kMaxListedMissing);
+  gap.missing_segments = count_missing(path, between);
+  if (between.first <= between.last) {
+    gap.unreachable_segments = between.count() - gap.missing_segments;
+  }
+  return gap;
+}
+
+std::vector<RecoveryGap> gaps_of(const RecoverableLine& line) {
+  std::vector<RecoveryGap> gaps;
+  for (std::size_t i = 0; i < line.intervals.size(); ++i) {
+    const Interval& interval = line.intervals[i];
+    if (i + 1 < line.intervals.size()) {
+      gaps.push_back(gap_behind(line.path, interval, &line.intervals[i + 1]));
+    } else if (!line.path.runs.empty() && line.path.runs.back().last > interval.segments.last) {
+      gaps.push_back(gap_behind(line.path, interval, nullptr));
+    }
+  }
+  return gaps;
+}
+
+}  // namespace
+
+ArchiveSurvey survey_archive(const Repository& repository, const std::string& cluster,
+                             const std::stop_token& stop) {
+  ArchiveSurvey survey{.cluster = cluster,
+                       .histories = list_histories(repository, cluster, stop),
+                       .listings = {},
+                       .backups = list_backups(repository, cluster, stop)};
+  for (const HistoryRecord& record : survey.histories) {
+    survey.listings.push_back(
+        list_wal(repository, {cluster, record.name}, record.wal_segment_size, stop));
+  }
+  return survey;
+}
+
+std::vector<TimelineId> timelines_of_line(const ArchiveSurvey& survey, const WalLine& line) {
+  std::set<TimelineId> found;
+  for (const LineStep& step : line.steps) {
+    for (const WalListing& listing : survey.listings) {
+      if (!(listing.place.history == step.history)) continue;
+      for (const TimelineListing& timeline : listing.timelines) {
+        const bool any = timeline.has_history_file || !timeline.runs.empty();
+        if (any && step.has_timeline(timeline.timeline)) found.insert(timeline.timeline);
+      }
+    }
+    for (const CatalogueEntry& entry : survey.backups) {
+      if (entry.state != BackupState::kCommitted || !(entry.name.history == step.history)) continue;
+      if (step.has_timeline(entry.outcome.info.timeline)) found.insert(entry.outcome.info.timeline);
+    }
+  }
+  return {found.begin(), found.end()};
+}
+
+WalPath wal_path_of(const Repository& repository, const ArchiveSurvey& survey,
+                    const HistoryName& history, TimelineId timeline, const std::stop_token& stop) {
+  WalLine line = wal_line(survey.cluster, survey.histories, history);
+  TimelineHistory timelines{.timeline = timeline, .switches = {}};
+  const std::string file = history_file_of(timeline).text;
+  if (timeline > TimelineId{1}) {
+    const auto text = read_timeline_history(repository, line, timeline, stop);
+    if (!text) {
+      throw Error(ErrorKind::kNotFound,
+                  fmt::format("the history file of timeline {} is not stored", timeline.value),
+                  {.object = file,
+                   .hint = "PostgreSQL cannot recover to a timeline without it. If a server still "
+                           "has it in pg_wal, archive it with 'holdfast archive-push'."});
+    }
+    timelines = parse_timeline_history(timeline, *text, file);
+  }
+  std::vector<const WalListing*> listings;
+  for (const LineStep& step : line.steps) {
+    const auto found = std::ranges::find_if(survey.listings, [&](const WalListing& listing) {
+      return listing.place.history == step.history;
+    });
+    HF_INVARIANT(found != survey.listings.end());
+    listings.push_back(&*found);
+  }
+  return make_wal_path(std::move(line), std::move(timelines), listings);
+}
+
+void reach_of_backups(const ArchiveSurvey& survey, RecoverableLine& line) {
+  std::vector<UsableBackup> backups;
+  for (const CatalogueEntry& entry : survey.backups) {
+    if (entry.state == BackupState::kDamaged) {
+      const auto in_line =
+          std::ranges::find(line.path.line.steps, entry.name.history, &LineStep::history);
+      if (in_line != line.path.line.steps.end()) {
+        line.unusable.push_back({entry.name, "damaged: " + entry.damage});
+      }
+    } else if (entry.state == BackupState::kCommitted &&
+               is_on_path(line.path, entry.outcome.info)) {
+      backups.push_back(usable_of(entry.outcome.info));
+    }
+  }
+  std::ranges::stable_sort(backups, {}, &UsableBackup::stop_lsn);
+  for (const UsableBackup& backup : backups) add_backup(line, backup);
+  std::ranges::stable_sort(line.intervals, {}, [](const Interval& i) { return i.from.lsn; });
+}
+
+RecoverableLine recoverable_line(const Repository& repository, const ArchiveSurvey& survey,
+                                 const HistoryName& history, TimelineId timeline,
+                                 const RecoverableOptions& options, const std::stop_token& stop) {
+  RecoverableLine line{.path = wal_path_of(repository, survey, history, timeline, stop),
+                       .intervals = {},
+                       .gaps = {},
+                       .unusable = {}};
+  reach_of_backups(survey, line);
+  SummaryReader reader(repository, line.path);
+  for (Interval& interval : line.intervals) {
+    if (interval.reach == Interval::Reach::kOwnEnd) continue;
+    find_last_commit(interval, {reader, options.max_heads}, line.path.segment_size(), stop);
+  }
+  line.gaps = gaps_of(line);
+  return line;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,156 @@
+#include "repository/wal_listing.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "core/error.h"
+#include "core/parallel.h"
+#include "repository/wal_search.h"
+
+namespace holdfast {
+namespace {
+
+// Somewhat less than a page of a listing, because other objects lie between the segments.
+constexpr std::uint64_t kSegmentsPerRange = 900;
+constexpr std::size_t kLogDigits = 8, kSegmentDigits = 24;
+
+// The names behind `after` and before `end` (empty: to the end of the timeline).
+struct NameRange {
+  std::size_t timeline = 0;  // index
+  std::string prefix, after, end;
+  std::vector<WalRun> runs = {};
+};
+
+void add(std::vector<WalRun>& runs, const WalRun& next) {
+  if (!runs.empty() && runs.back().last + 1 == next.first) {
+    runs.back().last = next.last;
+    runs.back().last_bytes = next.last_bytes;
+    return;
+  }
+  if (runs.size() == kMaxWalRuns) {
+    throw Error(ErrorKind::kRefused, fmt::format("the archive has more than {} gaps", kMaxWalRuns),
+                {.hint = "Is this folder or bucket really an archive of Holdfast?"});
+  }
+  runs.push_back(next);
+}
+
+// "<prefix><log>/<segment>" and nothing else.
+std::optional<SegmentName> segment_at(const NameRange& range, const std::string& name,
+                                      TimelineId timeline, WalSegmentSize size) {
+  if (name.size() != range.prefix.size() + kLogDigits + 1 + kSegmentDigits) return std::nullopt;
+  const auto segment = names::parse_wal_segment(name, size);
+  if (!segment || segment->timeline != timeline) return std::nullopt;
+  if (name.compare(range.prefix.size(), kLogDigits, name, name.size() - 16, kLogDigits) != 0) {
+    return std::nullopt;
+  }
+  return segment;
+}
+
+void list_range(const Repository& repository, NameRange& range, TimelineId timeline,
+                WalSegmentSize size, const std::stop_token& stop) {
+  ListRequest request{.prefix = range.prefix, .after = range.after};
+  for (;;) {
+    const ListPage page = repository.store().list(request, stop);
+    for (const ObjectInfo& object : page.objects) {
+      if (!range.end.empty() && object.name > range.end) return;
+      if (object.name <= range.after) continue;
+      if (const auto segment = segment_at(range, object.name, timeline, size)) {
+        add(range.runs, {segment->number, segment->number, object.size, object.size});
+      }
+    }
+    if (!page.next) return;
+    request.after = *page.next;
+  }
+}
+
+struct Folders {
+  std::vector<std::string> logs;  // "0000000A", ascending
+  bool has_history_file = false;
+};
+
+Folders list_folders(const Repository& repository, const WalPlace& place, TimelineId timeline,
+                     const std::stop_token& stop) {
+  Folders found;
+  ListRequest request{.prefix = names::wal_timeline_prefix(place, timeline), .group_folders = true};
+  const std::string history = names::timeline_history(place, timeline);
+  for (;;) {
+    const ListPage page = repository.store().list(request, stop);
+    for (const std::string& folder : page.folders) {
+      const std::string log = folder.substr(request.prefix.size(), kLogDigits);
+      // A log is spelled as a timeline is, but may be zero.
+      const bool hex = log.find_first_not_of("0123456789ABCDEF") == std::string::npos;
+      if (hex && folder.size() == request.prefix.size() + kLogDigits + 1) found.logs.push_back(log);
+    }
+    found.has_history_file |= std::ranges::any_of(
+        page.objects, [&](const auto& object) { return object.name == history; });
+    if (!page.next) return found;
+    request.after = *page.next;
+  }
+}
+
+// Cuts a timeline's names into ranges: several logs together, or a part of one.
+std::vector<NameRange> cut(const WalPlace& place, TimelineId timeline, WalSegmentSize size,
+                           const std::vector<std::string>& logs) {
+  const std::uint64_t per_log = (std::uint64_t{1} << 32U) / size.bytes;
+  const std::uint64_t logs_each = std::max<std::uint64_t>(1, kSegmentsPerRange / per_log);
+  std::vector<NameRange> ranges;
+  const auto begin_at = [&](std::string after) {
+    if (!ranges.empty()) ranges.back().end = after;
+    ranges.push_back({.prefix = names::wal_timeline_prefix(place, timeline),
+                      .after = std::move(after),
+                      .end = {}});
+  };
+  for (std::size_t i = 0; i < logs.size(); i += logs_each) {
+    begin_at(names::wal_log_prefix(place, timeline, logs[i]));
+    const std::uint64_t base = std::stoull(logs[i], nullptr, 16) * per_log;
+    for (std::uint64_t n = kSegmentsPerRange; n < per_log; n += kSegmentsPerRange) {
+      // '~' is behind everything that such a name goes on with.
+      begin_at(names::wal_segment(place, {timeline, base + n - 1}, size) + "~");
+    }
+  }
+  return ranges;
+}
+
+}  // namespace
+
+std::uint64_t TimelineListing::segments() const {
+  std::uint64_t count = 0;
+  for (const WalRun& run : runs) count += run.last - run.first + 1;
+  return count;
+}
+
+WalListing list_wal(const Repository& repository, const WalPlace& place,
+                    WalSegmentSize segment_size, const std::stop_token& stop) {
+  WalListing listing{.place = place, .segment_size = segment_size, .timelines = {}};
+  for (const TimelineId timeline : list_timelines(repository, place, stop)) {
+    listing.timelines.push_back({.timeline = timeline, .runs = {}});
+  }
+  const std::size_t threads = repository.store().capabilities().parallel_requests;
+  std::vector<std::vector<NameRange>> of_timeline(listing.timelines.size());
+  parallel_for(of_timeline.size(), threads, stop, [&](std::size_t i, const std::stop_token& inner) {
+    const TimelineId timeline = listing.timelines[i].timeline;
+    const Folders folders = list_folders(repository, place, timeline, inner);
+    listing.timelines[i].has_history_file = folders.has_history_file;
+    of_timeline[i] = cut(place, timeline, segment_size, folders.logs);
+    for (NameRange& range : of_timeline[i]) range.timeline = i;
+  });
+  std::vector<NameRange> ranges;
+  for (auto& some : of_timeline) std::ranges::move(some, std::back_inserter(ranges));
+  parallel_for(ranges.size(), threads, stop, [&](std::size_t i, const std::stop_token& inner) {
+    list_range(repository, ranges[i], listing.timelines[ranges[i].timeline].timeline, segment_size,
+               inner);
+  });
+  for (NameRange& range : ranges) {
+    for (const WalRun& run : range.runs) add(listing.timelines[range.timeline].runs, run);
+    range.runs = {};
+  }
+  return listing;
+}
+
+const TimelineListing* find_timeline(const WalListing& listing, TimelineId timeline) {
+  const auto found = std::ranges::find(listing.timelines, timeline, &TimelineListing::timeline);
+  return found == listing.timelines.end() ? nullptr : &*found;
+}
+
+}  // namespace holdfast
