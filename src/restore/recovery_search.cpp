@@ -1,0 +1,296 @@
+#include "restore/recovery_search.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "core/parallel.h"
+#include "core/text.h"
+#include "repository/wal_border.h"
+#include "repository/wal_summaries.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::size_t kMaxNearest = 5;
+// Transactions take a while: their ids lie near those that finish beside them.
+constexpr std::int64_t kNearXids = 65'536;
+
+// Distance in the circle of transaction ids.
+std::int64_t distance(std::uint32_t from, std::uint32_t to) {
+  return static_cast<std::int32_t>(to - from);
+}
+
+// Calls `visit(number, facts, joinable)` for every segment in turn; joinable: the one before it is
+// part of the range.
+template <class Visit>
+void for_each_summary(const SearchSpace& space, const std::stop_token& stop, Visit visit) {
+  const SummaryReader reader(space.repository, space.path);
+  for (const SegmentRange& range : space.ranges) {
+    for (std::uint64_t first = range.first; first <= range.last; first += kSummaryBatch) {
+      const SegmentRange batch{first, std::min(range.last, first + kSummaryBatch - 1)};
+      const auto facts = reader.read(batch, stop);
+      for (std::uint64_t i = 0; i < facts.size(); ++i) {
+        visit(first + i, facts[i], first + i > range.first);
+      }
+    }
+  }
+}
+
+// A segment of which the index is wanted, with the record that lies across the border before it.
+struct Wanted {
+  std::uint64_t number = 0;
+  bool joinable = false;
+};
+struct Joined {
+  SegmentIndex index;
+  bool complete = false;  // nothing of the segment and of the border in front of it is unknown
+};
+
+std::optional<Joined> read_joined(const SearchSpace& space, const Wanted& wanted,
+                                  const std::stop_token& stop) {
+  const SummaryReader reader(space.repository, space.path);
+  auto index = reader.read_index(wanted.number, stop);
+  if (!index) return std::nullopt;
+  Joined joined{std::move(*index), false};
+  bool proven = !wanted.joinable;
+  if (wanted.joinable) {
+    WalBorders borders;
+    if (const auto before = reader.read_index(wanted.number - 1, stop)) borders.add(*before);
+    const WalBorder border = borders.add(joined.index);
+    proven = border.state == WalBorder::State::kProven || border.state == WalBorder::State::kOpen;
+    const bool crossed = border.record.summary.coverage != WalCoverage::kNoSegment;
+    if (crossed) add_border_record(joined.index, border.record);
+  }
+  joined.complete = proven && knows_transactions(joined.index.summary);
+  return joined;
+}
+
+void note_unchecked(TargetSearch& search, std::uint64_t number) {
+  if (search.unchecked == 0 || number < search.first_unchecked) search.first_unchecked = number;
+  ++search.unchecked;
+}
+
+void add_found(TargetSearch& search, const TargetOccurrence& occurrence) {
+  const auto same = std::ranges::find(search.found, occurrence.start, &TargetOccurrence::start);
+  if (same == search.found.end() && search.found.size() < kMaxOccurrences) {
+    search.found.push_back(occurrence);
+  }
+}
+
+// Reads the indexes of `wanted` in parallel, some at a time, and hands them on in order.
+void for_each_index(const SearchSpace& space, const std::vector<Wanted>& wanted,
+                    const std::stop_token& stop,
+                    const std::function<void(std::uint64_t, const std::optional<Joined>&)>& visit) {
+  const std::size_t threads = space.repository.store().capabilities().parallel_requests;
+  for (std::size_t first = 0; first < wanted.size(); first += threads) {
+    std::vector<std::optional<Joined>> read(std::min(threads, wanted.size() - first));
+    parallel_for(read.size(), threads, stop, [&](std::size_t i, const std::stop_token& inner) {
+      read[i] = read_joined(space, wanted[first + i], inner);
+    });
+    for (std::size_t i = 0; i < read.size(); ++i) visit(wanted[first + i].number, read[i]);
+  }
+}
+
+// Whether not everything in the segment, or across the border before it, is known from `facts`.
+bool is_doubtful(const SegmentFacts& facts, bool joinable) {
+  return !facts.summary || !knows_transactions(*facts.summary) || (joinable && !facts.joined);
+}
+
+class TransactionSearch {
+ public:
+  TransactionSearch(const SearchSpace& space, std::uint32_t xid, const std::stop_token& stop)
+      : space_(space), xid_(xid), stop_(stop) {}
+
+  TargetSearch run() {
+    for_each_summary(space_, stop_, [&](std::uint64_t n, const SegmentFacts& facts, bool joinable) {
+      look_at(n, facts, joinable);
+    });
+    read(likely_);
+    if (!result_.found.empty()) return std::move(result_);
+    const bool all = doubtful_.size() <= kMaxJoinedSegments;
+    if (!all) {
+      for (const Wanted& wanted : doubtful_) {
+        if (std::ranges::find(near_, wanted.number, &Wanted::number) == near_.end()) {
+          note_unchecked(result_, wanted.number);
+        }
+      }
+    }
+    read(all ? doubtful_ : near_);
+    if (result_.found.empty()) name_nearest();
+    return std::move(result_);
+  }
+
+ private:
+  struct Neighbour {
+    std::int64_t distance = 0;
+    FinishedTransaction transaction;
+  };
+
+  void look_at(std::uint64_t number, const SegmentFacts& facts, bool joinable) {
+    const Wanted wanted{number, joinable};
+    if (facts.summary && may_have_finished(*facts.summary, xid_)) {
+      likely_.push_back(wanted);
+      return;
+    }
+    if (facts.summary && facts.summary->finished_count > 0) remember_end(wanted, *facts.summary);
+    if (!is_doubtful(facts, joinable)) return;
+    doubtful_.push_back(wanted);
+    const bool may_be_near = !facts.summary || facts.summary->oldest_xid == 0 ||
+                             (distance(facts.summary->oldest_xid, xid_) > -kNearXids &&
+                              distance(xid_, facts.summary->newest_xid) > -kNearXids);
+    if (may_be_near && near_.size() < kMaxJoinedSegments) near_.push_back(wanted);
+  }
+
+  // The segments whose ids end nearest to the one that is looked for.
+  void remember_end(const Wanted& wanted, const SegmentSummary& summary) {
+    const std::int64_t below = distance(summary.newest_xid, xid_);
+    const std::int64_t above = distance(xid_, summary.oldest_xid);
+    if (below > 0 && (!segment_below_ || below < distance_below_)) {
+      segment_below_ = wanted;
+      distance_below_ = below;
+    }
+    if (above > 0 && (!segment_above_ || above < distance_above_)) {
+      segment_above_ = wanted;
+      distance_above_ = above;
+    }
+  }
+
+  void read(std::vector<Wanted> wanted) {
+    if (wanted.size() > kMaxJoinedSegments) {
+      for (std::size_t i = kMaxJoinedSegments; i < wanted.size(); ++i) {
+        note_unchecked(result_, wanted[i].number);
+      }
+      wanted.resize(kMaxJoinedSegments);
+    }
+    for_each_index(space_, wanted, stop_,
+                   [&](std::uint64_t number, const std::optional<Joined>& joined) {
+                     if (!joined || !joined->complete) note_unchecked(result_, number);
+                     if (joined) take(joined->index);
+                   });
+  }
+
+  void take(const SegmentIndex& index) {
+    for (const FinishedTransaction& finished : index.transactions) {
+      const std::int64_t away = distance(xid_, finished.xid);
+      if (away == 0) {
+        add_found(result_, {finished.start, finished.end, finished.time, finished.outcome});
+      } else {
+        auto& side = away < 0 ? below_ : above_;
+        const std::int64_t length = away < 0 ? -away : away;
+        if (!side || length < side->distance) side = {length, finished};
+      }
+    }
+  }
+
+  void name_nearest() {
+    std::vector<Wanted> ends;
+    if (!below_ && segment_below_) ends.push_back(*segment_below_);
+    if (!above_ && segment_above_) ends.push_back(*segment_above_);
+    const TargetSearch before = result_;  // these segments are not doubted
+    read(ends);
+    result_ = before;
+    for (const auto& side : {below_, above_}) {
+      if (!side) continue;
+      const FinishedTransaction& finished = side->transaction;
+      const bool committed = finished.outcome == FinishedTransaction::Outcome::kCommitted;
+      result_.nearest.push_back(fmt::format("{} ({} {}, {})", finished.xid,
+                                            committed ? "committed" : "rolled back",
+                                            to_rfc3339(finished.time), to_string(finished.start)));
+    }
+  }
+
+  const SearchSpace& space_;
+  const std::uint32_t xid_;
+  const std::stop_token stop_;
+  TargetSearch result_;
+  std::vector<Wanted> likely_, doubtful_, near_;
+  std::optional<Wanted> segment_below_, segment_above_;
+  std::int64_t distance_below_ = 0, distance_above_ = 0;
+  std::optional<Neighbour> below_, above_;
+};
+
+class RestorePointSearch {
+ public:
+  RestorePointSearch(const SearchSpace& space, const std::string& name, const std::stop_token& stop)
+      : space_(space), name_(name), stop_(stop) {}
+
+  TargetSearch run() {
+    std::vector<Wanted> doubtful;
+    for_each_summary(space_, stop_, [&](std::uint64_t n, const SegmentFacts& facts, bool joinable) {
+      if (facts.summary) take(*facts.summary);
+      if (is_doubtful(facts, joinable)) doubtful.push_back({n, joinable});
+    });
+    if (result_.found.empty()) look_closer(doubtful);
+    if (result_.found.empty()) name_nearest();
+    return std::move(result_);
+  }
+
+ private:
+  void take(const SegmentSummary& summary) {
+    for (const RestorePoint& point : summary.restore_points) {
+      if (point.name == name_) {
+        add_found(result_, {point.start, point.end, point.time});
+        continue;
+      }
+      if (seen_.size() == kMaxNearest) seen_.erase(seen_.begin());
+      seen_.push_back(point);
+    }
+  }
+
+  // A name that was mistyped says more than the last ones.
+  void name_nearest() {
+    std::vector<std::string> names;
+    for (const RestorePoint& point : seen_) names.push_back(point.name);
+    const auto meant = nearest(name_, names);
+    for (const RestorePoint& point : seen_) {
+      if (meant && point.name != *meant) continue;
+      result_.nearest.push_back(fmt::format("{} ({}, {})", json_quoted(point.name),
+                                            to_rfc3339(point.time), to_string(point.end)));
+    }
+  }
+
+  void look_closer(const std::vector<Wanted>& doubtful) {
+    if (doubtful.size() > kMaxJoinedSegments) {
+      for (const Wanted& wanted : doubtful) note_unchecked(result_, wanted.number);
+      return;
+    }
+    for_each_index(space_, doubtful, stop_,
+                   [&](std::uint64_t number, const std::optional<Joined>& joined) {
+                     if (!joined || !joined->complete) note_unchecked(result_, number);
+                     if (!joined) return;
+                     for (const RestorePoint& point : joined->index.summary.restore_points) {
+                       if (point.name == name_) {
+                         add_found(result_, {point.start, point.end, point.time});
+                       }
+                     }
+                   });
+  }
+
+  const SearchSpace& space_;
+  const std::string& name_;
+  const std::stop_token stop_;
+  TargetSearch result_;
+  std::vector<RestorePoint> seen_;  // the last ones of other names
+};
+
+void sort_found(TargetSearch& search) {
+  std::ranges::sort(search.found, {}, &TargetOccurrence::start);
+}
+
+}  // namespace
+
+TargetSearch find_transaction(const SearchSpace& space, std::uint32_t xid,
+                              const std::stop_token& stop) {
+  TargetSearch search = TransactionSearch(space, xid, stop).run();
+  sort_found(search);
+  return search;
+}
+
+TargetSearch find_restore_point(const SearchSpace& space, const std::string& name,
+                                const std::stop_token& stop) {
+  TargetSearch search = RestorePointSearch(space, name, stop).run();
+  sort_found(search);
+  return search;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,49 @@
+#pragma once
+// Where transactions and restore points lie in archived WAL, from summaries and indexes.
+//
+// Records across the border of two segments are looked at, too: in roll-ups they are counted, else
+// the indexes on both sides are joined, of at most kMaxJoinedSegments segments. What could not be
+// looked at is counted, so that nobody takes "not found" for "not there".
+// Errors: those of the store. Threads: any. Memory: some indexes at a time.
+
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "postgres/wal_content.h"
+#include "repository/repository.h"
+#include "repository/wal_path.h"
+
+namespace holdfast {
+
+inline constexpr std::size_t kMaxJoinedSegments = 512;
+inline constexpr std::size_t kMaxOccurrences = 10;
+
+struct TargetOccurrence {
+  Lsn start;  // of the record
+  Lsn end;
+  Timestamp time;
+  FinishedTransaction::Outcome outcome = FinishedTransaction::Outcome::kCommitted;  // of one
+};
+
+struct TargetSearch {
+  std::vector<TargetOccurrence> found;  // by LSN, at most kMaxOccurrences
+  std::uint64_t unchecked = 0;          // segments of which not everything is known
+  std::uint64_t first_unchecked = 0;    // number of the first of them
+  std::vector<std::string> nearest;     // what there is instead, for people
+};
+
+// Searches stored segments: ascending ranges, each without a gap.
+struct SearchSpace {
+  const Repository& repository;
+  const WalPath& path;
+  std::vector<SegmentRange> ranges;
+};
+TargetSearch find_transaction(const SearchSpace& space, std::uint32_t xid,
+                              const std::stop_token& stop);
+TargetSearch find_restore_point(const SearchSpace& space, const std::string& name,
+                                const std::stop_token& stop);
+
+}  // namespace holdfast
