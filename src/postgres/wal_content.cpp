@@ -117,7 +117,6 @@ class ContentReader {
       case WalManager::kRelationMap:
         return read_relation_map();
     }
-    // No other resource manager changes files in ways that only it knows.
     return !record_.changes_files();
   }
 
@@ -314,6 +313,10 @@ Timestamp from_postgres_time(std::int64_t microseconds) {
 WalContent read_wal_content(const WalRecord& record, int major_version, WalContentSink& sink) {
   if (record.manager > kLastBuiltInWalManager) return WalContent::kUnknownManager;
   if (!record.decoded) return WalContent::kUndecodable;
+  // Most records; no resource manager above it changes files in ways that only it knows.
+  if (record.manager > static_cast<std::uint8_t>(WalManager::kRelationMap)) {
+    return record.changes_files() ? WalContent::kUndecodable : WalContent::kUnderstood;
+  }
   try {
     return ContentReader(record, major_version, sink).read() ? WalContent::kUnderstood
                                                              : WalContent::kUndecodable;
