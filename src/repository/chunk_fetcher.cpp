@@ -1,6 +1,7 @@
 #include "repository/chunk_fetcher.h"
 
 #include <algorithm>
+#include <mutex>
 #include <optional>
 #include <tuple>
 
@@ -47,7 +48,9 @@ class Fetch {
       : reader_(reader), requests_(requests), options_(options), visit_(visit) {}
 
   void run(const Read& read, const std::stop_token& stop) const {
-    Buffer sealed(read.end - read.begin);
+    const std::size_t bytes = read.end - read.begin;
+    Lease lease(*this, bytes);
+    const MutableByteView sealed = lease.memory().first(bytes);
     if (const auto error = get(read, sealed, stop)) {
       // A pack that ends too early may still hold the first of these chunks.
       if (address(read.first) == address(read.last - 1)) return fail(read, *error);
@@ -59,7 +62,7 @@ class Fetch {
     each_chunk(read, [&](const Read& chunk) {
       const ChunkAddress at = address(chunk.first);
       try {
-        reader_.open(at, key, sealed.span().subspan(at.offset - read.begin, at.sealed_length),
+        reader_.open(at, key, sealed.subspan(at.offset - read.begin, at.sealed_length),
                      decompressor, plain);
       } catch (const Error& error) {
         if (!options_.failed || error.kind() != ErrorKind::kDamage) throw;
@@ -70,6 +73,33 @@ class Fetch {
   }
 
  private:
+  // Memory for one read, taken over from an earlier one: fresh memory costs the kernel nearly as
+  // much work as reading into it.
+  class Lease {
+   public:
+    Lease(const Fetch& fetch, std::size_t bytes) : fetch_(fetch) {
+      {
+        const std::lock_guard lock(fetch_.mutex_);
+        if (!fetch_.free_.empty()) {
+          buffer_ = std::move(fetch_.free_.back());
+          fetch_.free_.pop_back();
+        }
+      }
+      if (buffer_.size() < bytes) buffer_ = Buffer(std::max(bytes, kReadBytes));
+    }
+    ~Lease() {
+      const std::lock_guard lock(fetch_.mutex_);
+      fetch_.free_.push_back(std::move(buffer_));
+    }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    MutableByteView memory() { return buffer_.span(); }
+
+   private:
+    const Fetch& fetch_;
+    Buffer buffer_;
+  };
+
   const ChunkAddress& address(std::size_t request) const { return requests_[request].address; }
 
   std::vector<std::size_t> tags(const Read& read) const {
@@ -92,10 +122,11 @@ class Fetch {
   }
 
   // The damage that keeps these bytes from being read, where it is to be told and not thrown.
-  std::optional<Error> get(const Read& read, Buffer& sealed, const std::stop_token& stop) const {
+  std::optional<Error> get(const Read& read, MutableByteView sealed,
+                           const std::stop_token& stop) const {
     const std::string name = reader_.pack_name(address(read.first).pack);
     try {
-      if (!reader_.store().get_range(name, read.begin, sealed.span(), stop)) {
+      if (!reader_.store().get_range(name, read.begin, sealed, stop)) {
         throw Error(ErrorKind::kDamage, "a pack that the backup needs is missing",
                     {.object = name});
       }
@@ -110,6 +141,8 @@ class Fetch {
   const std::vector<ChunkRequest>& requests_;
   const FetchOptions& options_;
   const Visit& visit_;
+  mutable std::mutex mutex_;
+  mutable std::vector<Buffer> free_;  // guarded by mutex_; as many as reads were under way at once
 };
 
 }  // namespace

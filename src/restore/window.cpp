@@ -36,14 +36,40 @@ void Window::restore(const std::stop_token& stop) {
     clear_zeros(stop);
     drop_pieces_in_place(stop);
   }
+  reserve_space(stop);
   std::vector<ChunkRequest> requests;
   requests.reserve(pieces_.size());
   for (std::size_t i = 0; i < pieces_.size(); ++i) requests.push_back({pieces_[i].chunk, i});
   fetch_chunks(context_.chunks, std::move(requests), {.threads = context_.threads}, stop,
                [&](const std::vector<std::size_t>& tags, ByteView plain) {
-                 FileWriter writer;
+                 FileWriter& writer = writer_of_this_thread();
                  for (const std::size_t tag : tags) write_piece(pieces_[tag], plain, writer);
                });
+  for (auto& [thread, writer] : writers_) writer.flush();
+}
+
+// Shorter runs are not worth a call.
+void Window::reserve_space(const std::stop_token& stop) {
+  std::vector<std::pair<std::size_t, std::uint64_t>> runs;  // first piece, bytes
+  for (std::size_t i = 0, next = 0; i < pieces_.size(); i = next) {
+    std::uint64_t end = pieces_[i].file_offset;
+    for (next = i; next < pieces_.size() && pieces_[next].file_offset == end &&
+                   slices_[pieces_[next].slice].file == slices_[pieces_[i].slice].file;
+         ++next) {
+      end += pieces_[next].bytes;
+    }
+    const std::uint64_t bytes = end - pieces_[i].file_offset;
+    if (bytes >= kRunBytes) runs.emplace_back(i, bytes);
+  }
+  parallel_for(runs.size(), context_.threads, stop, [&](std::size_t i, const std::stop_token&) {
+    const Piece& first = pieces_[runs[i].first];
+    reserve_range(path_of(first), first.file_offset, runs[i].second);
+  });
+}
+
+FileWriter& Window::writer_of_this_thread() {
+  const std::lock_guard lock(mutex_);
+  return writers_[std::this_thread::get_id()];
 }
 
 void Window::read_maps(const std::stop_token& stop) {

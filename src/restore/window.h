@@ -6,7 +6,10 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <mutex>
 #include <stop_token>
+#include <thread>
 #include <vector>
 
 #include "core/progress.h"
@@ -61,6 +64,7 @@ class Window {
 
   void read_maps(const std::stop_token& stop);
   void make_pieces();
+  void reserve_space(const std::stop_token& stop);
   void clear_zeros(const std::stop_token& stop);
   void drop_pieces_in_place(const std::stop_token& stop);
   bool is_in_place(const Piece& piece) const;
@@ -68,6 +72,7 @@ class Window {
                           FileWriter& writer);
   void write_piece(const Piece& piece, ByteView plain, FileWriter& writer);
   std::filesystem::path path_of(const Piece& piece) const;
+  FileWriter& writer_of_this_thread();
 
   const WindowContext& context_;
   WindowCounts& counts_;
@@ -81,6 +86,8 @@ class Window {
   std::vector<Piece> pieces_;
   std::vector<Zeros> zeros_;
   std::uint64_t bytes_ = 0;
+  std::mutex mutex_;
+  std::map<std::thread::id, FileWriter> writers_;  // guarded by mutex_; each used by its thread
 };
 
 }  // namespace holdfast
