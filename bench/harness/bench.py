@@ -85,6 +85,10 @@ class Bench:
             self._tools[kind] = kind(self, make_folder(self.work / "tools") if not self._tools else self.work / "tools")
         return self._tools[kind]
 
+    def remove_targets(self):
+        for tool in self._tools.values():
+            tool.remove_targets()
+
     def close(self):
         for tool in self._tools.values():
             tool.close()
@@ -160,4 +164,5 @@ def measure_group(bench, title, cases):
             result = measure()
             if turn:
                 gathered[name].append(result)
+    bench.remove_targets()
     return [(name, medians(runs), runs) for name, runs in gathered.items()]

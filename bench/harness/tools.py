@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 
+from harness import machine
 from harness.measure import folder_content, run
 from harness.server import BenchError, check, make_folder
 
@@ -26,6 +27,7 @@ class Tool:
     def __init__(self, bench, folder):
         self.bench, self.folder = bench, folder / self.name
         self.target = self.folder / "target"
+        self.restores = 0
         self.repository = self.folder / "repository"
         self.ready = False
         make_folder(self.folder)
@@ -35,6 +37,7 @@ class Tool:
         server = self.bench.server
         server.archive_with(self.archive_command)
         os.sync()
+        machine.warm_memory()
         return run(command, server=server, **more)
 
     def fresh_repository(self):
@@ -56,12 +59,18 @@ class Tool:
     def restore(self):
         if not self.ready:
             self.backup()
-        make_folder(self.target)
+        # A new folder each time, removed at the very end: without a journal, ext4 looks long for inodes
+        # to use where files were removed within the last minutes.
+        self.restores += 1
+        self.target = make_folder(self.folder / f"target-{self.restores}")
         result = self.run(self.restore_command())
         if not (self.target / "global" / "pg_control").exists():
             raise BenchError(f"{self.name} restored nothing into {self.target}")
-        shutil.rmtree(self.target)
         return result
+
+    def remove_targets(self):
+        for path in self.folder.glob("target-*"):
+            shutil.rmtree(path)
 
     def restore_command(self):
         raise NotImplementedError
