@@ -7,8 +7,11 @@
 #include <mutex>
 #include <thread>
 
+#include "app/archive_helper.h"
 #include "app/open.h"
+#include "app/prefetched_wal.h"
 #include "core/text.h"
+#include "wal/ready_list.h"
 
 namespace holdfast {
 namespace {
@@ -50,6 +53,11 @@ class Deadline {
   std::jthread timer_;
 };
 
+struct Limits {
+  std::chrono::milliseconds patience;
+  std::stop_token stop;
+};
+
 enum class Situation { kArchiveRecovery, kStandby, kPromotion };
 
 // PostgreSQL calls restore_command in the data directory.
@@ -59,26 +67,36 @@ Situation situation_here() {
   return fs::exists("promote", error) ? Situation::kPromotion : Situation::kStandby;
 }
 
-GetOutcome get(const Config& config, const ArchiveGetRequest& request,
-               std::chrono::milliseconds patience, const std::stop_token& stop) {
+ArchiveGetAnswer get(const Config& config, const ArchiveGetRequest& request, Situation situation,
+                     const Limits& limits) {
+  using Kind = ArchiveGetAnswer::Kind;
   const auto file = parse_wal_file_name(request.file);
   if (!file) {
     throw Error(ErrorKind::kUsage, "this is not the name of a WAL file",
                 {.object = request.file,
                  .hint = "PostgreSQL gives it: restore_command = '… archive-get %f \"%p\"'."});
   }
-  const auto archive = wal_archive(config, patience);
   GetRequest wanted{.file = *file, .destination = fs::absolute(request.destination)};
+  const fs::path data_directory = wanted.destination.parent_path().parent_path();
+  PrefetchedWal prefetched(config, {.data_directory = data_directory,
+                                    .history = request.history,
+                                    .is_standby = situation != Situation::kArchiveRecovery});
+  if (const auto source = prefetched.take(*file, wanted.destination, limits.stop)) {
+    return {.kind = Kind::kRestored, .failure = {}, .source = *source};
+  }
+  const auto archive = wal_archive(config, limits.patience);
   if (request.history.empty()) {
-    const fs::path data_directory = wanted.destination.parent_path().parent_path();
-    wanted.history = history_to_read(archive->histories(0, stop), config.cluster, data_directory);
+    wanted.history =
+        history_to_read(archive->histories(0, limits.stop), config.cluster, data_directory);
   } else if (const auto named = parse_history_name(request.history)) {
     wanted.history = *named;
   } else {
     throw Error(ErrorKind::kUsage, "--history wants a name such as 0001-7340123456789012345",
                 {.object = request.history});
   }
-  return get_wal(*archive, wanted, stop);
+  if (get_wal(*archive, wanted, limits.stop) == GetOutcome::kAbsent) return {.kind = Kind::kAbsent};
+  prefetched.fetched_directly(*file);
+  return {.kind = Kind::kRestored};
 }
 
 ArchiveGetAnswer unknown(const Config& config, Situation situation, Error error) {
@@ -88,7 +106,7 @@ ArchiveGetAnswer unknown(const Config& config, Situation situation, Error error)
   if (situation == Situation::kPromotion && config.wal.promote_without_archive) {
     kind = Kind::kUnknownAtPromotion;
   }
-  return {kind, std::move(error)};
+  return {.kind = kind, .failure = std::move(error)};
 }
 
 }  // namespace
@@ -109,7 +127,33 @@ std::unique_ptr<Archive> wal_archive(const Config& config, std::chrono::millisec
   return std::make_unique<Archive>(config.cluster, std::move(repositories));
 }
 
-PushReport archive_push(const Config& config, const fs::path& file, const std::stop_token& stop) {
+PushOptions push_options(const Config& config, const fs::path& data_directory) {
+  return {.cluster = config.cluster,
+          .host = host_name(),
+          .data_directory = data_directory,
+          .state_directory = config.state_directory,
+          .acknowledge = config.wal.acknowledge,
+          .compression = config.wal.compression};
+}
+
+std::vector<RepositoryLag> repositories_behind(const Config& config) {
+  std::vector<RepositoryLag> behind;
+  const RepositoryConfig* first = nullptr;
+  for (const RepositoryConfig& repository : config.repositories) {
+    if (!repository.wal) continue;
+    if (first == nullptr) {
+      first = &repository;
+      continue;
+    }
+    auto lag = read_lag(config.state_directory, repository.name);
+    if (!lag || lag->url != repository.url || lag->first_url != first->url) continue;
+    if (lag->missing > 0 || !lag->failure.empty()) behind.push_back(std::move(*lag));
+  }
+  return behind;
+}
+
+ArchivePushAnswer archive_push(const Config& config, const fs::path& file,
+                               const std::stop_token& stop) {
   const fs::path data_directory = data_directory_of(file);
   prepare_state_directory(config);
   const auto archive = wal_archive(config, config.wal.timeout);
@@ -119,15 +163,22 @@ PushReport archive_push(const Config& config, const fs::path& file, const std::s
                             config.wal.acknowledge, archive->size()),
                 {.object = "wal.acknowledge"});
   }
-  Pusher pusher(*archive, {.cluster = config.cluster,
-                           .host = host_name(),
-                           .data_directory = data_directory,
-                           .state_directory = config.state_directory,
-                           .acknowledge = config.wal.acknowledge,
-                           .compression = config.wal.compression});
+  ArchivePushAnswer answer;
+  const auto start_helper = [&] {
+    const bool others_lack_it = archive->size() > config.wal.acknowledge;
+    if (!others_lack_it && !others_wait(data_directory, file.filename().string())) return;
+    try {
+      start_archive_helper(
+          config,
+          {.direction = ArchiveDirection::kPush, .data_directory = data_directory, .history = {}});
+    } catch (const Error& error) {
+      answer.warnings.push_back("the archive helper could not be started: " + error.message());
+    }
+  };
+  Pusher pusher(*archive, push_options(config, data_directory));
   const Deadline deadline(stop, config.wal.timeout);
   try {
-    return pusher.push(fs::absolute(file), deadline.token());
+    answer.report = pusher.push(fs::absolute(file), start_helper, deadline.token());
   } catch (const Error&) {
     if (stop.stop_requested() || !deadline.passed()) throw;
     throw Error(ErrorKind::kRepository,
@@ -135,25 +186,25 @@ PushReport archive_push(const Config& config, const fs::path& file, const std::s
                             human_duration(config.wal.timeout)),
                 {.object = file.string(), .hint = "PostgreSQL will try again.", .retryable = true});
   }
+  answer.behind = repositories_behind(config);
+  return answer;
 }
 
 ArchiveGetAnswer archive_get(const Config& config, const ArchiveGetRequest& request,
                              const std::stop_token& stop) noexcept {
-  using Kind = ArchiveGetAnswer::Kind;
   Situation situation = Situation::kArchiveRecovery;
   try {
     situation = situation_here();
     const std::chrono::milliseconds patience =
         situation == Situation::kStandby ? kStandbyPatience : config.wal.timeout;
     const Deadline deadline(stop, patience);
-    const GetOutcome outcome = get(config, request, patience, deadline.token());
-    return {outcome == GetOutcome::kRestored ? Kind::kRestored : Kind::kAbsent, std::nullopt};
+    return get(config, request, situation, {.patience = patience, .stop = deadline.token()});
   } catch (const Error& error) {
     return unknown(config, situation, error);
   } catch (const std::exception& error) {
     return unknown(config, situation, Error(ErrorKind::kBug, error.what()));
   } catch (...) {
-    return {Kind::kUnknown, std::nullopt};
+    return {};
   }
 }
 

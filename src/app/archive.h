@@ -11,6 +11,7 @@
 #include "app/config.h"
 #include "wal/archive.h"
 #include "wal/get.h"
+#include "wal/lag.h"
 #include "wal/push.h"
 
 namespace holdfast {
@@ -18,8 +19,17 @@ namespace holdfast {
 // The repositories with `wal: true`. `patience` bounds the retries of one request.
 std::unique_ptr<Archive> wal_archive(const Config& config, std::chrono::milliseconds patience);
 
-PushReport archive_push(const Config& config, const std::filesystem::path& file,
-                        const std::stop_token& stop);
+PushOptions push_options(const Config& config, const std::filesystem::path& data_directory);
+
+struct ArchivePushAnswer {
+  PushReport report;
+  std::vector<RepositoryLag> behind;  // as the helper saw it last
+  std::vector<std::string> warnings;
+};
+ArchivePushAnswer archive_push(const Config& config, const std::filesystem::path& file,
+                               const std::stop_token& stop);
+// Of the repositories that need not have a file when it is acknowledged: those that lack some.
+std::vector<RepositoryLag> repositories_behind(const Config& config);
 
 struct ArchiveGetRequest {
   std::string file;
@@ -35,8 +45,14 @@ struct ArchiveGetAnswer {
     kUnknownOnStandby,    // PostgreSQL goes on to streaming and asks again
     kUnknownAtPromotion,  // the configuration says to promote all the same
   };
+  enum class Source {
+    kRepository,
+    kPrefetched,  // the helper had it ready
+    kAwaited,     // the helper was just fetching it
+  };
   Kind kind = Kind::kUnknown;
   std::optional<Error> failure;  // why it is not known
+  Source source = Source::kRepository;
 };
 ArchiveGetAnswer archive_get(const Config& config, const ArchiveGetRequest& request,
                              const std::stop_token& stop) noexcept;

@@ -11,13 +11,28 @@ namespace {
 constexpr int kExitAbsent = 1;     // PostgreSQL takes it as "the archive ends here"
 constexpr int kExitUnknown = 255;  // PostgreSQL stops recovery
 
+std::string_view word_of(ArchiveGetAnswer::Source source) {
+  switch (source) {
+    case ArchiveGetAnswer::Source::kPrefetched:
+      return "prefetched";
+    case ArchiveGetAnswer::Source::kAwaited:
+      return "awaited";
+    case ArchiveGetAnswer::Source::kRepository:
+      break;
+  }
+  return "repository";
+}
+
 CommandResult run(CommandContext& context, const ArchiveGetRequest& request) {
   using Kind = ArchiveGetAnswer::Kind;
   const ArchiveGetAnswer answer = archive_get(context.config(), request, context.stop());
   check_cancelled(context.stop());  // a signal: the program ends by it
   CommandResult result;
   result.json = {{"file", request.file}, {"found", answer.kind == Kind::kRestored}};
-  if (answer.kind == Kind::kRestored) return result;
+  if (answer.kind == Kind::kRestored) {
+    result.json["source"] = word_of(answer.source);
+    return result;
+  }
   result.exit = answer.kind == Kind::kUnknown ? kExitUnknown : kExitAbsent;
   result.failure = answer.failure;
   // That the archive ends is nothing to report: a standby asks every few seconds.

@@ -19,17 +19,42 @@ std::string_view word_of(PushOutcome outcome) {
   return "stored";
 }
 
-CommandResult run(CommandContext& context, const std::string& path) {
-  const PushReport report = archive_push(context.config(), path, context.stop());
-  for (const std::string& behind : report.behind) {
-    context.warn("a repository does not have this WAL file yet: " + behind);
+// A repository that lacks what was pushed a moment ago is as it should be.
+bool deserves_warning(const RepositoryLag& lag) {
+  constexpr std::chrono::minutes kUnremarkable{5};
+  return !lag.failure.empty() ||
+         (lag.behind_since && system_clock().now() - *lag.behind_since > kUnremarkable);
+}
+
+Json behind_json(const std::vector<RepositoryLag>& behind) {
+  Json json = Json::array();
+  for (const RepositoryLag& lag : behind) {
+    Json one{{"repository", lag.repository},
+             {"missing", lag.missing},
+             {"oldest", lag.oldest},
+             {"checked", to_rfc3339(lag.checked)},
+             {"failure", lag.failure}};
+    if (lag.behind_since) one["since"] = to_rfc3339(*lag.behind_since);
+    json.push_back(std::move(one));
   }
+  return json;
+}
+
+CommandResult run(CommandContext& context, const std::string& path) {
+  const ArchivePushAnswer answer = archive_push(context.config(), path, context.stop());
+  const PushReport& report = answer.report;
+  for (const std::string& failed : report.failed) {
+    context.warn("a repository does not have this WAL file yet: " + failed);
+  }
+  for (const RepositoryLag& lag : answer.behind) {
+    if (deserves_warning(lag)) context.warn("a repository is behind: " + describe(lag));
+  }
+  for (const std::string& warning : answer.warnings) context.warn(warning);
   CommandResult result;
-  result.json = {{"file", report.identity.file.text},
-                 {"outcome", word_of(report.outcome)},
-                 {"bytes", report.identity.bytes},
-                 {"content_bytes", report.identity.content_bytes},
-                 {"behind", report.behind}};
+  result.json = {
+      {"file", report.identity.file.text}, {"outcome", word_of(report.outcome)},
+      {"bytes", report.identity.bytes},    {"content_bytes", report.identity.content_bytes},
+      {"failed", report.failed},           {"behind", behind_json(answer.behind)}};
   return result;  // no text: PostgreSQL would put it into its log for every segment
 }
 

@@ -65,6 +65,9 @@ enum class Needs { kNothing, kConfig };
 // kRaw: the command writes its own bytes to stdout (write_stdout) and has no JSON form.
 enum class Stdout { kDocument, kRaw };
 
+// kHidden: started by the program itself; not in the list of commands.
+enum class Visibility { kListed, kHidden };
+
 class CommandContext {
  public:
   struct Parts {
@@ -103,6 +106,7 @@ struct CommandSpec {
   std::string name;
   std::string summary;  // one line, without a full stop
   std::string details = {};
+  Visibility visibility = Visibility::kListed;
   Needs needs = Needs::kNothing;
   Stdout stdout_use = Stdout::kDocument;
   std::vector<Argument> arguments = {};

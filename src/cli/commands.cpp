@@ -14,6 +14,7 @@ CommandSpec verify_command();
 CommandSpec cat_command();
 CommandSpec archive_push_command();
 CommandSpec archive_get_command();
+CommandSpec archive_helper_command();
 CommandSpec key_list_command();
 CommandSpec key_add_command();
 CommandSpec key_remove_command();
@@ -29,7 +30,7 @@ const std::vector<CommandSpec>& all_commands() {
       show_command(),         restore_command(),      verify_command(),      cat_command(),
       archive_push_command(), archive_get_command(),  key_list_command(),    key_add_command(),
       key_remove_command(),   key_new_file_command(), config_show_command(), config_check_command(),
-      version_command(),      help_command(),
+      version_command(),      help_command(),         archive_helper_command(),
   };
   return commands;
 }

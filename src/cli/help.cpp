@@ -102,6 +102,7 @@ Json examples_json(const std::vector<Example>& examples) {
   }
   std::vector<std::string> names;
   for (const CommandSpec& command : all_commands()) {
+    if (command.visibility == Visibility::kHidden) continue;
     names.push_back(command.name.substr(0, command.name.find(' ')));
   }
   const auto close = nearest(word, names);
@@ -122,6 +123,7 @@ CommandResult program_help(const Style& style) {
   std::vector<Line> lines;
   Json commands = Json::array();
   for (const CommandSpec& command : all_commands()) {
+    if (command.visibility == Visibility::kHidden) continue;
     lines.push_back({command.name, command.summary});
     commands.push_back({{"name", command.name}, {"summary", command.summary}});
   }

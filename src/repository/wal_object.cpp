@@ -6,6 +6,7 @@
 
 #include "core/cancellation.h"
 #include "core/error.h"
+#include "core/fault_point.h"
 
 namespace holdfast {
 namespace {
@@ -150,6 +151,7 @@ void put_part(const Repository& repository, const std::string& object, const Pac
       names::wal_part(object, wal.identity.content, number),
       seal_container(ContainerKind::kWalPart, repository.keys(), repository.keys().cipher, chunks),
       {.object_class = ObjectClass::kWal}, stop);
+  fault_point("wal.part_stored");
 }
 
 WalPut compare_with_stored(const Repository& repository, const std::string& object,
@@ -171,14 +173,12 @@ WalPut compare_with_stored(const Repository& repository, const std::string& obje
 class HashedSink {
  public:
   HashedSink(const WalIdentity& identity, const std::function<void(ByteView)>& sink)
-      : identity_(identity), sink_(sink) {
-    part_.reserve(std::min<std::uint64_t>(identity.bytes, kWalPartBytes));
-  }
+      : identity_(identity), sink_(sink) {}
 
   void operator()(ByteView piece) {
     taken_ += piece.size();
     if (taken_ <= identity_.content_bytes) sink_(piece);
-    hash(piece);
+    hash_.add(piece);
   }
 
   bool matches() {
@@ -186,30 +186,16 @@ class HashedSink {
     if (taken_ != identity_.content_bytes) return false;
     for (std::uint64_t left = identity_.bytes - taken_; left > 0;) {
       const auto piece = std::min<std::uint64_t>(left, kZeros.size());
-      hash(ByteView(kZeros).first(piece));
+      hash_.add(ByteView(kZeros).first(piece));
       left -= piece;
     }
-    if (!part_.empty()) hash_.add_part(part_);
     return hash_.result() == identity_.content;
   }
 
  private:
-  void hash(ByteView piece) {
-    while (!piece.empty()) {
-      const auto take = std::min(piece.size(), kWalPartBytes - part_.size());
-      part_.insert(part_.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(take));
-      piece = piece.subspan(take);
-      if (part_.size() == kWalPartBytes) {
-        hash_.add_part(part_);
-        part_.clear();
-      }
-    }
-  }
-
   const WalIdentity& identity_;
   const std::function<void(ByteView)>& sink_;
   std::uint64_t taken_ = 0;
-  Bytes part_;
   WalContentHash hash_;
 };
 
@@ -227,13 +213,84 @@ void read_parts(const Repository& repository, const std::string& object,
   }
 }
 
-}  // namespace
-
-void WalContentHash::add_part(ByteView part) {
-  parts_.push_back(xxh3_128(part));
+// The chunks of a checked container as they were compressed; `object` is used up.
+std::vector<PackedChunk> unseal(Bytes& bytes, const ContainerHeader& header,
+                                const RepositoryKeys& keys, const std::string& object) {
+  const ChunkKey key(header.cipher, keys.data_key, header.salt);
+  std::vector<PackedChunk> chunks;
+  const std::size_t end = bytes.size() - kContainerTrailerBytes;
+  try {
+    for (std::size_t at = kContainerHeaderBytes; at < end;) {
+      if (end - at < kChunkHeaderBytes) damaged(object, "a chunk does not fit");
+      const std::uint32_t length =
+          sealed_length(ByteView(bytes).subspan(at, kChunkHeaderBytes), end - at);
+      const ChunkKey::Opened opened = key.open(MutableByteView(bytes).subspan(at, length));
+      if (opened.ordinal != at) damaged(object, "a chunk is not in the place it was written to");
+      chunks.push_back({.plain_length = opened.plain_length,
+                        .compression = opened.compression,
+                        .payload = to_bytes(opened.payload)});
+      at += length;
+    }
+  } catch (Error& error) {
+    throw error.about(object);
+  }
+  return chunks;
 }
 
-Checksum128 WalContentHash::result() const {
+Bytes unpack(const PackedChunk& chunk) {
+  Bytes plain(chunk.plain_length);
+  Decompressor().decompress(chunk.compression, chunk.payload, plain);
+  return plain;
+}
+
+// The chunks of the object under this name; nullopt when there is none.
+std::optional<std::vector<PackedChunk>> take_chunks(const Repository& from, ContainerKind kind,
+                                                    const std::string& object,
+                                                    const std::stop_token& stop) {
+  auto bytes = from.store().get(object, stop);
+  if (!bytes) return std::nullopt;
+  const ContainerHeader header = check_container(*bytes, object);
+  require_ours(header, kind, from.keys(), object);
+  return unseal(*bytes, header, from.keys(), object);
+}
+
+PutOutcome put_chunks(const Repository& to, ContainerKind kind, const std::string& object,
+                      std::vector<PackedChunk> chunks, const std::stop_token& stop) {
+  const Bytes sealed = seal_container(kind, to.keys(), to.keys().cipher, chunks);
+  chunks = {};
+  return to.store().put(object, sealed, {.object_class = ObjectClass::kWal}, stop);
+}
+
+void copy_parts(const WalCopyRoute& route, const std::string& object, const WalIdentity& identity,
+                const std::stop_token& stop) {
+  const std::uint32_t parts = wal_part_count(identity.content_bytes);
+  for (std::uint32_t number = 1; number <= parts; ++number) {
+    const std::string name = names::wal_part(object, identity.content, number);
+    auto chunks = take_chunks(route.from, ContainerKind::kWalPart, name, stop);
+    if (!chunks) damaged(name, "a part of a WAL file is missing");
+    put_chunks(route.to, ContainerKind::kWalPart, name, std::move(*chunks), stop);
+    fault_point("wal.part_stored");
+  }
+}
+
+}  // namespace
+
+void WalContentHash::add(ByteView piece) {
+  while (!piece.empty()) {
+    const ByteView now = piece.first(std::min(piece.size(), kWalPartBytes - in_part_));
+    part_.add(now);
+    in_part_ += now.size();
+    piece = piece.subspan(now.size());
+    if (in_part_ < kWalPartBytes) return;
+    parts_.push_back(part_.result());
+    part_.reset();
+    in_part_ = 0;
+  }
+}
+
+Checksum128 WalContentHash::result() {
+  if (in_part_ > 0) parts_.push_back(part_.result());
+  in_part_ = 0;
   if (parts_.empty()) return xxh3_128(ByteView{});
   if (parts_.size() == 1) return parts_.front();
   Bytes hashes;
@@ -243,11 +300,7 @@ Checksum128 WalContentHash::result() const {
 
 Checksum128 wal_content_hash(ByteView file) {
   WalContentHash hash;
-  for (ByteView rest = file; !rest.empty();) {
-    const ByteView part = rest.first(std::min(rest.size(), kWalPartBytes));
-    hash.add_part(part);
-    rest = rest.subspan(part.size());
-  }
+  hash.add(file);
   return hash.result();
 }
 
@@ -362,6 +415,22 @@ std::optional<WalIdentity> read_wal(const Repository& repository, const WalPlace
   }
   if (!content->matches()) damaged(object, "its content does not match its hash");
   return identity;
+}
+
+WalCopy copy_wal(const WalCopyRoute& route, const std::string& object,
+                 const std::stop_token& stop) {
+  auto chunks = take_chunks(route.from, ContainerKind::kWal, object, stop);
+  if (!chunks) return WalCopy::kGone;
+  if (chunks->size() < kHeadChunks) damaged(object, "its head is not complete");
+  const WalIdentity identity = decode_identity(object, unpack(chunks->front()));
+  copy_parts(route, object, identity, stop);
+  if (put_chunks(route.to, ContainerKind::kWal, object, std::move(*chunks), stop) ==
+      PutOutcome::kCreated) {
+    return WalCopy::kCopied;
+  }
+  return compare_with_stored(route.to, object, identity, stop) == WalPut::kSameContent
+             ? WalCopy::kThereAlready
+             : WalCopy::kOtherContent;
 }
 
 }  // namespace holdfast

@@ -46,10 +46,15 @@ struct WalIdentity {
 // accidents and other lines of WAL, and is no proof of origin (the chunks' tags are).
 class WalContentHash {
  public:
-  void add_part(ByteView part);  // kWalPartBytes each, but for the last
-  Checksum128 result() const;
+  void add(ByteView piece);  // the file's bytes in order, in pieces of any length
+  // Of all that was added; nothing may be added afterwards.
+  Checksum128 result();
+  // Of each part of kWalPartBytes, after result().
+  const std::vector<Checksum128>& parts() const { return parts_; }
 
  private:
+  Checksum128Stream part_;
+  std::size_t in_part_ = 0;
   std::vector<Checksum128> parts_;
 };
 Checksum128 wal_content_hash(ByteView file);
@@ -94,5 +99,20 @@ std::optional<WalIdentity> read_wal(const Repository& repository, const WalPlace
                                     const WalFileName& file, const std::string& object,
                                     const std::stop_token& stop,
                                     const std::function<void(ByteView)>& sink);
+
+// Copies an object, with its parts, between two repositories that know the same history by the same
+// name. Every chunk is opened with the one's key and sealed with the other's, and not decompressed.
+// The parts are stored before the object, as put_wal() does. Memory: one object, twice.
+enum class WalCopy {
+  kCopied,
+  kThereAlready,  // with the same content
+  kOtherContent,  // nothing was changed
+  kGone,          // `from` does not have it (any more)
+};
+struct WalCopyRoute {
+  const Repository& from;
+  const Repository& to;
+};
+WalCopy copy_wal(const WalCopyRoute& route, const std::string& object, const std::stop_token& stop);
 
 }  // namespace holdfast

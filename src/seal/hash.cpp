@@ -1,5 +1,6 @@
 #include "seal/hash.h"
 
+#define XXH_STATIC_LINKING_ONLY  // for the size of a state
 #include <xxhash.h>
 #if defined(__x86_64__)
 #define XXH_DISPATCH_DISABLE_REPLACE
@@ -34,6 +35,9 @@ const EVP_MD* usable(const evp::Owned<EVP_MD>& fetched, const char* what) {
 // happens here, under the lock of a local static, and before any other.
 bool choose_instruction_set() {
   static constexpr std::array<char, 1024> kLong{};
+  alignas(64) XXH3_state_t state;
+  XXH3_128bits_reset(&state);
+  XXH3_128bits_update_dispatch(&state, kLong.data(), kLong.size());
   XXH3_64bits_withSecret_dispatch(kLong.data(), kLong.size(), kLong.data(), 192);
   XXH3_128bits_withSeed_dispatch(kLong.data(), kLong.size(), 1);
   return true;
@@ -42,6 +46,11 @@ bool choose_instruction_set() {
 XXH128_hash_t hash_128(ByteView bytes, std::uint64_t seed) {
   [[maybe_unused]] static const bool chosen = choose_instruction_set();
   return XXH3_128bits_withSeed_dispatch(bytes.data(), bytes.size(), seed);
+}
+
+void add_to(XXH3_state_t& state, ByteView piece) {
+  [[maybe_unused]] static const bool chosen = choose_instruction_set();
+  XXH3_128bits_update_dispatch(&state, piece.data(), piece.size());
 }
 
 std::uint64_t hash_64(ByteView bytes, ByteView secret) {
@@ -53,10 +62,23 @@ XXH128_hash_t hash_128(ByteView bytes, std::uint64_t seed) {
   return XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
+void add_to(XXH3_state_t& state, ByteView piece) {
+  XXH3_128bits_update(&state, piece.data(), piece.size());
+}
+
 std::uint64_t hash_64(ByteView bytes, ByteView secret) {
   return XXH3_64bits_withSecret(bytes.data(), bytes.size(), secret.data(), secret.size());
 }
 #endif
+
+Checksum128 canonical(XXH128_hash_t hash) {
+  XXH128_canonical_t form;
+  XXH128_canonicalFromHash(&form, hash);
+  Checksum128 out{};
+  static_assert(sizeof form.digest == sizeof out);
+  std::memcpy(out.data(), form.digest, sizeof out);
+  return out;
+}
 
 }  // namespace
 
@@ -75,12 +97,31 @@ Checksum128 xxh3_128(ByteView bytes) {
 }
 
 Checksum128 xxh3_128(ByteView bytes, ChecksumSeed seed) {
-  XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, hash_128(bytes, seed.value));
-  Checksum128 out{};
-  static_assert(sizeof canonical.digest == sizeof out);
-  std::memcpy(out.data(), canonical.digest, sizeof out);
-  return out;
+  return canonical(hash_128(bytes, seed.value));
+}
+
+struct Checksum128Stream::State {
+  alignas(64) XXH3_state_t xxh3;  // as the library asks for
+};
+
+Checksum128Stream::Checksum128Stream() : state_(std::make_unique<State>()) {
+  reset();
+}
+
+Checksum128Stream::~Checksum128Stream() = default;
+Checksum128Stream::Checksum128Stream(Checksum128Stream&&) noexcept = default;
+Checksum128Stream& Checksum128Stream::operator=(Checksum128Stream&&) noexcept = default;
+
+void Checksum128Stream::reset() {
+  XXH3_128bits_reset(&state_->xxh3);
+}
+
+void Checksum128Stream::add(ByteView piece) {
+  add_to(state_->xxh3, piece);
+}
+
+Checksum128 Checksum128Stream::result() const {
+  return canonical(XXH3_128bits_digest(&state_->xxh3));
 }
 
 PageHasher::PageHasher(const Secret& key) {

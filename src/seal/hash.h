@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 
 #include "core/bytes.h"
 #include "seal/secret.h"
@@ -25,6 +26,23 @@ struct ChecksumSeed {
   std::uint64_t value = 0;
 };
 Checksum128 xxh3_128(ByteView bytes, ChecksumSeed seed);
+
+// The same as xxh3_128 of everything that was added, in order, in pieces of any length.
+class Checksum128Stream {
+ public:
+  Checksum128Stream();
+  ~Checksum128Stream();
+  Checksum128Stream(Checksum128Stream&&) noexcept;
+  Checksum128Stream& operator=(Checksum128Stream&&) noexcept;
+
+  void add(ByteView piece);
+  Checksum128 result() const;
+  void reset();  // as new
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 // The keyed 64-bit hash of one page of a file, with which backups, restores and verifications
 // compare content whatever the chunk layout (XXH3-64 with a 192-byte secret derived from the

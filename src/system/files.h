@@ -98,6 +98,8 @@ std::uint64_t free_bytes(const std::filesystem::path& path);
 class FileLock {
  public:
   static std::optional<FileLock> try_acquire(const std::filesystem::path& path);
+  // A process that inherits it holds the lock as well, also when this object goes.
+  const FileDescriptor& descriptor() const { return fd_; }
 
  private:
   explicit FileLock(FileDescriptor fd) : fd_(std::move(fd)) {}

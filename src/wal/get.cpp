@@ -1,55 +1,14 @@
 #include "wal/get.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "core/fault_point.h"
 #include "postgres/control_file.h"
 #include "repository/wal_object.h"
-#include "system/files.h"
+#include "wal/get_destination.h"
 
 namespace holdfast {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The file under its temporary name while it is written.
-class Destination {
- public:
-  explicit Destination(fs::path path)
-      : path_(std::move(path)), temporary_(path_.native() + ".holdfast") {}
-  ~Destination() {
-    if (fd_.valid()) ::unlink(temporary_.c_str());
-  }
-  Destination(const Destination&) = delete;
-  Destination& operator=(const Destination&) = delete;
-
-  void write(ByteView piece) {
-    if (!fd_.valid()) open();
-    write_at(fd_.get(), written_, piece, temporary_.native());
-    written_ += piece.size();
-  }
-
-  // Brings it to its full size, makes it durable and puts it in its place.
-  void publish(std::uint64_t bytes) {
-    if (!fd_.valid()) open();
-    if (::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) {
-      throw_errno(errno, "set the size of", temporary_.native());
-    }
-    if (::fsync(fd_.get()) != 0) throw_errno(errno, "sync", temporary_.native());
-    fault_point("get.before_rename");
-    rename_unsynced(temporary_, path_);
-    fd_ = {};
-  }
-
- private:
-  void open() { fd_ = open_or_throw(temporary_, O_WRONLY | O_CREAT | O_TRUNC, 0600); }
-
-  const fs::path path_;
-  const fs::path temporary_;
-  FileDescriptor fd_;
-  std::uint64_t written_ = 0;
-};
 
 [[noreturn]] void throw_gap(const WalFileName& file, const std::string& behind,
                             const std::string& url) {
@@ -77,7 +36,7 @@ std::optional<WalIdentity> fetch_wal(const Repository& repository, const WalLine
                                      const WalFileName& file, const fs::path& destination,
                                      const std::stop_token& stop) {
   for (const WalCandidate& candidate : find_candidates(repository, line, file, stop)) {
-    Destination out(destination);
+    GetDestination out(destination);
     const auto identity = read_wal(repository, candidate.place, file, candidate.object, stop,
                                    [&](ByteView piece) { out.write(piece); });
     if (!identity) continue;

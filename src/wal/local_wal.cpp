@@ -73,7 +73,6 @@ LocalWal::LocalWal(const std::filesystem::path& path, const WalCluster& cluster)
                 {.object = path.string(),
                  .hint = "Nothing was archived: the file is cut off, or of another cluster."});
   }
-  buffer_ = Buffer(std::min<std::uint64_t>(identity_.bytes, kWalPartBytes));
   hash_and_measure();
   if (identity_.file.kind == WalFileKind::kSegment) check_segment();
 }
@@ -81,28 +80,39 @@ LocalWal::LocalWal(const std::filesystem::path& path, const WalCluster& cluster)
 ByteView LocalWal::read_part(std::uint32_t number) {
   const std::uint64_t offset = std::uint64_t{number - 1} * kWalPartBytes;
   const auto bytes = std::min<std::uint64_t>(kWalPartBytes, identity_.bytes - offset);
+  if (buffer_.size() == 0) {
+    buffer_ = Buffer(std::min<std::uint64_t>(identity_.bytes, kWalPartBytes));
+  }
   const MutableByteView out = buffer_.span().first(bytes);
   if (in_buffer_ == number) return out;
   in_buffer_ = 0;
-  if (read_at(fd_.get(), offset, out, path_.string()) != bytes) {
-    throw Error(ErrorKind::kHost, "the file became shorter while it was read",
-                {.object = path_.string(), .retryable = true});
-  }
+  read_exactly(offset, out);
   in_buffer_ = number;
   return out;
 }
 
 void LocalWal::hash_and_measure() {
+  // Small enough to stay in the processor's cache: most calls only hash (wal/push.h).
+  constexpr std::size_t kPieceBytes = std::size_t{256} << 10U;
+  Buffer buffer(std::min<std::uint64_t>(identity_.bytes, kPieceBytes));
   WalContentHash hash;
-  for (std::uint64_t at = 0; at < identity_.bytes; at += kWalPartBytes) {
-    const ByteView part = read_part(static_cast<std::uint32_t>(at / kWalPartBytes) + 1);
-    parts_.push_back(xxh3_128(part));
-    hash.add_part(part);
-    if (const std::uint64_t used = length_without_zeros(part); used > 0) {
+  for (std::uint64_t at = 0; at < identity_.bytes; at += buffer.size()) {
+    const MutableByteView piece =
+        buffer.span().first(std::min<std::uint64_t>(identity_.bytes - at, buffer.size()));
+    read_exactly(at, piece);
+    hash.add(piece);
+    if (const std::uint64_t used = length_without_zeros(piece); used > 0) {
       identity_.content_bytes = at + used;
     }
   }
   identity_.content = hash.result();
+  parts_ = hash.parts();
+}
+
+void LocalWal::read_exactly(std::uint64_t offset, MutableByteView out) const {
+  if (read_at(fd_.get(), offset, out, path_.string()) == out.size()) return;
+  throw Error(ErrorKind::kHost, "the file became shorter while it was read",
+              {.object = path_.string(), .retryable = true});
 }
 
 void LocalWal::check_segment() const {

@@ -36,6 +36,7 @@ class LocalWal {
 
  private:
   ByteView read_part(std::uint32_t number);  // from 1; into buffer_
+  void read_exactly(std::uint64_t offset, MutableByteView out) const;
   void hash_and_measure();
   void check_segment() const;
   std::vector<PackedChunk> pack_part(std::uint32_t number);
@@ -43,7 +44,6 @@ class LocalWal {
   std::filesystem::path path_;
   FileDescriptor fd_;
   WalIdentity identity_;
-  std::uint64_t part_limit_ = 0;
   Buffer buffer_;
   std::uint32_t in_buffer_ = 0;  // number of the part in buffer_; 0: none
   std::vector<Checksum128> parts_;

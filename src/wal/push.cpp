@@ -6,7 +6,6 @@
 
 #include "core/cancellation.h"
 #include "core/fault_point.h"
-#include "postgres/data_files.h"
 
 namespace holdfast {
 namespace {
@@ -16,16 +15,9 @@ namespace fs = std::filesystem;
 constexpr std::chrono::milliseconds kClaimPoll{2};
 constexpr std::chrono::seconds kClaimPatience{60};
 
-void require_no_restore_marker(const fs::path& data_directory) {
-  const fs::path marker = data_directory / kRestoreMarker;
-  if (!fs::exists(marker)) return;
-  throw Error(ErrorKind::kRefused,
-              "this data directory was restored from a backup: its WAL does not go to the archive "
-              "that it came from until it takes over",
-              {.object = marker.string(),
-               .hint = "If this server is to be the cluster from now on, run 'holdfast init "
-                       "--take-over'; the old one is then fenced. If it is a copy to look at, set "
-                       "archive_mode = off in it."});
+PushOptions checked(PushOptions options) {
+  options.acknowledge = std::max<std::size_t>(options.acknowledge, 1);
+  return options;
 }
 
 std::string stored_name(const ArchiveRepository& repository) {
@@ -46,11 +38,11 @@ fs::path data_directory_of(const fs::path& wal_file) {
 
 Pusher::Pusher(Archive& archive, const PushOptions& options)
     : archive_(archive),
-      options_(options),
+      options_(checked(options)),
       control_(read_control_file(options.data_directory).parsed),
       binding_(read_history_binding(options.data_directory)),
       spool_(options.state_directory) {
-  require_no_restore_marker(options.data_directory);
+  require_taken_over(options.data_directory);
 }
 
 bool Pusher::remembered(const WalIdentity& identity) const {
@@ -60,7 +52,9 @@ bool Pusher::remembered(const WalIdentity& identity) const {
       entry->history.system_identifier != identity.system_identifier) {
     return false;
   }
-  if (binding_ && binding_->cluster == options_.cluster && binding_->history != entry->history) {
+  // A data directory that was set back to before its take-over writes another line again.
+  if (entry->bound != binding_.has_value()) return false;
+  if (binding_ && (binding_->cluster != options_.cluster || binding_->history != entry->history)) {
     return false;
   }
   const auto has = [&](std::size_t i) {
@@ -72,14 +66,16 @@ bool Pusher::remembered(const WalIdentity& identity) const {
   return archive_.size() > 0 && has(0) && count >= options_.acknowledge;
 }
 
-PushReport Pusher::push(const fs::path& file, const std::stop_token& stop) {
+PushReport Pusher::push(const fs::path& file, const std::function<void()>& before_waiting,
+                        const std::stop_token& stop) {
   LocalWal wal(file, {control_.system_identifier, control_.wal_segment_size});
   const auto patience = std::chrono::steady_clock::now() + kClaimPatience;
-  for (;;) {
+  for (bool first = true;; first = false) {
     if (remembered(wal.identity())) {
       spool_.forget(wal.identity().file.text);
       return {.outcome = PushOutcome::kRemembered, .identity = wal.identity()};
     }
+    if (first) before_waiting();
     const auto claim = spool_.try_claim(wal.identity().file.text);
     if (claim || std::chrono::steady_clock::now() > patience) {
       if (remembered(wal.identity())) continue;  // the helper has just finished it
@@ -93,9 +89,12 @@ PushReport Pusher::push(const fs::path& file, const std::stop_token& stop) {
 bool Pusher::push_ahead(const fs::path& file, const std::stop_token& stop) {
   const std::string name = file.filename().string();
   const auto claim = spool_.try_claim(name);
-  if (!claim || spool_.find(name)) return false;
+  std::error_code ignored;
+  // PostgreSQL may have been answered, and have removed the file, since it was listed.
+  if (!claim || spool_.find(name) || !fs::exists(file, ignored)) return false;
   LocalWal wal(file, {control_.system_identifier, control_.wal_segment_size});
   PushEntry entry{.cluster = options_.cluster,
+                  .bound = binding_.has_value(),
                   .file = name,
                   .content = wal.identity().content,
                   .bytes = wal.identity().bytes};
@@ -120,7 +119,7 @@ PushReport Pusher::store(LocalWal& wal, std::vector<std::string>* stored_in,
   const PackedWal packed = wal.pack(options_.compression);
   PushReport report{.outcome = PushOutcome::kThereAlready, .identity = wal.identity()};
   std::size_t stored = 0;
-  for (std::size_t i = 0; i < archive_.size(); ++i) {
+  for (std::size_t i = 0; i < archive_.size() && stored < options_.acknowledge; ++i) {
     try {
       if (put(i, packed, stop) == WalPut::kCreated) report.outcome = PushOutcome::kStored;
       fault_point("push.stored");
@@ -130,7 +129,7 @@ PushReport Pusher::store(LocalWal& wal, std::vector<std::string>* stored_in,
       const std::size_t others = archive_.size() - i - 1;
       const bool cannot_be_enough = stored + others < options_.acknowledge;
       if (i == 0 || cannot_be_enough || error.kind() == ErrorKind::kCancelled) throw;
-      report.behind.push_back(fmt::format("{}: {}", archive_.about(i).name, error.message()));
+      report.failed.push_back(fmt::format("{}: {}", archive_.about(i).name, error.message()));
     }
   }
   return report;

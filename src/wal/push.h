@@ -2,9 +2,10 @@
 // archive-push: one WAL file into the repositories that hold WAL (invariant 4).
 //
 // Guarantees: push() returns only when every byte of the file is durable in the first repository,
-//   and in as many as `acknowledge` says. The same file again is fine; other content under its name
-//   is refused, and so is WAL of another cluster, of a restored copy that did not take over, and of
-//   a server whose history was taken over. Nothing is ever overwritten.
+//   and in as many as `acknowledge` says; no others are asked (wal/catch_up.h sees to them). The
+//   same file again is fine; other content under its name is refused, and so is WAL of another
+//   cluster, of a restored copy that did not take over, and of a server whose history was taken
+//   over. Nothing is ever overwritten.
 // Crashes, cancellation: whatever was stored stays, and PostgreSQL, which was told nothing, asks
 //   again.
 // Errors: kRefused, naming the way out; kDamage, kUsage (wal/local_wal.h); those of the store.
@@ -12,8 +13,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -44,7 +45,9 @@ enum class PushOutcome {
 struct PushReport {
   PushOutcome outcome = PushOutcome::kStored;
   WalIdentity identity;
-  std::vector<std::string> behind;  // repositories that do not have it yet, with the reason
+  // Repositories that could not take it though they were asked, with the reason; the helper brings
+  // them up to date, as it does with those that were not asked.
+  std::vector<std::string> failed;
 };
 
 // The data directory of a path that PostgreSQL gave: the folder above pg_wal, by name, because
@@ -57,9 +60,11 @@ class Pusher {
   Pusher(Archive& archive, const PushOptions& options);
 
   // Answers from the spool, or waits for the helper that pushes the file now, or pushes it.
-  PushReport push(const std::filesystem::path& file, const std::stop_token& stop);
+  // `before_waiting` is called once, when the spool has no answer.
+  PushReport push(const std::filesystem::path& file, const std::function<void()>& before_waiting,
+                  const std::stop_token& stop);
   // For the helper: pushes a file ahead and remembers it; false when it is remembered already, or
-  // another process pushes it now.
+  // another process pushes it now, or the file is gone.
   bool push_ahead(const std::filesystem::path& file, const std::stop_token& stop);
 
  private:
@@ -75,8 +80,6 @@ class Pusher {
   ControlFile control_;
   std::optional<HistoryBinding> binding_;
   PushSpool spool_;
-  mutable std::mutex mutex_;
-  std::optional<HistoryName> history_;  // in the first repository, once it was asked
 };
 
 }  // namespace holdfast

@@ -36,6 +36,7 @@ void PushSpool::remember(const PushEntry& entry) {
   Json json;
   json["cluster"] = entry.cluster;
   json["history"] = to_string(entry.history);
+  json["bound"] = entry.bound;
   json["file"] = entry.file;
   json["bytes"] = entry.bytes;
   json["content_xxh3_128"] = to_hex(entry.content);
@@ -56,6 +57,7 @@ std::optional<PushEntry> PushSpool::find(const std::string& file) const {
     if (!history || content.size() != sizeof(Checksum128)) return std::nullopt;
     PushEntry entry{.cluster = json.at("cluster"),
                     .history = *history,
+                    .bound = json.at("bound"),
                     .file = json.at("file"),
                     .bytes = json.at("bytes"),
                     .stored_in = json.at("stored_in")};
@@ -73,14 +75,6 @@ void PushSpool::forget(const std::string& file) {
   fs::remove(entry_path(file), ignored);
 }
 
-std::size_t PushSpool::count() const {
-  std::size_t entries = 0;
-  for (const auto& entry : fs::directory_iterator(folder_)) {
-    if (entry.path().extension() == kEntrySuffix) ++entries;
-  }
-  return entries;
-}
-
 void PushSpool::remove_outdated() {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder_)) {
@@ -88,8 +82,18 @@ void PushSpool::remove_outdated() {
   }
 }
 
-std::optional<FileLock> PushSpool::try_claim(const std::string& file) const {
-  return FileLock::try_acquire(folder_ / (file + std::string(kClaimSuffix)));
+std::optional<PushClaim> PushSpool::try_claim(const std::string& file) const {
+  fs::path path = folder_ / (file + std::string(kClaimSuffix));
+  auto lock = FileLock::try_acquire(path);
+  if (!lock) return std::nullopt;
+  return PushClaim(std::move(*lock), std::move(path));
+}
+
+PushClaim::~PushClaim() {
+  // Still locked. Who opened it before holds a lock that nobody else sees: at worst a file is
+  // pushed twice.
+  std::error_code ignored;
+  if (!path_.empty()) fs::remove(path_, ignored);
 }
 
 }  // namespace holdfast

@@ -3,7 +3,8 @@
 // <state directory>/wal/push, so that the call that asks answers at once.
 //
 // An entry is believed only when everything that it binds is the same now: cluster, history of the
-// server, system identifier, the repositories by name and URL, and the content's hash, which the
+// server and whether its data directory names it, system identifier, the repositories by name and
+// URL, and the content's hash, which the
 // asking call makes anew from the file. A name alone would acknowledge another segment after the
 // server was set back to an older state. Entries are not believed for longer than kEntryLifetime:
 // what is in the repository may have been expired or removed since.
@@ -30,10 +31,25 @@ inline constexpr std::chrono::minutes kEntryLifetime{5};
 struct PushEntry {
   std::string cluster;
   HistoryName history;
+  bool bound = false;  // the data directory names its history (kHistoryBinding)
   std::string file;
   Checksum128 content{};
   std::uint64_t bytes = 0;
   std::vector<std::string> stored_in;  // "name url" of each repository that has it
+};
+
+// A file that this process pushes now; given back on destruction or when the process ends.
+class PushClaim {
+ public:
+  PushClaim(FileLock lock, std::filesystem::path path)
+      : lock_(std::move(lock)), path_(std::move(path)) {}
+  PushClaim(PushClaim&& other) noexcept = default;
+  PushClaim& operator=(PushClaim&& other) = delete;
+  ~PushClaim();
+
+ private:
+  FileLock lock_;
+  std::filesystem::path path_;
 };
 
 class PushSpool {
@@ -45,11 +61,11 @@ class PushSpool {
   // The entry of a file, unless there is none, it is damaged or too old.
   std::optional<PushEntry> find(const std::string& file) const;
   void forget(const std::string& file);
-  std::size_t count() const;  // entries
-  void remove_outdated();     // entries and claims that nobody will ask for
+  // Entries and claims that nobody will ask for.
+  void remove_outdated();
 
   // nullopt: another process pushes this file now.
-  std::optional<FileLock> try_claim(const std::string& file) const;
+  std::optional<PushClaim> try_claim(const std::string& file) const;
 
  private:
   std::filesystem::path entry_path(const std::string& file) const;

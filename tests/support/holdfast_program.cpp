@@ -76,13 +76,13 @@ void HoldfastProgram::write_configuration() const {
   if (settings_.encryption == Encryption::kKeyFile) {
     text += fmt::format("    encryption: {{key_file: {}}}\n", key_file().string());
   }
-  write_text(folder_ / "holdfast.yaml", text);
+  for (const std::string& line : settings_.repository_lines) text += line + "\n";
+  write_text(configuration(), text);
 }
 
 Command HoldfastProgram::command(const std::vector<std::string>& arguments,
                                  const Variables& environment) const {
-  std::vector<std::string> words{path(), "--config", (folder_ / "holdfast.yaml").string(),
-                                 "--output", "json"};
+  std::vector<std::string> words{path(), "--config", configuration().string(), "--output", "json"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   Variables variables = environment;
   variables.try_emplace("HOME", folder_.path().string());

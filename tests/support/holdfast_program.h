@@ -32,7 +32,8 @@ struct ProgramSettings {
   const S3Server* s3 = nullptr;  // that `url` is on
   Encryption encryption = Encryption::kNone;
   std::string cluster_name = "demo";
-  std::vector<std::string> lines = {};  // further lines of the configuration
+  std::vector<std::string> lines = {};             // further lines of the configuration
+  std::vector<std::string> repository_lines = {};  // behind the repository's: of it, or another one
 };
 
 struct Answer {
@@ -71,6 +72,7 @@ class HoldfastProgram {
   std::filesystem::path repository_folder() const { return folder_ / "repository"; }
   std::filesystem::path state_directory() const { return folder_ / "state"; }
   std::filesystem::path key_file() const { return folder_ / "key"; }
+  std::filesystem::path configuration() const { return folder_ / "holdfast.yaml"; }
   ProgramSettings& settings() { return settings_; }
   // As libpq and the configuration see them; a test may point them elsewhere.
   std::optional<std::string> other_connection;

@@ -1,0 +1,231 @@
+#include "wal/get_helper.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "core/fault_point.h"
+#include "repository/wal_search.h"
+#include "wal/get.h"
+#include "wal/timeline_route.h"
+#include "wal/work_queue.h"
+
+namespace holdfast {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kPollMin{5}, kPollMax{50};
+constexpr std::chrono::seconds kRouteAge{5};
+constexpr std::size_t kTimelinesMax = 64;  // the newest of the archive
+
+class Prefetcher {
+ public:
+  Prefetcher(Archive& archive, const GetHelperOptions& options, HelperLife& life)
+      : archive_(archive),
+        options_(options),
+        life_(life),
+        spool_(options.state_directory, options.binding) {}
+
+  void run() {
+    spool_.make_folder();
+    spool_.remove_others();
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < options_.jobs; ++i) {
+      threads.emplace_back([this] { work(); });
+    }
+    milliseconds poll = kPollMin;
+    while (!life_.over()) {
+      poll = step() ? kPollMin : std::min(poll + kPollMin, kPollMax);
+      life_.pause(poll);
+      life_.look_after_itself();
+    }
+    queue_.close();
+  }
+
+  void clean_up() { spool_.remove_all(); }
+
+ private:
+  // Whether recovery asked for anything new or something is being fetched.
+  bool step() {
+    try {
+      const bool asked = take_request();
+      if (!position_) return asked;
+      if (!route_ || SteadyClock::now() > route_until_) find_route();
+      return queue_.offer(lacking()) || asked;
+    } catch (const Error& error) {
+      if (!life_.over()) life_.pause(failures_.note(error));
+      return false;
+    }
+  }
+
+  bool take_request() {
+    const auto request = spool_.last_request();
+    if (!request || request->number == last_request_) return false;
+    const bool first = last_request_ == 0;
+    last_request_ = request->number;
+    // What was noted before this helper began does not keep it alive.
+    if (!first || std::chrono::system_clock::now() - request->at < std::chrono::seconds(10)) {
+      life_.was_of_use();
+    }
+    const auto segment = parse_segment_name(request->file, segment_size());
+    if (!segment) return true;
+    if (!position_ || position_->timeline != segment->timeline) route_.reset();
+    position_ = segment;
+    return true;
+  }
+
+  HistoryName history() {
+    if (!history_) {
+      history_ = options_.history
+                     ? *options_.history
+                     : history_to_read(archive_.histories(0, life_.token()), archive_.cluster(),
+                                       options_.binding.data_directory);
+    }
+    return *history_;
+  }
+
+  WalLine line(std::size_t repository) {
+    return wal_line(archive_.cluster(), archive_.histories(repository, life_.token()), history());
+  }
+
+  WalSegmentSize segment_size() {
+    if (!segment_size_) segment_size_ = line(0).segment_size;
+    return *segment_size_;
+  }
+
+  // From the first repository: a guess does not need more.
+  void find_route() {
+    const Repository& repository = archive_.repository(0, life_.token());
+    const WalLine along = line(0);
+    std::set<TimelineId> timelines;
+    for (const LineStep& step : along.steps) {
+      const WalPlace place{along.cluster, step.history};
+      for (const TimelineId timeline : list_timelines(repository, place, life_.token())) {
+        if (step.has_timeline(timeline) && timeline >= position_->timeline) {
+          timelines.insert(timeline);
+        }
+      }
+    }
+    while (timelines.size() > kTimelinesMax) timelines.erase(timelines.begin());
+    std::vector<TimelineHistory> histories;
+    for (const TimelineId timeline : timelines) {
+      if (!histories_.contains(timeline)) {
+        const auto text = read_timeline_history(repository, along, timeline, life_.token());
+        if (!text && timeline.value > 1) continue;
+        histories_[timeline] =
+            text ? parse_timeline_history(timeline, *text, history_file_of(timeline).text)
+                 : TimelineHistory{.timeline = timeline};
+      }
+      histories.push_back(histories_[timeline]);
+    }
+    route_.emplace(std::move(histories), segment_size());
+    route_until_ = SteadyClock::now() + kRouteAge;
+  }
+
+  // What comes next and is not in the spool, up to the end of the archive. What does not come next
+  // any more is removed.
+  std::vector<std::string> lacking() {
+    const std::size_t count =
+        std::min<std::size_t>(options_.bytes_max / segment_size().bytes, kPrefetchMax);
+    std::vector<std::string> files;
+    // What was asked for last may be on its way out of the spool.
+    std::set<std::string> planned{to_string(*position_, segment_size())};
+    for (const SegmentName& segment : route_->following(*position_, count)) {
+      std::string file = to_string(segment, segment_size());
+      planned.insert(file);
+      files.push_back(std::move(file));
+    }
+    for (const std::string& file : spool_.files()) {
+      if (!planned.contains(file)) spool_.remove(file);
+    }
+    const std::lock_guard lock(mutex_);
+    if (const auto end = std::ranges::find(files, end_); end != files.end()) {
+      const bool again = SteadyClock::now() >= end_until_;
+      files.erase(again ? end + 1 : end, files.end());
+    } else {
+      end_.clear();
+    }
+    std::erase_if(files, [&](const std::string& file) { return spool_.has(file); });
+    if (!files.empty() &&
+        free_bytes(spool_.folder()) < kFreeSegments * std::uint64_t{segment_size().bytes}) {
+      files.clear();
+    }
+    return files;
+  }
+
+  void work() {
+    while (const auto file = queue_.take()) {
+      try {
+        fetch(*file);
+        failures_.none();
+      } catch (const Error& error) {
+        if (!life_.over()) life_.pause(failures_.note(error));
+      }
+      queue_.done(*file);
+    }
+  }
+
+  void fetch(const std::string& name) {
+    const auto file = parse_wal_file_name(name);
+    const auto fetching = spool_.begin_fetching(name);
+    if (!file || !fetching || spool_.has(name)) return;
+    std::optional<Error> failure;
+    for (std::size_t i = 0; i < archive_.size(); ++i) {
+      try {
+        const auto identity = fetch_wal(archive_.repository(i, life_.token()), line(i), *file,
+                                        spool_.content_path(name), life_.token());
+        if (!identity) continue;
+        fault_point("get.prefetched");
+        spool_.publish({.file = name, .content = identity->content, .bytes = identity->bytes});
+        found(name);
+        return;
+      } catch (const Error& error) {
+        failure = error;
+      }
+    }
+    if (failure) throw *failure;
+    const std::lock_guard lock(mutex_);
+    // The first that is lacking is the end; others may be asked for at the same time.
+    if (end_.empty() || name <= end_) end_ = name;
+    end_until_ = SteadyClock::now() + kEndPoll;
+  }
+
+  void found(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    if (name >= end_) end_.clear();
+  }
+
+  Archive& archive_;
+  const GetHelperOptions& options_;
+  HelperLife& life_;
+  GetSpool spool_;
+  HelperFailures failures_;
+  WorkQueue queue_;
+  // Of the thread that plans.
+  std::optional<SegmentName> position_;
+  std::uint64_t last_request_ = 0;
+  std::optional<TimelineRoute> route_;
+  SteadyClock::time_point route_until_ = {};
+  std::map<TimelineId, TimelineHistory> histories_;
+  std::optional<WalSegmentSize> segment_size_;
+  // Shared.
+  std::mutex mutex_;
+  std::optional<HistoryName> history_;
+  std::string end_;  // absent when it was asked for
+  SteadyClock::time_point end_until_ = {};
+};
+
+}  // namespace
+
+void run_get_helper(Archive& archive, const GetHelperOptions& options,
+                    const std::stop_token& stop) {
+  HelperLife life(options.life, stop);
+  Prefetcher prefetcher(archive, options, life);
+  prefetcher.run();
+  prefetcher.clean_up();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,174 @@
+#include "wal/push_helper.h"
+
+#include <algorithm>
+#include <memory>
+#include <thread>
+
+#include "core/fault_point.h"
+#include "core/log.h"
+#include "wal/catch_up.h"
+#include "wal/ready_list.h"
+#include "wal/work_queue.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+using SteadyClock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kPollMin{10}, kPollMax{250};
+// A folder with many waiting files takes long to read: not more than this share of the time.
+constexpr int kListingShare = 10;
+
+// Pushes what waits, ahead of PostgreSQL.
+class Ahead {
+ public:
+  Ahead(Archive& archive, const PushHelperOptions& options, HelperLife& life)
+      : archive_(archive), options_(options), life_(life), spool_(options.push.state_directory) {}
+
+  void run() {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < options_.jobs; ++i) {
+      threads.emplace_back([this] { work(); });
+    }
+    milliseconds poll = kPollMin;
+    while (!life_.over()) {
+      const auto began = SteadyClock::now();
+      poll = queue_.offer(wanted()) ? kPollMin : std::min(poll * 2, kPollMax);
+      const auto took = std::chrono::duration_cast<milliseconds>(SteadyClock::now() - began);
+      life_.pause(std::max(poll, took * kListingShare));
+      life_.look_after_itself();
+      forget_histories();
+    }
+    queue_.close();
+  }
+
+ private:
+  // What PostgreSQL asks for next and is not remembered yet.
+  std::vector<std::string> wanted() {
+    try {
+      auto files = files_waiting(options_.push.data_directory, kAheadMax);
+      std::erase_if(files, [&](const std::string& file) { return spool_.find(file).has_value(); });
+      return files;
+    } catch (const Error& error) {
+      life_.pause(failures_.note(error));
+      return {};
+    }
+  }
+
+  void work() {
+    while (const auto file = queue_.take()) {
+      life_.pause(push(*file));
+      queue_.done(*file);
+    }
+  }
+
+  // How long to wait afterwards.
+  milliseconds push(const std::string& file) {
+    try {
+      Pusher pusher(archive_, options_.push);
+      fault_point("push.helper_begins");
+      if (pusher.push_ahead(options_.push.data_directory / "pg_wal" / file, life_.token())) {
+        life_.was_of_use();
+        failures_.none();
+      }
+      return milliseconds{0};
+    } catch (const Error& error) {
+      if (life_.over()) return milliseconds{0};
+      const milliseconds rest = failures_.note(error);
+      if (error.kind() == ErrorKind::kRefused) life_.end();
+      return rest;
+    }
+  }
+
+  void forget_histories() {
+    if (SteadyClock::now() < histories_until_) return;
+    histories_until_ = SteadyClock::now() + kHistoriesAge;
+    archive_.forget_histories();
+  }
+
+  Archive& archive_;
+  const PushHelperOptions& options_;
+  HelperLife& life_;
+  PushSpool spool_;
+  HelperFailures failures_;
+  WorkQueue queue_;
+  SteadyClock::time_point histories_until_ = SteadyClock::now() + kHistoriesAge;
+};
+
+// The other repositories, in turn, whenever PostgreSQL was told that something is archived.
+class Others {
+ public:
+  Others(Archive& archive, const PushHelperOptions& options, HelperLife& life)
+      : status_folder_(options.push.data_directory / "pg_wal" / "archive_status"), life_(life) {
+    for (std::size_t i = 1; i < archive.size(); ++i) {
+      const CatchUpOptions how{.state_directory = options.push.state_directory,
+                               .jobs = options.jobs,
+                               .progressed = [&life] { life.was_of_use(); }};
+      others_.push_back({.copy = std::make_unique<CatchUp>(archive, i, how)});
+    }
+  }
+
+  void run() {
+    constexpr milliseconds kBetweenRounds{1000};
+    while (!life_.over() && !others_.empty()) {
+      // PostgreSQL renames a file there when it was told that the file is archived.
+      std::error_code error;
+      const auto changed = fs::last_write_time(status_folder_, error);
+      for (Other& other : others_) {
+        if (other.complete_at != changed) round(other, changed);
+      }
+      life_.pause(kBetweenRounds);
+    }
+  }
+
+ private:
+  struct Other {
+    std::unique_ptr<CatchUp> copy;
+    std::optional<fs::file_time_type> complete_at = {};
+    SteadyClock::time_point next = {};
+    milliseconds backoff{0};
+  };
+
+  void round(Other& other, fs::file_time_type changed) {
+    if (life_.over() || SteadyClock::now() < other.next) return;
+    try {
+      if (other.copy->round(life_.token())) other.complete_at = changed;
+      const RepositoryLag& lag = other.copy->lag();
+      if (lag.failure.empty()) {
+        other.backoff = {};
+        return;
+      }
+      other.backoff = std::min(std::max(other.backoff * 2, kBackoffMin), kBackoffMax);
+      other.next = SteadyClock::now() + other.backoff;
+      if (lag.failure != logged_) log_warning("archive helper: " + describe(lag));
+      logged_ = lag.failure;
+    } catch (const Error& error) {
+      if (!life_.over()) log_warning("archive helper: " + error.message());
+      other.next = SteadyClock::now() + kBackoffMax;
+    }
+  }
+
+  const fs::path status_folder_;
+  HelperLife& life_;
+  std::vector<Other> others_;
+  std::string logged_;
+};
+
+}  // namespace
+
+fs::path push_helper_lock(const fs::path& state_directory) {
+  return state_directory / "wal" / "push.lock";
+}
+
+void run_push_helper(Archive& archive, const PushHelperOptions& options,
+                     const std::stop_token& stop) {
+  HelperLife life(options.life, stop);
+  PushSpool(options.push.state_directory).remove_outdated();
+  Others others(archive, options, life);
+  const std::jthread copying([&] { others.run(); });
+  Ahead(archive, options, life).run();
+}
+
+}  // namespace holdfast
