@@ -16,9 +16,8 @@ WalBorder unproven(std::string reason) {
 
 // Whether the segment's records end, with zeros, behind the end of the one that began before it.
 bool is_empty_behind_head(const SegmentIndex& index) {
-  return index.summary.coverage == WalCoverage::kEndsEarly &&
-         !index.summary.first_record.valid() && !index.borders.tail_start.valid() &&
-         index.summary.coverage_at == index.borders.head_end;
+  return index.summary.coverage == WalCoverage::kEndsEarly && !index.summary.first_record.valid() &&
+         !index.borders.tail_start.valid() && index.summary.coverage_at == index.borders.head_end;
 }
 
 template <class Item>
