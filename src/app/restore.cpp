@@ -6,8 +6,7 @@
 #include "app/server_commands.h"
 #include "core/text.h"
 #include "postgres/local_server.h"
-#include "repository/catalogue.h"
-#include "repository/wal_search.h"
+#include "restore/recovery_plan.h"
 
 namespace holdfast {
 namespace {
@@ -36,41 +35,31 @@ bool source_lives(const Config& config, const fs::path& target) {
   return running_server(config.postgres.data_directory).has_value();
 }
 
-bool wal_is_archived(const Repository& repository, const WalPlace& place,
-                     const std::stop_token& stop) {
-  const ListPage page =
-      repository.store().list({.prefix = names::wal_prefix(place), .limit = 1}, stop);
-  return !page.objects.empty();
+RecoveryPlan make_plan(const Config& config, const Repository& repository,
+                       const RestoreRequest& request, const RecoveryTarget& target,
+                       const std::stop_token& stop) {
+  RecoveryPlanRequest wanted{.target = target};
+  if (!request.backup.empty()) wanted.backup = request.backup;
+  return plan_recovery(repository, config.cluster, wanted, stop);
 }
 
-std::optional<RecoverySettings> plan_settings(const Config& config, const Repository& repository,
-                                              const BackupInfo& backup,
-                                              const RestoreRequest& request,
-                                              const RecoveryTarget& target,
-                                              const std::stop_token& stop) {
-  const bool standby = request.mode == RestoreMode::kStandby;
-  const bool archived = wal_is_archived(repository, {config.cluster, backup.name.history}, stop);
-  if (!archived && !standby) {
-    if (has_target(target) && target.kind != RecoveryTarget::Kind::kImmediate) {
-      throw Error(ErrorKind::kRefused,
-                  "no WAL of this cluster is in the repository: only the end of a backup can be "
-                  "recovered to",
-                  {.object = repository.store().describe(),
-                   .hint = "Leave the target out, or bring back the repository that has the "
-                           "WAL."});
-    }
-    if (backup.standalone) return std::nullopt;  // it carries all that it needs
-  }
-  const bool off = has_target(target) || source_lives(config, request.target.data_directory);
+std::optional<RecoverySettings> plan_settings(const Config& config, const RestoreRequest& request,
+                                              const RecoveryPlan& plan, RecoveryTarget target) {
   using Archiving = RecoverySettings::Archiving;
+  const BackupInfo& backup = plan.backup.outcome.info;
+  const bool standby = request.mode == RestoreMode::kStandby;
+  if (!plan.needs_archive && !standby) return std::nullopt;  // it carries all that it needs
+  // What was planned is what is recovered to, also when a newer timeline appears meanwhile.
+  if (!standby) target.timeline = {RecoveryTimeline::Kind::kNumber, plan.timeline};
+  const bool off =
+      !standby && (has_target(target) || source_lives(config, request.target.data_directory));
   return RecoverySettings{
       .major_version = backup.postgres_version_num / 10000,
-      .restore_command = restore_command(config, backup.name.history),
+      .restore_command = restore_command(config, plan.history),
       .target = target,
       .mode = standby ? RecoverySettings::Mode::kStandby : RecoverySettings::Mode::kRecovery,
       .primary_conninfo = standby ? config.postgres.primary_connection : "",
-      .archiving =
-          request.archiving.value_or(off && !standby ? Archiving::kOff : Archiving::kKeep)};
+      .archiving = request.archiving.value_or(off ? Archiving::kOff : Archiving::kKeep)};
 }
 
 std::string marker_text(const std::optional<RecoverySettings>& settings) {
@@ -85,17 +74,19 @@ RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
                       RestoreRequest request, Progress& progress, const std::stop_token& stop) {
   const RecoveryTarget target = parse_target(config, request.point);
   const auto opened = open_repository(repository, {.rate = config.backup.rate}, stop);
-  const CatalogueEntry backup = find_backup(
-      *opened, config.cluster, request.backup.empty() ? "latest" : request.backup, stop);
-  const auto settings = plan_settings(config, *opened, backup.outcome.info, request, target, stop);
+  RecoveryPlan plan = make_plan(config, *opened, request, target, stop);
+  const auto settings = plan_settings(config, request, plan, target);
   request.target.recovery = marker_text(settings);
-  return {.restored = restore_backup(*opened, backup,
-                                     {.target = request.target,
-                                      .recovery = settings,
-                                      .jobs = effective_jobs(config.backup.jobs),
-                                      .memory_bytes = config.memory_bytes},
-                                     progress, stop),
-          .recovery = settings};
+  RestoreAnswer answer{.restored = restore_backup(*opened, plan.backup,
+                                                  {.target = request.target,
+                                                   .recovery = settings,
+                                                   .jobs = effective_jobs(config.backup.jobs),
+                                                   .memory_bytes = config.memory_bytes},
+                                                  progress, stop),
+                       .recovery = settings};
+  answer.restored.warnings.insert(answer.restored.warnings.begin(), plan.warnings.begin(),
+                                  plan.warnings.end());
+  return answer;
 }
 
 }  // namespace holdfast

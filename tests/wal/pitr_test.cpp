@@ -160,7 +160,8 @@ TEST(Pitr, ARestoredCopyStaysOutOfTheArchiveUntilItTakesOver) {
   source.stop();
   PostgresCluster copy = start_recovered(target);
   EXPECT_EQ(copy.sql("select count(*) from kept"), "2");
-  copy.sql("insert into kept values (3); select pg_switch_wal()");
+  copy.sql("insert into kept values (3)");
+  copy.sql("select pg_switch_wal()");
   copy.wait_for("(select failed_count > 0 from pg_stat_archiver)");
   EXPECT_NE(copy.log().find("init --take-over"), std::string::npos);
 
@@ -173,7 +174,8 @@ TEST(Pitr, ARestoredCopyStaysOutOfTheArchiveUntilItTakesOver) {
       "(select last_archived_time > coalesce(last_failed_time, '-infinity') and "
       "archived_count > 0 from pg_stat_archiver)");
   holdfast.backup({"--name", "after"});
-  copy.sql("insert into kept values (4); select pg_switch_wal()");
+  copy.sql("insert into kept values (4)");
+  copy.sql("select pg_switch_wal()");
   copy.wait_for(
       "(select last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) from "
       "pg_stat_archiver) or true");
@@ -183,7 +185,8 @@ TEST(Pitr, ARestoredCopyStaysOutOfTheArchiveUntilItTakesOver) {
   holdfast.other_connection.reset();
   holdfast.other_data_directory.reset();
   source.start();
-  source.sql("insert into kept values (100); select pg_switch_wal()");
+  source.sql("insert into kept values (100)");
+  source.sql("select pg_switch_wal()");
   source.wait_for("(select failed_count > 0 from pg_stat_archiver)");
   EXPECT_NE(source.log().find("was taken over"), std::string::npos);
   source.stop();
@@ -206,7 +209,8 @@ TEST(Pitr, FailoverToAStandbyNeedsNoStep) {
   standby.wait_for(fmt::format("pg_last_wal_replay_lsn() >= '{}'", at));
   primary.kill();
   standby.promote();
-  standby.sql("insert into kept values (3); select pg_switch_wal()");
+  standby.sql("insert into kept values (3)");
+  standby.sql("select pg_switch_wal()");
   standby.wait_for(
       "(select last_archived_wal like '00000002%' and last_archived_wal not like "
       "'%history' from pg_stat_archiver)");
@@ -236,7 +240,8 @@ TEST(Pitr, AStandbyThatWasRestoredFollowsItsPrimaryAndMayBePromoted) {
   standby.wait_for("exists (select from pg_stat_wal_receiver where status = 'streaming')");
   primary.stop();
   standby.promote();
-  standby.sql("insert into kept values (4); select pg_switch_wal()");
+  standby.sql("insert into kept values (4)");
+  standby.sql("select pg_switch_wal()");
   standby.wait_for("(select last_archived_wal like '00000002%' from pg_stat_archiver)");
 }
 

@@ -47,19 +47,21 @@ TEST_F(Archive, TheSameFileAgainIsFineAndOtherContentIsRefused) {
 
 TEST_F(Archive, WalOfAnotherClusterPlaceOrSizeIsRefused) {
   const auto push_changed = [&](auto change, const std::string& name) {
-    std::string bytes = read_text(wal(last_));
+    const std::string good = read_text(wal(last_));
+    std::string bytes = good;
     change(bytes);
     write_text(wal(name), bytes);
     give(wal(name));
     const Outcome outcome = archived_.push(name);
     fs::remove(wal(name));
+    write_text(wal(last_), good);
     return outcome;
   };
   const std::string fresh = "0000000100000000000000F0";
   // The system identifier stands at byte 24, the segment's address at byte 8.
-  EXPECT_EQ(push_changed([](std::string& b) { b[24] = static_cast<char>(b[24] ^ 1); }, last_ + "")
-                .exit_code,
-            kRefused);
+  EXPECT_EQ(
+      push_changed([](std::string& b) { b[24] = static_cast<char>(b[24] ^ 1); }, last_).exit_code,
+      kRefused);
   EXPECT_EQ(push_changed([](std::string&) {}, fresh).exit_code, kRefused);  // another address
   EXPECT_EQ(push_changed([](std::string& b) { b[4] = 9; }, last_).exit_code, kRefused);  // timeline
   EXPECT_EQ(push_changed([](std::string& b) { b.resize(8192); }, fresh).exit_code, 1);
