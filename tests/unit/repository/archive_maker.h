@@ -84,17 +84,23 @@ class ArchiveMaker {
   }
 
   void segment(TimelineId timeline, std::uint64_t number, const MadeSegment& made = {}) {
-    Compressor compressor({Compression::kZstd, 1});
     const bool indexed = made.indexed == MadeSegment::Indexed::kYes;
-    PackedWal wal{.identity = {.file = wal_file_of({timeline, number}, kMadeSegmentSize),
-                               .system_identifier = 77,
-                               .segment_size = kMadeSegmentSize,
-                               .bytes = kMadeSegmentSize.bytes,
-                               .content = xxh3_128(as_bytes(std::to_string(number)))},
-                  .index = pack_wal_index(
-                      compressor, indexed ? std::optional(made_index(number, made)) : std::nullopt),
-                  .content = {}};
-    put_wal(*opened, place(), wal, kNoStop);
+    put({timeline, number}, indexed ? std::optional(made_index(number, made)) : std::nullopt);
+  }
+  void put(SegmentName segment, const std::optional<SegmentIndex>& index) {
+    Compressor compressor({Compression::kZstd, 1});
+    put_wal(*opened, place(),
+            {.identity = {.file = wal_file_of(segment, kMadeSegmentSize),
+                          .system_identifier = 77,
+                          .segment_size = kMadeSegmentSize,
+                          .bytes = kMadeSegmentSize.bytes,
+                          .content = content_of(segment.number)},
+             .index = pack_wal_index(compressor, index),
+             .content = {}},
+            kNoStop);
+  }
+  static Checksum128 content_of(std::uint64_t number) {
+    return xxh3_128(as_bytes(std::to_string(number)));
   }
   void segments(TimelineId timeline, std::uint64_t first, std::uint64_t last) {
     for (std::uint64_t number = first; number <= last; ++number) segment(timeline, number);
