@@ -80,12 +80,12 @@ class RestoreRun {
 };
 
 std::size_t RestoreRun::threads() const {
-  // Enough to keep the store and every core busy; each holds one read and one chunk.
+  // Enough to keep the store and every core busy; each holds one read, one chunk and one run.
   const std::size_t wish =
       std::max(options_.jobs, repository_.store().capabilities().parallel_requests);
   const std::size_t fits = std::max<std::size_t>(
       1, (options_.memory_bytes - std::min<std::uint64_t>(options_.memory_bytes, 64U << 20U)) /
-             (kReadBytes + (std::size_t{1} << 20U)));
+             (kReadBytes + (std::size_t{1} << 20U) + kRunBytes));
   return std::min(wish, fits);
 }
 
