@@ -6,14 +6,19 @@
 
 #include "core/error.h"
 #include "core/parallel.h"
+#include "repository/wal_object.h"
 #include "repository/wal_search.h"
 
 namespace holdfast {
 namespace {
 
 // Somewhat less than a page of a listing, because other objects lie between the segments.
-constexpr std::uint64_t kSegmentsPerRange = 900;
+constexpr std::uint64_t kNamesPerRange = 960;
 constexpr std::size_t kLogDigits = 8, kSegmentDigits = 24;
+
+struct SegmentSpan {
+  std::uint64_t begin = 0, end = 0;  // numbers; `end` is not included
+};
 
 // The names behind `after` and before `end` (empty: to the end of the timeline).
 struct NameRange {
@@ -89,24 +94,40 @@ Folders list_folders(const Repository& repository, const WalPlace& place, Timeli
   }
 }
 
-// Cuts a timeline's names into ranges: several logs together, or a part of one.
+// Logs that follow each other, as segment numbers.
+std::vector<SegmentSpan> spans_of(const std::vector<std::string>& logs, WalSegmentSize size) {
+  const std::uint64_t per_log = (std::uint64_t{1} << 32U) / size.bytes;
+  std::vector<SegmentSpan> spans;
+  for (const std::string& log : logs) {
+    const std::uint64_t first = std::stoull(log, nullptr, 16) * per_log;
+    if (spans.empty() || spans.back().end != first) spans.push_back({first, first});
+    spans.back().end += per_log;
+  }
+  return spans;
+}
+
+// The name behind which the names of a segment, and of all later ones, lie.
+std::string name_before(const WalPlace& place, SegmentName segment, WalSegmentSize size) {
+  const std::string name = names::wal_segment(place, segment, size);
+  const std::uint64_t per_log = (std::uint64_t{1} << 32U) / size.bytes;
+  if (segment.number % per_log == 0) return name.substr(0, name.rfind('/') + 1);
+  // '~' is behind everything that a segment's name goes on with.
+  return names::wal_segment(place, {segment.timeline, segment.number - 1}, size) + "~";
+}
+
+// Cuts a timeline's names into ranges of about a page.
 std::vector<NameRange> cut(const WalPlace& place, TimelineId timeline, WalSegmentSize size,
                            const std::vector<std::string>& logs) {
-  const std::uint64_t per_log = (std::uint64_t{1} << 32U) / size.bytes;
-  const std::uint64_t logs_each = std::max<std::uint64_t>(1, kSegmentsPerRange / per_log);
+  const std::uint64_t names_each = 1 + wal_part_count(size.bytes);
+  const std::uint64_t segments = kNamesPerRange / names_each;
   std::vector<NameRange> ranges;
-  const auto begin_at = [&](std::string after) {
-    if (!ranges.empty()) ranges.back().end = after;
-    ranges.push_back({.prefix = names::wal_timeline_prefix(place, timeline),
-                      .after = std::move(after),
-                      .end = {}});
-  };
-  for (std::size_t i = 0; i < logs.size(); i += logs_each) {
-    begin_at(names::wal_log_prefix(place, timeline, logs[i]));
-    const std::uint64_t base = std::stoull(logs[i], nullptr, 16) * per_log;
-    for (std::uint64_t n = kSegmentsPerRange; n < per_log; n += kSegmentsPerRange) {
-      // '~' is behind everything that such a name goes on with.
-      begin_at(names::wal_segment(place, {timeline, base + n - 1}, size) + "~");
+  for (const SegmentSpan& span : spans_of(logs, size)) {
+    for (std::uint64_t n = span.begin; n < span.end; n += segments) {
+      std::string after = name_before(place, {timeline, n}, size);
+      if (!ranges.empty()) ranges.back().end = after;
+      ranges.push_back({.prefix = names::wal_timeline_prefix(place, timeline),
+                        .after = std::move(after),
+                        .end = {}});
     }
   }
   return ranges;
