@@ -192,19 +192,6 @@ TEST_F(RecoverySettingsTest, RecoveryHasItsSignalFileAndPrivateFiles) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 2);
 }
 
-TEST_F(RecoverySettingsTest, FilesGetTheirOwner) {
-  if (::geteuid() != 0) GTEST_SKIP() << "only root may give files away";
-  constexpr std::uint32_t kSomebody = 12345;
-  const Ownership ownership({{}, {.uid = kSomebody, .gid = kSomebody}});
-  write_recovery_settings(folder_.path(), recovery(), {ownership, 1});
-  for (const char* const name : {"recovery.signal", "postgresql.auto.conf"}) {
-    struct stat info{};
-    ASSERT_EQ(::stat((folder_ / name).c_str(), &info), 0);
-    EXPECT_EQ(info.st_uid, kSomebody) << name;
-    EXPECT_EQ(info.st_gid, kSomebody) << name;
-  }
-}
-
 TEST_F(RecoverySettingsTest, AStandbyFollowsItsPrimary) {
   test::write_text(folder_ / "recovery.signal", "");
   test::write_text(folder_ / "postgresql.auto.conf", "primary_conninfo = 'host=old'\n");
