@@ -1,6 +1,7 @@
 #include "wal/get_helper.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <set>
 #include <thread>
@@ -19,6 +20,9 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPollMin{5}, kPollMax{50};
 constexpr std::chrono::seconds kRouteAge{5};
+constexpr milliseconds kPlanAge{500};  // where nothing happens; entries get too old
+// So long after this recovery's last request, one of another recovery ends this helper.
+constexpr std::chrono::seconds kYieldAfter{2};
 constexpr std::size_t kTimelinesMax = 64;  // the newest of the archive
 
 class Prefetcher {
@@ -52,7 +56,10 @@ class Prefetcher {
   bool step() {
     try {
       const bool asked = take_request();
-      if (!position_) return asked;
+      const bool due = ended_one_.exchange(false) || SteadyClock::now() > plan_until_;
+      if (!position_ || !(asked || due)) return asked;
+      plan_until_ = SteadyClock::now() + kPlanAge;
+      if (spool_.others_ask_after(last_request_at_ + kYieldAfter)) life_.end();
       if (!route_ || SteadyClock::now() > route_until_) find_route();
       return queue_.offer(lacking()) || asked;
     } catch (const Error& error) {
@@ -66,6 +73,7 @@ class Prefetcher {
     if (!request || request->number == last_request_) return false;
     const bool first = last_request_ == 0;
     last_request_ = request->number;
+    last_request_at_ = request->at;
     // What was noted before this helper began does not keep it alive.
     if (!first || std::chrono::system_clock::now() - request->at < std::chrono::seconds(10)) {
       life_.was_of_use();
@@ -165,6 +173,7 @@ class Prefetcher {
         if (!life_.over()) life_.pause(failures_.note(error));
       }
       queue_.done(*file);
+      ended_one_ = true;
     }
   }
 
@@ -207,11 +216,13 @@ class Prefetcher {
   // Of the thread that plans.
   std::optional<SegmentName> position_;
   std::uint64_t last_request_ = 0;
+  std::chrono::system_clock::time_point last_request_at_ = {};
   std::optional<TimelineRoute> route_;
-  SteadyClock::time_point route_until_ = {};
+  SteadyClock::time_point route_until_ = {}, plan_until_ = {};
   std::map<TimelineId, TimelineHistory> histories_;
   std::optional<WalSegmentSize> segment_size_;
   // Shared.
+  std::atomic<bool> ended_one_ = false;
   std::mutex mutex_;
   std::optional<HistoryName> history_;
   std::string end_;  // absent when it was asked for

@@ -7,7 +7,8 @@
 //   never that something is absent: at the end of the archive it asks again every kEndPoll for as
 //   long as it lives. The spool holds at most `bytes_max`, and nothing is fetched while the disk
 //   has less than kFreeSegments segments free.
-// Ends: as HelperLife says; of use is what recovery asked for and got. It removes its spool.
+// Ends: as HelperLife says; of use is what recovery asked for and got. Also when another restore of
+//   the cluster asks while this one does not, to make room for its helper. It removes its spool.
 // Threads: owns its own. Memory: `jobs` files at once.
 
 #include <chrono>

@@ -195,6 +195,18 @@ std::optional<GetSpool::Request> GetSpool::last_request() const {
       .number = static_cast<std::uint64_t>(at.count()) ^ (std::uint64_t{info.st_ino} << 1U)};
 }
 
+bool GetSpool::others_ask_after(std::chrono::system_clock::time_point time) const {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(root_, ignored)) {
+    struct stat info{};
+    if (entry.path() == folder_ || ::stat((entry.path() / kRequestFile).c_str(), &info) != 0) {
+      continue;
+    }
+    if (std::chrono::system_clock::from_time_t(info.st_mtim.tv_sec) > time) return true;
+  }
+  return false;
+}
+
 GetSpool::Fetching::~Fetching() {
   std::error_code ignored;
   if (!path_.empty()) fs::remove(path_, ignored);

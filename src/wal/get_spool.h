@@ -71,6 +71,8 @@ class GetSpool {
     std::uint64_t number = 0;  // another one for each request
   };
   std::optional<Request> last_request() const;
+  // Whether another restore of this cluster asked for anything after `time`.
+  bool others_ask_after(std::chrono::system_clock::time_point time) const;
 
   // A file that the helper fetches now.
   class Fetching {

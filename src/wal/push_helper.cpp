@@ -49,7 +49,7 @@ class Ahead {
   std::vector<std::string> wanted() {
     try {
       auto files = files_waiting(options_.push.data_directory, kAheadMax);
-      std::erase_if(files, [&](const std::string& file) { return spool_.find(file).has_value(); });
+      std::erase_if(files, [&](const std::string& file) { return spool_.has(file); });
       return files;
     } catch (const Error& error) {
       life_.pause(failures_.note(error));

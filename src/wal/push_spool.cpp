@@ -47,9 +47,7 @@ void PushSpool::remember(const PushEntry& entry) {
 std::optional<PushEntry> PushSpool::find(const std::string& file) const {
   const fs::path path = entry_path(file);
   const auto text = read_file(path, kMaxEntryBytes);
-  const std::chrono::seconds age = text ? age_of(path) : std::chrono::seconds::max();
-  // A clock that was set back makes an entry of the future: not believed either.
-  if (!text || age > kEntryLifetime || age < std::chrono::seconds(-1)) return std::nullopt;
+  if (!text || !has(file)) return std::nullopt;
   try {
     const Json json = Json::parse(*text);
     const auto history = parse_history_name(json.at("history").get<std::string>());
@@ -68,6 +66,12 @@ std::optional<PushEntry> PushSpool::find(const std::string& file) const {
   } catch (const Error&) {
     return std::nullopt;
   }
+}
+
+bool PushSpool::has(const std::string& file) const {
+  const std::chrono::seconds age = age_of(entry_path(file));
+  // A clock that was set back makes an entry of the future: not believed either.
+  return age <= kEntryLifetime && age >= std::chrono::seconds(-1);
 }
 
 void PushSpool::forget(const std::string& file) {

@@ -60,6 +60,7 @@ class PushSpool {
   void remember(const PushEntry& entry);
   // The entry of a file, unless there is none, it is damaged or too old.
   std::optional<PushEntry> find(const std::string& file) const;
+  bool has(const std::string& file) const;  // one that is not too old, whatever it says
   void forget(const std::string& file);
   // Entries and claims that nobody will ask for.
   void remove_outdated();

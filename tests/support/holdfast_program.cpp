@@ -77,6 +77,8 @@ void HoldfastProgram::write_configuration() const {
     text += fmt::format("    encryption: {{key_file: {}}}\n", key_file().string());
   }
   for (const std::string& line : settings_.repository_lines) text += line + "\n";
+  // A file that is being written anew would look changed to a helper that watches it.
+  if (fs::exists(configuration()) && read_text(configuration()) == text) return;
   write_text(configuration(), text);
 }
 

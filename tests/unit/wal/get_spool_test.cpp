@@ -134,6 +134,20 @@ TEST_F(GetSpoolTest, TellsOneRequestFromTheNext) {
   EXPECT_NE(spool().last_request()->number, first->number);
 }
 
+TEST_F(GetSpoolTest, ShowsThatAnotherRestoreAsks) {
+  GetBinding other = binding();
+  other.data_directory = "/srv/pg2";
+  const auto before = std::chrono::system_clock::now() - 10s;
+  spool().make_folder();
+  spool().note_request(kFile);
+  EXPECT_FALSE(spool().others_ask_after(before));
+  spool(other).make_folder();
+  EXPECT_FALSE(spool().others_ask_after(before));
+  spool(other).note_request(kFile);
+  EXPECT_TRUE(spool().others_ask_after(before));
+  EXPECT_FALSE(spool().others_ask_after(before + 20s));
+}
+
 TEST_F(GetSpoolTest, ShowsWhatIsBeingFetched) {
   spool().make_folder();
   EXPECT_FALSE(spool().is_being_fetched(kFile.text));
