@@ -76,43 +76,67 @@ void add_backup(RecoverableLine& line, const UsableBackup& backup) {
                             .backups = {backup}});
 }
 
-struct LastCommitSearch {
-  SummaryReader& reader;
-  std::uint64_t max_heads;
-};
+// Looks for the last commit of an interval, from its end backwards to the first backup's stop.
+class LastCommitSearch {
+ public:
+  LastCommitSearch(const SummaryReader& reader, Interval& interval, WalSegmentSize size)
+      : reader_(reader), interval_(interval), size_(size) {}
 
-// From the end backwards to the first backup's stop.
-void find_last_commit(Interval& interval, const LastCommitSearch& search, WalSegmentSize size,
-                      const std::stop_token& stop) {
-  const std::uint64_t floor =
-      std::max(interval.segments.first, interval.from.lsn.value / size.bytes);
-  std::uint64_t next = interval.segments.last + 1;  // everything from here on has been looked at
-  std::uint64_t batch = 1;
-  bool all_known = true;
-  while (next > floor && interval.segments.last + 1 - next < search.max_heads) {
-    const std::uint64_t count = std::min({batch, next - floor, kSummaryBatch});
-    const auto summaries = search.reader.read({next - count, next - 1}, stop);
-    for (auto it = summaries.rbegin(); it != summaries.rend(); ++it) {
-      const auto& summary = it->summary;
-      const bool last = next - 1 == interval.segments.last && it == summaries.rbegin();
-      if (last && summary && summary->end.valid()) {
-        interval.to.lsn = summary->end;
-        interval.last_record = summary->last_record;
-      }
-      all_known = all_known && summary && knows_transactions(*summary);
-      if (summary && summary->finished_count > 0 && summary->latest >= *interval.from.time) {
-        interval.to.time = summary->latest;
-        interval.last_commit =
-            all_known ? Interval::LastCommit::kKnown : Interval::LastCommit::kUnknown;
-        return;
+  void run(std::uint64_t max_heads, const std::stop_token& stop) {
+    const std::uint64_t last = interval_.segments.last;
+    const std::uint64_t floor =
+        std::max(interval_.segments.first, interval_.from.lsn.value / size_.bytes);
+    std::uint64_t next = last + 1;  // everything from here on has been looked at
+    for (std::uint64_t batch = 1; next > floor && last + 1 - next < max_heads; batch *= 4) {
+      const std::uint64_t first = next - std::min({batch, next - floor, kSummaryBatch});
+      const auto facts = reader_.read({first, next - 1}, stop);
+      while (next > first) {
+        --next;
+        if (next == last) take_end(facts[next - first]);
+        if (has_last_commit(next, facts[next - first], stop)) return;
       }
     }
-    next -= count;
-    batch *= 4;
+    interval_.last_commit =
+        next == floor && all_known_ ? Interval::LastCommit::kNone : Interval::LastCommit::kUnknown;
   }
-  const bool nothing = next == floor && all_known;
-  interval.last_commit = nothing ? Interval::LastCommit::kNone : Interval::LastCommit::kUnknown;
-}
+
+ private:
+  void take_end(const SegmentFacts& facts) {
+    if (!facts.summary || !facts.summary->end.valid()) return;
+    interval_.to.lsn = facts.summary->end;
+    interval_.last_record = facts.summary->last_record;
+  }
+
+  bool has_last_commit(std::uint64_t number, const SegmentFacts& facts,
+                       const std::stop_token& stop) {
+    std::optional<SegmentSummary> summary = facts.summary;
+    if (summary && summary->finished_count == 0 && !facts.joined && may_go_on(*summary)) {
+      if (auto joined = reader_.read_joined(number, stop)) {
+        summary = std::move(joined->index.summary);
+      }
+    }
+    all_known_ = all_known_ && summary && knows_transactions(*summary);
+    if (!summary || summary->finished_count == 0 || summary->latest < *interval_.from.time) {
+      return false;
+    }
+    interval_.to.time = summary->latest;
+    interval_.last_commit =
+        all_known_ ? Interval::LastCommit::kKnown : Interval::LastCommit::kUnknown;
+    return true;
+  }
+
+  // Whether a record from the segment before may end in it: the first one of its own is not at its
+  // front.
+  bool may_go_on(const SegmentSummary& summary) const {
+    constexpr std::uint64_t kFirstPageHeader = 40;
+    return summary.first_record.value % size_.bytes != kFirstPageHeader;
+  }
+
+  const SummaryReader& reader_;
+  Interval& interval_;
+  const WalSegmentSize size_;
+  bool all_known_ = true;
+};
 
 RecoveryGap gap_behind(const WalPath& path, const Interval& before, const Interval* after) {
   RecoveryGap gap{.from = before.to, .to = {}, .missing = {}};
@@ -231,10 +255,10 @@ RecoverableLine recoverable_line(const Repository& repository, const ArchiveSurv
                        .gaps = {},
                        .unusable = {}};
   reach_of_backups(survey, line);
-  SummaryReader reader(repository, line.path);
+  const SummaryReader reader(repository, line.path);
   for (Interval& interval : line.intervals) {
     if (interval.reach == Interval::Reach::kOwnEnd) continue;
-    find_last_commit(interval, {reader, options.max_heads}, line.path.segment_size(), stop);
+    LastCommitSearch(reader, interval, line.path.segment_size()).run(options.max_heads, stop);
   }
   line.gaps = gaps_of(line);
   return line;

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "repository/catalogue.h"
+#include "repository/wal_border.h"
 #include "repository/wal_object.h"
 
 namespace holdfast {
@@ -86,6 +87,25 @@ std::optional<SegmentIndex> SummaryReader::read_index(std::uint64_t number,
   const auto stored = find_segment(path_, number);
   if (!stored) return std::nullopt;
   return unless_damaged([&] { return read_wal_index(repository_, stored->object, stop); });
+}
+
+std::optional<JoinedIndex> SummaryReader::read_joined(std::uint64_t number,
+                                                      const std::stop_token& stop) const {
+  auto index = read_index(number, stop);
+  if (!index) return std::nullopt;
+  JoinedIndex joined{std::move(*index), false};
+  WalBorders borders;
+  const bool joinable = number > 0 && find_segment(path_, number - 1).has_value();
+  if (joinable) {
+    if (const auto before = read_index(number - 1, stop)) borders.add(*before);
+  }
+  const WalBorder border = borders.add(joined.index);
+  const bool crossed = border.record.summary.coverage != WalCoverage::kNoSegment;
+  if (crossed) add_border_record(joined.index, border.record);
+  const bool proven =
+      border.state == WalBorder::State::kProven || border.state == WalBorder::State::kOpen;
+  joined.complete = (proven || !joinable) && knows_transactions(joined.index.summary);
+  return joined;
 }
 
 }  // namespace holdfast

@@ -20,6 +20,12 @@ namespace holdfast {
 // The most that one call reads.
 inline constexpr std::uint64_t kSummaryBatch = 4096;
 
+// An index with the record that lies across the border in front of its segment, if one ends there.
+struct JoinedIndex {
+  SegmentIndex index;
+  bool complete = false;  // nothing that finished in the segment or across its border is unknown
+};
+
 class SummaryReader {
  public:
   SummaryReader(const Repository& repository, const WalPath& path)
@@ -30,6 +36,8 @@ class SummaryReader {
   std::vector<SegmentFacts> read(SegmentRange range, const std::stop_token& stop) const;
   // The index of a stored segment; nullopt when it is not stored or has no readable one.
   std::optional<SegmentIndex> read_index(std::uint64_t number, const std::stop_token& stop) const;
+  // The same, joined with the segment before it where that is stored.
+  std::optional<JoinedIndex> read_joined(std::uint64_t number, const std::stop_token& stop) const;
 
  private:
   struct Part {

@@ -5,7 +5,6 @@
 
 #include "core/parallel.h"
 #include "core/text.h"
-#include "repository/wal_border.h"
 #include "repository/wal_summaries.h"
 
 namespace holdfast {
@@ -36,35 +35,6 @@ void for_each_summary(const SearchSpace& space, const std::stop_token& stop, Vis
   }
 }
 
-// A segment of which the index is wanted, with the record that lies across the border before it.
-struct Wanted {
-  std::uint64_t number = 0;
-  bool joinable = false;
-};
-struct Joined {
-  SegmentIndex index;
-  bool complete = false;  // nothing of the segment and of the border in front of it is unknown
-};
-
-std::optional<Joined> read_joined(const SearchSpace& space, const Wanted& wanted,
-                                  const std::stop_token& stop) {
-  const SummaryReader reader(space.repository, space.path);
-  auto index = reader.read_index(wanted.number, stop);
-  if (!index) return std::nullopt;
-  Joined joined{std::move(*index), false};
-  bool proven = !wanted.joinable;
-  if (wanted.joinable) {
-    WalBorders borders;
-    if (const auto before = reader.read_index(wanted.number - 1, stop)) borders.add(*before);
-    const WalBorder border = borders.add(joined.index);
-    proven = border.state == WalBorder::State::kProven || border.state == WalBorder::State::kOpen;
-    const bool crossed = border.record.summary.coverage != WalCoverage::kNoSegment;
-    if (crossed) add_border_record(joined.index, border.record);
-  }
-  joined.complete = proven && knows_transactions(joined.index.summary);
-  return joined;
-}
-
 void note_unchecked(TargetSearch& search, std::uint64_t number) {
   if (search.unchecked == 0 || number < search.first_unchecked) search.first_unchecked = number;
   ++search.unchecked;
@@ -78,16 +48,17 @@ void add_found(TargetSearch& search, const TargetOccurrence& occurrence) {
 }
 
 // Reads the indexes of `wanted` in parallel, some at a time, and hands them on in order.
-void for_each_index(const SearchSpace& space, const std::vector<Wanted>& wanted,
-                    const std::stop_token& stop,
-                    const std::function<void(std::uint64_t, const std::optional<Joined>&)>& visit) {
+void for_each_index(
+    const SearchSpace& space, const std::vector<std::uint64_t>& wanted, const std::stop_token& stop,
+    const std::function<void(std::uint64_t, const std::optional<JoinedIndex>&)>& visit) {
+  const SummaryReader reader(space.repository, space.path);
   const std::size_t threads = space.repository.store().capabilities().parallel_requests;
   for (std::size_t first = 0; first < wanted.size(); first += threads) {
-    std::vector<std::optional<Joined>> read(std::min(threads, wanted.size() - first));
+    std::vector<std::optional<JoinedIndex>> read(std::min(threads, wanted.size() - first));
     parallel_for(read.size(), threads, stop, [&](std::size_t i, const std::stop_token& inner) {
-      read[i] = read_joined(space, wanted[first + i], inner);
+      read[i] = reader.read_joined(wanted[first + i], inner);
     });
-    for (std::size_t i = 0; i < read.size(); ++i) visit(wanted[first + i].number, read[i]);
+    for (std::size_t i = 0; i < read.size(); ++i) visit(wanted[first + i], read[i]);
   }
 }
 
@@ -109,10 +80,8 @@ class TransactionSearch {
     if (!result_.found.empty()) return std::move(result_);
     const bool all = doubtful_.size() <= kMaxJoinedSegments;
     if (!all) {
-      for (const Wanted& wanted : doubtful_) {
-        if (std::ranges::find(near_, wanted.number, &Wanted::number) == near_.end()) {
-          note_unchecked(result_, wanted.number);
-        }
+      for (const std::uint64_t number : doubtful_) {
+        if (!std::ranges::binary_search(near_, number)) note_unchecked(result_, number);
       }
     }
     read(all ? doubtful_ : near_);
@@ -127,43 +96,42 @@ class TransactionSearch {
   };
 
   void look_at(std::uint64_t number, const SegmentFacts& facts, bool joinable) {
-    const Wanted wanted{number, joinable};
     if (facts.summary && may_have_finished(*facts.summary, xid_)) {
-      likely_.push_back(wanted);
+      likely_.push_back(number);
       return;
     }
-    if (facts.summary && facts.summary->finished_count > 0) remember_end(wanted, *facts.summary);
+    if (facts.summary && facts.summary->finished_count > 0) remember_end(number, *facts.summary);
     if (!is_doubtful(facts, joinable)) return;
-    doubtful_.push_back(wanted);
+    doubtful_.push_back(number);
     const bool may_be_near = !facts.summary || facts.summary->oldest_xid == 0 ||
                              (distance(facts.summary->oldest_xid, xid_) > -kNearXids &&
                               distance(xid_, facts.summary->newest_xid) > -kNearXids);
-    if (may_be_near && near_.size() < kMaxJoinedSegments) near_.push_back(wanted);
+    if (may_be_near && near_.size() < kMaxJoinedSegments) near_.push_back(number);
   }
 
   // The segments whose ids end nearest to the one that is looked for.
-  void remember_end(const Wanted& wanted, const SegmentSummary& summary) {
+  void remember_end(std::uint64_t number, const SegmentSummary& summary) {
     const std::int64_t below = distance(summary.newest_xid, xid_);
     const std::int64_t above = distance(xid_, summary.oldest_xid);
     if (below > 0 && (!segment_below_ || below < distance_below_)) {
-      segment_below_ = wanted;
+      segment_below_ = number;
       distance_below_ = below;
     }
     if (above > 0 && (!segment_above_ || above < distance_above_)) {
-      segment_above_ = wanted;
+      segment_above_ = number;
       distance_above_ = above;
     }
   }
 
-  void read(std::vector<Wanted> wanted) {
+  void read(std::vector<std::uint64_t> wanted) {
     if (wanted.size() > kMaxJoinedSegments) {
       for (std::size_t i = kMaxJoinedSegments; i < wanted.size(); ++i) {
-        note_unchecked(result_, wanted[i].number);
+        note_unchecked(result_, wanted[i]);
       }
       wanted.resize(kMaxJoinedSegments);
     }
     for_each_index(space_, wanted, stop_,
-                   [&](std::uint64_t number, const std::optional<Joined>& joined) {
+                   [&](std::uint64_t number, const std::optional<JoinedIndex>& joined) {
                      if (!joined || !joined->complete) note_unchecked(result_, number);
                      if (joined) take(joined->index);
                    });
@@ -183,7 +151,7 @@ class TransactionSearch {
   }
 
   void name_nearest() {
-    std::vector<Wanted> ends;
+    std::vector<std::uint64_t> ends;
     if (!below_ && segment_below_) ends.push_back(*segment_below_);
     if (!above_ && segment_above_) ends.push_back(*segment_above_);
     const TargetSearch before = result_;  // these segments are not doubted
@@ -203,8 +171,8 @@ class TransactionSearch {
   const std::uint32_t xid_;
   const std::stop_token stop_;
   TargetSearch result_;
-  std::vector<Wanted> likely_, doubtful_, near_;
-  std::optional<Wanted> segment_below_, segment_above_;
+  std::vector<std::uint64_t> likely_, doubtful_, near_;
+  std::optional<std::uint64_t> segment_below_, segment_above_;
   std::int64_t distance_below_ = 0, distance_above_ = 0;
   std::optional<Neighbour> below_, above_;
 };
@@ -215,10 +183,10 @@ class RestorePointSearch {
       : space_(space), name_(name), stop_(stop) {}
 
   TargetSearch run() {
-    std::vector<Wanted> doubtful;
+    std::vector<std::uint64_t> doubtful;
     for_each_summary(space_, stop_, [&](std::uint64_t n, const SegmentFacts& facts, bool joinable) {
       if (facts.summary) take(*facts.summary);
-      if (is_doubtful(facts, joinable)) doubtful.push_back({n, joinable});
+      if (is_doubtful(facts, joinable)) doubtful.push_back(n);
     });
     if (result_.found.empty()) look_closer(doubtful);
     if (result_.found.empty()) name_nearest();
@@ -249,13 +217,13 @@ class RestorePointSearch {
     }
   }
 
-  void look_closer(const std::vector<Wanted>& doubtful) {
+  void look_closer(const std::vector<std::uint64_t>& doubtful) {
     if (doubtful.size() > kMaxJoinedSegments) {
-      for (const Wanted& wanted : doubtful) note_unchecked(result_, wanted.number);
+      for (const std::uint64_t number : doubtful) note_unchecked(result_, number);
       return;
     }
     for_each_index(space_, doubtful, stop_,
-                   [&](std::uint64_t number, const std::optional<Joined>& joined) {
+                   [&](std::uint64_t number, const std::optional<JoinedIndex>& joined) {
                      if (!joined || !joined->complete) note_unchecked(result_, number);
                      if (!joined) return;
                      for (const RestorePoint& point : joined->index.summary.restore_points) {

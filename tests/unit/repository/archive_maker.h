@@ -14,6 +14,7 @@
 #include "repository/recoverable.h"
 #include "repository/wal_object.h"
 #include "repository_testing.h"
+#include "support/wal_maker.h"
 
 namespace holdfast::test {
 
@@ -98,6 +99,24 @@ class ArchiveMaker {
              .index = pack_wal_index(compressor, index),
              .content = {}},
             kNoStop);
+  }
+  // Two segments, and between them a commit record of transaction 424242 at minute(1000) of which
+  // 16 bytes are in the first one; nothing else finishes in them. Returns the second one's last
+  // record, a switch.
+  Lsn crossing(TimelineId timeline, std::uint64_t first) {
+    WalMaker maker(17, kMadeSegmentSize, at(first), timeline);
+    maker.set_previous(at(first - 1, 0x2000));
+    maker.fill_segment_up_to(16);
+    Encoder time;
+    const auto since = minute(1000) - *parse_rfc3339("2000-01-01T00:00:00Z");
+    time.u64(static_cast<std::uint64_t>(since.count()));
+    maker.add({.manager = 1, .xid = 424242, .body = RecordBody().main(time.view()).take()});
+    const Lsn last = maker.add_switch();
+    for (const std::uint64_t number : {first, first + 1}) {
+      put({timeline, number},
+          index_segment(maker.segment(number), {timeline, number}, kMadeSegmentSize));
+    }
+    return last;
   }
   static Checksum128 content_of(std::uint64_t number) {
     return xxh3_128(as_bytes(std::to_string(number)));

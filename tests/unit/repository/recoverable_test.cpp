@@ -125,6 +125,17 @@ TEST(Recoverable, looks_behind_idle_segments_for_the_last_commit) {
   EXPECT_EQ(limited.to.lsn, at(40, 0x2040));
 }
 
+TEST(Recoverable, a_last_commit_across_the_border_of_two_segments_counts) {
+  ArchiveMaker archive;
+  archive.segments(kFirst, 1, 9);
+  archive.crossing(kFirst, 10);
+  archive.backup({.start = 2, .stop = 2});
+  const RecoverableInterval interval = line_at(archive).intervals.at(0);
+  EXPECT_EQ(interval.to.time, minute(1000));
+  EXPECT_EQ(interval.last_commit, LastCommit::kKnown);
+  EXPECT_EQ(interval.to.lsn, at(12));
+}
+
 TEST(Recoverable, says_that_no_transaction_followed_the_backup) {
   ArchiveMaker archive;
   archive.segments(kFirst, 1, 5);

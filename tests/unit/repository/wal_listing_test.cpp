@@ -1,9 +1,12 @@
 // Listing of stored segments as runs.
 #include "repository/wal_listing.h"
 
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "archive_maker.h"
+#include "storage/metrics_store.h"
 #include "storage/store_decorator.h"
 #include "unit/storage/temporary_folder.h"
 
@@ -67,6 +70,28 @@ TEST(WalListing, joins_segments_over_logs_and_pages_and_shows_what_is_missing) {
     EXPECT_EQ(listing.timelines[0].runs.back().first_bytes, 7U);
     EXPECT_EQ(listing.timelines[0].runs.front().first_bytes, 3U);
   }
+}
+
+// A file of each name is enough: a listing opens nothing.
+TEST(WalListing, a_hundred_thousand_segments_cost_about_a_hundred_requests) {
+  const FolderRepository folder;
+  auto store = folder.open();
+  Repository::create(*store, {}, kNoStop);
+  const WalPlace place{"demo", {1, 77}};
+  const WalSegmentSize size{16U << 20U};
+  for (std::uint64_t n = 300; n < 100'300; ++n) {
+    const std::filesystem::path name = folder.root() / names::wal_segment(place, {kFirst, n}, size);
+    if (n % 256 == 0 || n == 300) std::filesystem::create_directories(name.parent_path());
+    if (n != 50'000) std::ofstream(name) << n;
+  }
+  const auto metrics = std::make_shared<StoreMetrics>();
+  const auto repository =
+      Repository::open(make_metrics_store(std::move(store), metrics), std::nullopt, kNoStop);
+  const WalListing listing = list_wal(*repository, place, size, kNoStop);
+  ASSERT_EQ(listing.timelines.size(), 1U);
+  EXPECT_EQ(listing.timelines[0].runs,
+            (std::vector<WalRun>{{300, 49'999, 3, 5}, {50'001, 100'299, 5, 6}}));
+  EXPECT_LT(metrics->snapshot().of(StoreOperation::kList).requests, 120U);
 }
 
 TEST(WalListing, keeps_timelines_apart) {

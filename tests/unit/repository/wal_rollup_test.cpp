@@ -6,7 +6,6 @@
 
 #include "archive_maker.h"
 #include "repository/wal_summaries.h"
-#include "support/wal_maker.h"
 
 namespace holdfast::test {
 namespace {
@@ -76,27 +75,13 @@ TEST(WalRollUp, holds_summaries_and_content_hashes) {
           .has_value());
 }
 
-// A commit record of which 16 bytes are in segment 300 and the rest in 301.
 TEST(WalRollUp, counts_a_transaction_that_ends_across_a_border) {
   ArchiveMaker archive;
-  WalMaker maker(17, kMadeSegmentSize, at(300));
-  maker.set_previous(at(299, 0x2000));
-  maker.fill_segment_up_to(16);
-  Encoder time;
-  time.u64(1'000'000);
-  const Lsn commit =
-      maker.add({.manager = 1, .xid = 424242, .body = RecordBody().main(time.view()).take()});
-  ASSERT_LT(commit, at(301));
-  const Lsn last = maker.add_switch();
+  archive.segments(kFirst, 256, 299);
   SegmentIndex behind = made_index(302, {});
-  behind.borders.previous_record = last;
-  for (std::uint64_t n = 256; n <= 511; ++n) {
-    if (n == 300 || n == 301) {
-      archive.put({kFirst, n}, index_segment(maker.segment(n), {kFirst, n}, kMadeSegmentSize));
-    } else {
-      archive.put({kFirst, n}, n == 302 ? behind : made_index(n, {}));
-    }
-  }
+  behind.borders.previous_record = archive.crossing(kFirst, 300);
+  archive.put({kFirst, 302}, behind);
+  archive.segments(kFirst, 303, 511);
   const auto alone = facts_of(archive, {301, 301});
   EXPECT_EQ(alone[0].summary->finished_count, 0U);
   EXPECT_FALSE(alone[0].joined);

@@ -280,6 +280,18 @@ TEST(RecoveryPlan, finds_a_transaction_and_the_backup_before_it) {
   EXPECT_EQ(plan(archive, {to_xid(1030), "older"}).backup.name, archive.older);
 }
 
+TEST(RecoveryPlan, finds_a_transaction_across_the_border_of_two_segments) {
+  ArchiveMaker archive;
+  archive.segments(kFirst, 1, 9);
+  archive.crossing(kFirst, 10);
+  archive.backup({.start = 2, .stop = 2});
+  const RecoveryPlan found = plan(archive, {to_xid(424242)});
+  EXPECT_EQ(found.point->time, minute(1000));
+  EXPECT_LT(found.point->lsn, at(12));
+  EXPECT_GT(found.point->lsn, at(11));
+  EXPECT_THAT(refusal(archive, {to_xid(424243)}), HasSubstr("424242 (committed"));
+}
+
 TEST(RecoveryPlan, refuses_a_transaction_that_is_not_there_and_names_its_neighbours) {
   ArchiveMaker archive;
   archive.segments(kFirst, 1, 9);
