@@ -91,7 +91,7 @@ std::string missing_text(const RecoveryGap& gap, const WalPath& path) {
   for (std::size_t i = 0; i < std::min(kShownMissing, gap.missing.size()); ++i) {
     const SegmentRange& range = gap.missing[i];
     text += (i == 0 ? "" : ", ") + segment_text(path, range.first);
-    if (range.count() > 1) text += "-" + segment_text(path, range.last);
+    if (range.count() > 1) text += fmt::format("-{}", segment_text(path, range.last));
   }
   return gap.missing.size() > kShownMissing ? text + " ..." : text;
 }
