@@ -23,7 +23,9 @@ struct Commit {
 class NumberedWriter {
  public:
   explicit NumberedWriter(PostgresCluster& server) : server_(server) {
-    server_.sql("create table numbered (n int primary key, filler text)");
+    server_.sql(
+        "create table numbered (n int primary key, filler text, "
+        "xid text default pg_current_xact_id()::text)");
   }
 
   void write(int count) {
@@ -59,10 +61,11 @@ class NumberedWriter {
   void write_one() {
     const int n = static_cast<int>(commits_.size()) + 1;
     const bool prepared = n % 6 == 1;
-    const std::string end = prepared ? fmt::format("commit prepared 't{}';", n) : "commit;";
-    const std::string lsn = server_.sql(statement(n) + end + " select pg_current_wal_insert_lsn()");
+    server_.sql(statement(n) + (prepared ? "" : "commit"));
+    if (prepared) server_.sql(fmt::format("commit prepared 't{}'", n));
+    const std::string lsn = server_.sql("select pg_current_wal_insert_lsn()");
     const auto row = server_.rows(fmt::format(
-        "select xmin::text, pg_xact_commit_timestamp(xmin)::text from numbered where n = {}", n));
+        "select xid, pg_xact_commit_timestamp(xid::xid)::text from numbered where n = {}", n));
     commits_.push_back({n, row.at(0).at(0), row.at(0).at(1), lsn});
   }
 
