@@ -4,7 +4,9 @@
 #include "app/open.h"
 #include "app/version.h"
 #include "backup/archived_wal.h"
+#include "core/log.h"
 #include "postgres/session.h"
+#include "repository/wal_rollup.h"
 
 namespace holdfast {
 
@@ -25,6 +27,20 @@ ServerLook look_at_server(const Config& config, const RepositoryConfig& reposito
     look.warnings.push_back(std::move(*clocks));
   }
   return look;
+}
+
+// Roll-ups only save requests later, so a backup does not fail for them.
+constexpr std::size_t kRollUpsAtOnce = 8;
+void write_roll_ups(const Repository& repository, const BackupInfo& backup,
+                    const std::stop_token& stop) {
+  try {
+    const WalListing listing = list_wal(repository, {backup.name.cluster, backup.name.history},
+                                        backup.wal_segment_size, stop);
+    write_due_rollups(repository, listing, kRollUpsAtOnce, stop);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kCancelled) throw;
+    log_warning("WAL roll-ups were not written", {{"error", error.message()}});
+  }
 }
 
 }  // namespace
@@ -59,6 +75,7 @@ BackupResult backup(const Config& config, const RepositoryConfig& repository,
                               .host = host_name(),
                               .holdfast_version = holdfast_version()};
   BackupResult result = take_backup(*opened, options, progress, stop);
+  if (look.archives) write_roll_ups(*opened, result.info, stop);
   result.warnings.insert(result.warnings.begin(), look.warnings.begin(), look.warnings.end());
   return result;
 }

@@ -102,7 +102,6 @@ TEST_F(ProgramTest, ArchiveGetIsNeverTakenForAnAbsentFile) {
       {"--bogus", "archive-get", "a", "b"},
       {"--config", "/missing", "archive-get", "a", "b"},
       {"--repo", "version", "archive-get", "a", "b"},
-      {"--help", "archive-get"},
       {"--version", "archive-get"},
       {"archive-get", "--output", "json"},
       {"--log-level", "loud", "archive-get"}};
