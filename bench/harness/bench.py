@@ -10,6 +10,7 @@ import subprocess
 from harness import s3, tools
 from harness.measure import Run, folder_content, medians, run
 from harness.memory import memory_cases
+from harness.wal import wal_groups
 from harness.server import BenchError, HERE, check, data_set, make_folder
 
 STARTUP_ROUNDS = 20
@@ -26,6 +27,7 @@ class Bench:
         self.server = None
         self._ceph = None
         self._tools = {}
+        self.on_close = []
         self._built = set()
         self.build = self.work / "build"
         self.holdfast = self._own_copy(options.holdfast) if options.holdfast else self.built("holdfast", ".")
@@ -92,6 +94,8 @@ class Bench:
     def close(self):
         for tool in self._tools.values():
             tool.close()
+        for close in self.on_close:
+            close()
         if self._ceph:
             self._ceph.close()
         if self.server:
@@ -142,7 +146,7 @@ def groups(bench):
         "barman-cloud, S3, backup": [step(bench, s3.BarmanCloud, "backup")],
         "barman-cloud, S3, restore": [step(bench, s3.BarmanCloud, "restore")],
         "start": startup_cases(bench),
-        "memory": memory_cases(bench)}
+        "memory": memory_cases(bench), **wal_groups(bench)}
     return {title: chosen(title, cases, bench.options.only) for title, cases in result.items()}
 
 

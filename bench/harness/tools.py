@@ -141,6 +141,7 @@ class PgBackRest(Tool):
     """pgBackRest as somebody who knows it sets it up."""
     name = "pgbackrest"
     level = None
+    asynchronous = True
 
     def repository_options(self):
         return {"repo1-path": self.repository}
@@ -152,7 +153,7 @@ class PgBackRest(Tool):
             make_folder(self.folder / name)
         options = {
             **self.repository_options(), "repo1-bundle": "y", "repo1-block": "y", "compress-type": "zst",
-            "process-max": self.bench.cores, "start-fast": "y", "archive-async": "y", "checksum-page": "y",
+            "process-max": self.bench.cores, "start-fast": "y", "archive-async": "y" if self.asynchronous else "n", "checksum-page": "y",
             "archive-timeout": 60, "repo1-retention-full": 9, "spool-path": self.folder / "spool",
             "lock-path": self.folder / "lock", "log-path": self.folder / "log",
             "log-level-console": "warn", "log-level-file": "off"}
