@@ -40,7 +40,7 @@ void close_from(unsigned first) {
 
 void reset_signals() {
   for (int signal = 1; signal < NSIG; ++signal) {
-    if (signal != SIGKILL && signal != SIGSTOP) ::signal(signal, SIG_DFL);
+    if (signal != SIGKILL && signal != SIGSTOP) static_cast<void>(::signal(signal, SIG_DFL));
   }
   sigset_t none{};
   ::sigemptyset(&none);
