@@ -40,6 +40,13 @@ RecoveryPlan make_plan(const Config& config, const Repository& repository,
                        const std::stop_token& stop) {
   RecoveryPlanRequest wanted{.target = target};
   if (!request.backup.empty()) wanted.backup = request.backup;
+  if (!request.history.empty()) {
+    wanted.history = parse_history_name(request.history);
+    if (!wanted.history) {
+      throw Error(ErrorKind::kUsage, "--history wants a name such as 0001-7340123456789012345",
+                  {.object = request.history, .hint = "'holdfast window' lists them."});
+    }
+  }
   return plan_recovery(repository, config.cluster, wanted, stop);
 }
 

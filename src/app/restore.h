@@ -24,6 +24,7 @@ enum class RestoreMode { kRecovery, kStandby };
 
 struct RestoreRequest {
   std::string backup;    // id, name, latest, oldest; empty: the one that suits the target
+  std::string history;   // whose line of WAL is followed; empty: the newest
   TargetOptions target;  // where to
   TargetRequest point;   // when; `now` and `zone` are set here
   RestoreMode mode = RestoreMode::kRecovery;

@@ -92,7 +92,7 @@ class ForkFinder {
     const WalSegmentSize size = line_.segment_size;
     Lsn lsn = start_of(segment_of(server_.timeline, server_.flushed, size), size);
     for (const SegmentName& segment : waiting_segments(wal_, size)) {
-      if (is_stored(segment)) continue;
+      if (stored(segment) == Stored::kSame) continue;
       lsn = std::min(lsn, start_of(segment, size));
       break;
     }
@@ -102,6 +102,21 @@ class ForkFinder {
       break;
     }
     return {line_.steps.front().history.number, timeline_at(timelines_, lsn), lsn};
+  }
+
+  // Whether the archive shows that this server's WAL is not the line's: it has other content under
+  // a name of ours, or a segment that this server has not finished.
+  bool diverged() const {
+    const auto waiting = waiting_segments(wal_, line_.segment_size);
+    const auto differs = [&](Stored stored) { return stored == Stored::kOther; };
+    if (std::ranges::any_of(waiting, differs, [&](SegmentName name) { return stored(name); })) {
+      return true;
+    }
+    const SegmentName current = segment_of(server_.timeline, server_.flushed, line_.segment_size);
+    return stored_content(wal_file_of(current, line_.segment_size)).has_value() ||
+           std::ranges::any_of(ancestry(timelines_), [&](const TimelineRange& range) {
+             return range.timeline.value > 1 && is_other(range.timeline);
+           });
   }
 
   // Timelines of this server that the line does not know: their history files must be archived,
@@ -128,15 +143,25 @@ class ForkFinder {
     return stored && (!local || *stored == *local);
   }
 
-  bool is_stored(const SegmentName& segment) const {
+  bool is_other(TimelineId timeline) const {
+    return read_timeline_history(repository_, line_, timeline, stop_) && !is_known(timeline);
+  }
+
+  std::optional<Checksum128> stored_content(const WalFileName& file) const {
+    for (const WalCandidate& candidate : find_candidates(repository_, line_, file, stop_)) {
+      const auto head = read_wal_head(repository_, candidate.object, stop_);
+      if (head) return head->identity.content;
+    }
+    return std::nullopt;
+  }
+
+  enum class Stored { kNot, kSame, kOther };
+  Stored stored(SegmentName segment) const {
     const LocalWal local(wal_ / to_string(segment, line_.segment_size),
                          {server_.identity.system_identifier, line_.segment_size});
-    for (const WalCandidate& candidate :
-         find_candidates(repository_, line_, local.identity().file, stop_)) {
-      const auto head = read_wal_head(repository_, candidate.object, stop_);
-      if (head) return head->identity.content == local.identity().content;
-    }
-    return false;
+    const auto content = stored_content(local.identity().file);
+    if (!content) return Stored::kNot;
+    return *content == local.identity().content ? Stored::kSame : Stored::kOther;
   }
 
   const Repository& repository_;
@@ -227,15 +252,22 @@ NewHistoryResult take_over(const Config& config, const std::stop_token& stop) {
   const Repository& repository = archive->repository(0, stop);
   const auto histories = archive->histories(0, stop);
   NewHistoryResult result;
-  const bool restored = fs::exists(fs::path(config.postgres.data_directory) / kRestoreMarker);
+  const fs::path data_directory = config.postgres.data_directory;
+  const bool restored = fs::exists(data_directory / kRestoreMarker);
   const auto own = own_history(config, histories);
-  if (own && restored) {  // interrupted before the marker was removed
-    result.history = *own;
+  const HistoryName from = own ? own->name : origin(config, histories, server);
+  const WalLine line = wal_line(config.cluster, histories, from);
+  const ForkFinder fork(repository, line, server, data_directory / "pg_wal", stop);
+  // Bound and marked: an earlier call was interrupted before the marker was removed.
+  const bool is_ours = own ? restored || !fork.diverged()
+                           : !restored && !is_left(histories, from) && !fork.diverged();
+  if (is_ours) {
+    result.history = *std::ranges::find(histories, from, &HistoryRecord::name);
+    if (!restored)
+      result.warnings.emplace_back(
+          "nothing to take over: this server writes this history, and the archive has no other "
+          "WAL");
   } else {
-    const HistoryName from = origin(config, histories, server);
-    const WalLine line = wal_line(config.cluster, histories, from);
-    const ForkFinder fork(repository, line, server,
-                          fs::path(config.postgres.data_directory) / "pg_wal", stop);
     result.history = open_history(repository, config.cluster, server.identity,
                                   {.reason = HistoryReason::kTakeOver, .fork = fork.find()}, stop);
     result.opened = true;
@@ -243,9 +275,11 @@ NewHistoryResult take_over(const Config& config, const std::stop_token& stop) {
     push_timeline_histories(config, repository, result.history, fork.unknown_timelines(), stop);
   }
   open_elsewhere(config, *archive, server, result, stop);
-  write_history_binding(config.postgres.data_directory, {config.cluster, result.history.name});
+  if (result.history.fork) {
+    write_history_binding(data_directory, {config.cluster, result.history.name});
+  }
   fault_point("take_over.bound");
-  remove_durably(fs::path(config.postgres.data_directory) / kRestoreMarker);
+  remove_durably(data_directory / kRestoreMarker);
   return result;
 }
 

@@ -11,8 +11,12 @@
 // What cannot be told: a server that was set back to an older state and whose WAL since then was
 // neither kept nor waits for archiving.
 //
+// Where nothing shows that another line was begun (no marker, no other WAL in the archive, nobody
+// took over), nothing is opened.
+//
 // Crashes: the history is opened first, then the directory is bound, then the marker is removed; a
-//   repeated call goes on where the last one stopped, and opens no second history.
+//   repeated call goes on where the last one stopped. One that was killed right after it had opened
+//   its history opens another; nothing is written to the first.
 // Errors: kRefused for a standby, for a server that is no part of this cluster; those of the store.
 //   A repository other than the first that cannot be reached is a warning: repeat the command then.
 

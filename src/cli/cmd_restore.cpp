@@ -137,6 +137,9 @@ void add_point_options(std::vector<Option>& options, Arguments& arguments) {
   options.push_back(text_option(
       {"--target-timeline", "TIMELINE", "latest (default), current or a number"}, point.timeline));
   options.push_back(text_option(
+      {"--history", "NNNN-ID", "Line to follow: the one before a take-over, say (default: newest)"},
+      arguments.request.history));
+  options.push_back(text_option(
       {"--target-action", "ACTION", "At the target: pause (default), promote or shutdown"},
       point.action));
   options.push_back(switch_option(

@@ -140,7 +140,9 @@ class LastCommitSearch {
 
 RecoveryGap gap_behind(const WalPath& path, const Interval& before, const Interval* after) {
   RecoveryGap gap{.from = before.to, .to = {}, .missing = {}};
-  SegmentRange between{before.segments.last + 1, path.runs.back().last};
+  // Without any archived WAL only standalone backups are left, each with an end of its own.
+  SegmentRange between{before.segments.last + 1,
+                       path.runs.empty() ? before.segments.last : path.runs.back().last};
   if (before.reach == Interval::Reach::kOwnEnd) between.first = before.segments.first;
   if (after != nullptr) {
     gap.to = after->from;

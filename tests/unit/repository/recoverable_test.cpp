@@ -111,6 +111,16 @@ TEST(Recoverable, without_any_wal_a_standalone_backup_reaches_its_end) {
   EXPECT_TRUE(line.gaps.empty());
 }
 
+TEST(Recoverable, without_any_wal_each_standalone_backup_reaches_its_own_end) {
+  ArchiveMaker archive;
+  archive.backup({.start = 5, .stop = 6, .wal = Wal::kCarried});
+  archive.backup({.start = 8, .stop = 8, .wal = Wal::kCarried});
+  const RecoverableLine line = line_at(archive);
+  ASSERT_EQ(line.intervals.size(), 2U);
+  ASSERT_EQ(line.gaps.size(), 1U);
+  EXPECT_EQ(line.gaps[0].unreachable_segments, 0U);
+}
+
 TEST(Recoverable, looks_behind_idle_segments_for_the_last_commit) {
   ArchiveMaker archive;
   archive.segments(kFirst, 1, 10);
