@@ -1,5 +1,6 @@
 // `check`, the archive: that WAL really arrives in the repository, and what keeps it from being
 // useful.
+#include <filesystem>
 #include <thread>
 
 #include <fmt/format.h>
@@ -11,6 +12,8 @@
 #include "backup/preflight.h"
 #include "core/cancellation.h"
 #include "core/text.h"
+#include "postgres/data_files.h"
+#include "repository/wal_compare.h"
 #include "repository/wal_file.h"
 
 namespace holdfast {
@@ -76,8 +79,21 @@ void check_arrival(Findings& findings, Session& session, const ArchiveCheck& che
   const auto began = std::chrono::steady_clock::now();
   const SegmentName segment = end_segment(session);
   const WalSegmentSize size = session.server().wal_segment_size;
-  const std::string object = names::wal_segment({config.cluster, history.name}, segment, size);
+  const WalPlace place{config.cluster, history.name};
+  const std::string object = names::wal_segment(place, segment, size);
   if (arrives(check.repository, object, config.wal.timeout, stop)) {
+    // As a backup does: the same content, not only the same name.
+    const LocalSegments local{place, size, config.postgres.data_directory + "/pg_wal"};
+    const SegmentName behind{segment.timeline, segment.number + 1};
+    if (const auto other =
+            other_content_before(check.repository, local, behind, kSegmentsLookedBack, stop)) {
+      findings.add({"WAL archive", FindingLevel::kFailed,
+                    fmt::format("the archive has segment {} with other content than this server",
+                                to_string(*other, size)),
+                    "Another server wrote it, or this one was set back to an older state. If this "
+                    "server is the one that goes on, run 'holdfast init --take-over'."});
+      return;
+    }
     const Seconds taken = std::chrono::steady_clock::now() - began;
     findings.ok("WAL archive", fmt::format("segment {} was in the repository {} after its end",
                                            to_string(segment, size), human_duration(taken)));
@@ -100,6 +116,16 @@ void check_archive(Findings& findings, Session& session, const ArchiveCheck& che
   check_settings(findings, session, check.config);
   check_summaries(findings, session);
   if (!archives_wal(session)) {
+    const bool restored = std::filesystem::exists(
+        std::filesystem::path(check.config.postgres.data_directory) / kRestoreMarker);
+    if (restored) {
+      findings.add({"WAL archive", FindingLevel::kFailed,
+                    "this server was restored from a backup and archives nothing: what it writes "
+                    "cannot be recovered",
+                    "If it is the cluster now, run 'holdfast init --take-over', set archive_mode = "
+                    "on and restart it. If it is a copy to look at, all is well."});
+      return;
+    }
     findings.add({"WAL archive", FindingLevel::kWarning, "the server archives no WAL",
                   "Without it every backup can be restored to its own end only. Run 'holdfast init "
                   "--apply', and restart PostgreSQL."});
@@ -109,6 +135,10 @@ void check_archive(Findings& findings, Session& session, const ArchiveCheck& che
   if (session.in_recovery()) {
     findings.ok("WAL archive", "not tried on a standby: the primary archives");
     return;
+  }
+  if (const std::string failure = last_failure(session); !failure.empty()) {
+    findings.add({"archiver", FindingLevel::kFailed, failure,
+                  "PostgreSQL's log shows what archive_command says; it tries again by itself."});
   }
   check_arrival(findings, session, check, stop);
 }

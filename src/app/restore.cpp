@@ -80,6 +80,10 @@ std::string marker_text(const std::optional<RecoverySettings>& settings) {
 RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
                       RestoreRequest request, Progress& progress, const std::stop_token& stop) {
   const RecoveryTarget target = parse_target(config, request.point);
+  if (request.mode == RestoreMode::kStandby && has_target(target)) {
+    throw Error(ErrorKind::kUsage, "a standby follows its primary and has no target",
+                {.object = "--standby"});
+  }
   const auto opened = open_repository(repository, {.rate = config.backup.rate}, stop);
   RecoveryPlan plan = make_plan(config, *opened, request, target, stop);
   const auto settings = plan_settings(config, request, plan, target);

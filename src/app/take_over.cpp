@@ -12,6 +12,7 @@
 #include "core/fault_point.h"
 #include "postgres/data_files.h"
 #include "postgres/timeline_history.h"
+#include "repository/wal_compare.h"
 #include "repository/wal_search.h"
 #include "system/files.h"
 
@@ -62,18 +63,18 @@ TimelineHistory local_timeline_history(const fs::path& wal, TimelineId timeline)
   return parse_timeline_history(timeline, *text, name);
 }
 
-// Names of the segments that wait for archiving, ascending.
-std::vector<SegmentName> waiting_segments(const fs::path& wal, WalSegmentSize size) {
-  constexpr std::string_view kReady = ".ready";
+// The complete segments of the server's timeline in pg_wal, ascending; what lies behind the current
+// one are recycled files with old content.
+std::vector<SegmentName> local_segments(const fs::path& wal, SegmentName current,
+                                        WalSegmentSize size) {
   std::vector<SegmentName> segments;
-  for (const auto& entry : fs::directory_iterator(wal / "archive_status")) {
-    const std::string name = entry.path().filename().string();
-    if (!name.ends_with(kReady)) continue;
-    const auto segment =
-        parse_segment_name(std::string_view(name).substr(0, name.size() - kReady.size()), size);
-    if (segment) segments.push_back(*segment);
+  for (const auto& entry : fs::directory_iterator(wal)) {
+    const auto segment = parse_segment_name(entry.path().filename().string(), size);
+    if (segment && segment->timeline == current.timeline && segment->number < current.number) {
+      segments.push_back(*segment);
+    }
   }
-  std::ranges::sort(segments, {}, &SegmentName::number);
+  std::ranges::sort(segments);
   return segments;
 }
 
@@ -89,16 +90,10 @@ class ForkFinder {
         timelines_(local_timeline_history(wal_, server.timeline)) {}
 
   HistoryFork find() const {
-    const WalSegmentSize size = line_.segment_size;
-    Lsn lsn = start_of(segment_of(server_.timeline, server_.flushed, size), size);
-    for (const SegmentName& segment : waiting_segments(wal_, size)) {
-      if (stored(segment) == Stored::kSame) continue;
-      lsn = std::min(lsn, start_of(segment, size));
-      break;
-    }
+    Lsn lsn = std::min(start(current()), same_timeline_until());
     for (const TimelineSwitch& left : timelines_.switches) {
       if (is_known(next_behind(left.timeline))) continue;
-      lsn = std::min(lsn, start_of(segment_of(left.timeline, left.at, size), size));
+      lsn = std::min(lsn, start(segment_of(left.timeline, left.at, line_.segment_size)));
       break;
     }
     return {line_.steps.front().history.number, timeline_at(timelines_, lsn), lsn};
@@ -107,13 +102,10 @@ class ForkFinder {
   // Whether the archive shows that this server's WAL is not the line's: it has other content under
   // a name of ours, or a segment that this server has not finished.
   bool diverged() const {
-    const auto waiting = waiting_segments(wal_, line_.segment_size);
-    const auto differs = [&](Stored stored) { return stored == Stored::kOther; };
-    if (std::ranges::any_of(waiting, differs, [&](SegmentName name) { return stored(name); })) {
-      return true;
+    for (const SegmentName& segment : local_segments(wal_, current(), line_.segment_size)) {
+      if (archived(segment) == ArchivedAs::kOther) return true;
     }
-    const SegmentName current = segment_of(server_.timeline, server_.flushed, line_.segment_size);
-    return stored_content(wal_file_of(current, line_.segment_size)).has_value() ||
+    return is_stored(current()) ||
            std::ranges::any_of(ancestry(timelines_), [&](const TimelineRange& range) {
              return range.timeline.value > 1 && is_other(range.timeline);
            });
@@ -147,21 +139,48 @@ class ForkFinder {
     return read_timeline_history(repository_, line_, timeline, stop_) && !is_known(timeline);
   }
 
-  std::optional<Checksum128> stored_content(const WalFileName& file) const {
-    for (const WalCandidate& candidate : find_candidates(repository_, line_, file, stop_)) {
-      const auto head = read_wal_head(repository_, candidate.object, stop_);
-      if (head) return head->identity.content;
+  SegmentName current() const {
+    return segment_of(server_.timeline, server_.flushed, line_.segment_size);
+  }
+  Lsn start(SegmentName segment) const { return start_of(segment, line_.segment_size); }
+
+  bool is_stored(SegmentName segment) const {
+    for (const WalCandidate& candidate : candidates(segment)) {
+      if (repository_.store().head(candidate.object, stop_)) return true;
     }
-    return std::nullopt;
+    return false;
   }
 
-  enum class Stored { kNot, kSame, kOther };
-  Stored stored(SegmentName segment) const {
-    const LocalWal local(wal_ / to_string(segment, line_.segment_size),
-                         {server_.identity.system_identifier, line_.segment_size});
-    const auto content = stored_content(local.identity().file);
-    if (!content) return Stored::kNot;
-    return *content == local.identity().content ? Stored::kSame : Stored::kOther;
+  std::vector<WalCandidate> candidates(SegmentName segment) const {
+    return find_candidates(repository_, line_, wal_file_of(segment, line_.segment_size), stop_);
+  }
+
+  ArchivedAs archived(SegmentName segment) const {
+    const auto local = hash_of_wal_file(wal_ / to_string(segment, line_.segment_size));
+    if (!local) return ArchivedAs::kNot;
+    for (const WalCandidate& candidate : candidates(segment)) {
+      const ArchivedAs as = compare_with_archive(repository_, candidate.object, *local, stop_);
+      if (as != ArchivedAs::kNot) return as;
+    }
+    return ArchivedAs::kNot;
+  }
+
+  // Up to where the line's segments of the server's own timeline are proven to be this server's:
+  // behind the last that is stored with our content, and before the first with other content.
+  // Where the line does not know the timeline at all, its beginning is the fork.
+  Lsn same_timeline_until() const {
+    if (server_.timeline.value > 1 && !is_known(server_.timeline)) return Lsn{~std::uint64_t{0}};
+    // Before its fork, a timeline that the line knows is the line's.
+    Lsn proven{0};
+    if (server_.timeline.value > 1) {
+      proven = start(segment_of(server_.timeline, fork_lsn(timelines_), line_.segment_size));
+    }
+    for (const SegmentName& segment : local_segments(wal_, current(), line_.segment_size)) {
+      const ArchivedAs as = archived(segment);
+      if (as == ArchivedAs::kOther) return std::min(start(segment), proven);
+      if (as == ArchivedAs::kSame) proven = {start(segment).value + line_.segment_size.bytes};
+    }
+    return proven;
   }
 
   const Repository& repository_;
@@ -219,26 +238,35 @@ void push_timeline_histories(const Config& config, const Repository& repository,
   }
 }
 
-// Gives the other repositories the same history, so that all of them go on together.
+void copy_histories(const Config& config, const Repository& to,
+                    const std::vector<HistoryRecord>& there,
+                    const std::vector<HistoryRecord>& wanted, const LocalServer& server,
+                    const std::stop_token& stop) {
+  for (const HistoryRecord& record : wanted) {
+    if (std::ranges::find(there, record.name, &HistoryRecord::name) != there.end()) continue;
+    ClusterIdentity identity = server.identity;
+    identity.system_identifier = record.name.system_identifier;
+    identity.postgres_version_num = record.postgres_version_num;
+    identity.wal_segment_size = record.wal_segment_size;
+    open_history(to, config.cluster, identity,
+                 {.reason = record.reason, .fork = record.fork, .number = record.name.number},
+                 stop);
+  }
+}
+
+// Gives the other repositories the histories that they lack, so that all of them go on together.
 void open_elsewhere(const Config& config, Archive& archive, const LocalServer& server,
                     NewHistoryResult& result, const std::stop_token& stop) {
+  const auto wanted = list_histories(archive.repository(0, stop), config.cluster, stop);
   for (std::size_t i = 1; i < archive.size(); ++i) {
     try {
-      const auto histories = archive.histories(i, stop);
-      if (std::ranges::find(histories, result.history.name, &HistoryRecord::name) !=
-          histories.end()) {
-        continue;
-      }
-      open_history(archive.repository(i, stop), config.cluster, server.identity,
-                   {.reason = result.history.reason,
-                    .fork = result.history.fork,
-                    .number = result.history.name.number},
-                   stop);
+      copy_histories(config, archive.repository(i, stop), archive.histories(i, stop), wanted,
+                     server, stop);
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::kCancelled) throw;
       result.warnings.push_back(fmt::format(
-          "repository {} does not have the new history yet ({}): repeat this command when it can "
-          "be reached",
+          "repository {} does not have all histories yet ({}): repeat this command when it can be "
+          "reached",
           archive.about(i).name, error.message()));
     }
   }

@@ -4,12 +4,11 @@
 // Taking over says: this server is the cluster from now on. It opens a history that leaves the one
 // this server came from at a fork, binds the data directory to it, and removes the marker of a
 // restore; whoever goes on writing the old history is refused from then on. Both lines stay
-// restorable. The fork is put where this server's WAL is no longer what the archive has: at the
-// first segment that waits for archiving and is not stored with the same content, at the latest at
-// the one that is being written, and not behind the segment in which its timeline began, when the
-// archive does not know that timeline.
-// What cannot be told: a server that was set back to an older state and whose WAL since then was
-// neither kept nor waits for archiving.
+// restorable. The fork is put where this server's WAL is proven to be the archive's: behind the
+// last local segment that is stored with the same content, before the first with other content, at
+// the latest at the one that is being written, and, when the archive does not know the server's
+// timeline, at the segment in which that began. Where nothing is proven, none of the parent's WAL
+// belongs to the new line, which then begins with its own first backup.
 //
 // Where nothing shows that another line was begun (no marker, no other WAL in the archive, nobody
 // took over), nothing is opened.

@@ -6,22 +6,40 @@
 
 #include "core/cancellation.h"
 #include "core/text.h"
+#include "repository/wal_compare.h"
 
 namespace holdfast {
 namespace {
 
 constexpr std::chrono::milliseconds kFirstPause{20}, kLongestPause{500};
 
+[[noreturn]] void refuse_other_line(const ArchivedWal& wanted, SegmentName segment) {
+  throw Error(ErrorKind::kRefused,
+              fmt::format("the archive has WAL segment {} with other content than this server",
+                          to_string(segment, wanted.segment_size)),
+              {.object = names::wal_segment(wanted.place, segment, wanted.segment_size),
+               .hint = "Another server wrote it, or this one was set back to an older state. If "
+                       "this server is the one that goes on, run 'holdfast init --take-over'."});
+}
+
+bool is_archived(const Repository& repository, const ArchivedWal& wanted, SegmentName segment,
+                 const std::stop_token& stop) {
+  const std::string object = names::wal_segment(wanted.place, segment, wanted.segment_size);
+  if (!repository.store().head(object, stop)) return false;
+  const auto local =
+      hash_of_wal_file(wanted.wal_directory / to_string(segment, wanted.segment_size));
+  if (!local) return true;
+  if (compare_with_archive(repository, object, *local, stop) == ArchivedAs::kOther) {
+    refuse_other_line(wanted, segment);
+  }
+  return true;
+}
+
 // The first segment that is not stored yet, from `next` on; `end` when all are.
 std::uint64_t first_missing(const Repository& repository, const ArchivedWal& wanted,
                             std::uint64_t next, std::uint64_t end, const std::stop_token& stop) {
-  while (next < end) {
-    const std::string object =
-        names::wal_segment(wanted.place, {wanted.timeline, next}, wanted.segment_size);
-    if (!repository.store().head(object, stop)) return next;
-    ++next;
-  }
-  return end;
+  while (next < end && is_archived(repository, wanted, {wanted.timeline, next}, stop)) ++next;
+  return next;
 }
 
 std::string archiver_says(Session& session) {
@@ -61,6 +79,11 @@ void await_archived_wal(const Repository& repository, Session& session, const Ar
   switch_segment(session, wanted, stop);
   const std::uint64_t end = (wanted.stop.value - 1) / wanted.segment_size.bytes + 1;
   std::uint64_t next = wanted.start.value / wanted.segment_size.bytes;
+  const LocalSegments local{wanted.place, wanted.segment_size, wanted.wal_directory};
+  if (const auto other = other_content_before(repository, local, {wanted.timeline, next},
+                                              kSegmentsLookedBack, stop)) {
+    refuse_other_line(wanted, *other);
+  }
   auto last_progress = std::chrono::steady_clock::now();
   auto pause = kFirstPause;
   progress.note("waiting until its WAL is archived");

@@ -4,11 +4,14 @@
 // A primary switches WAL at the end of backup mode; for a standby the primary is asked to here,
 // where a connection to it is configured. The wait ends when every segment from start
 // to stop is stored; it fails, telling what PostgreSQL's archiver last said, when none arrived for
-// `patience`. A segment is believed to be there when the store lists it: only archive-push writes
-// it, whole, after checking that it is this cluster's.
-// Errors: kPostgres when archiving does not go on, those of the store and the session.
+// `patience`. A segment that is still in pg_wal must be stored with the same content: after
+// a server was set back, another line's stands under its name. One that is gone from there was
+// archived, because PostgreSQL keeps it until then.
+// Errors: kPostgres when archiving does not go on, kRefused for another line's segment, those of
+// the store and the session.
 
 #include <chrono>
+#include <filesystem>
 #include <stop_token>
 #include <string>
 
@@ -25,6 +28,7 @@ struct ArchivedWal {
   Lsn start, stop;
   WalSegmentSize segment_size;
   std::string primary_connection;  // of a standby; may be empty
+  std::filesystem::path wal_directory;
   std::chrono::milliseconds patience;
 };
 

@@ -331,6 +331,7 @@ void BackupRun::wait_for_archive() {
                       .stop = info.stop_lsn,
                       .segment_size = info.wal_segment_size,
                       .primary_connection = options_.primary_connection,
+                      .wal_directory = options_.data_directory / "pg_wal",
                       .patience = options_.archive_patience},
                      progress_, stop_);
   fault_point("backup.wal_archived");

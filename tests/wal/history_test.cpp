@@ -75,6 +75,47 @@ TEST(History, AServerThatWasSetBackTakesOverAndBothLinesStayRestorable) {
   EXPECT_EQ(recovered(archived, {"common", "--history", "0001" + history.substr(4)}), "1 2");
 }
 
+// Found by an attack: the fork was put behind segments that had never been compared.
+TEST(History, TheForkLiesBeforeWalThatNoLongerWaitsForTheArchive) {
+  ArchivedCluster archived;
+  PostgresCluster& server = archived.server();
+  HoldfastProgram& holdfast = archived.holdfast();
+  server.sql("create table kept (n int); insert into kept values (1)");
+  holdfast.backup();
+  archived.archive();
+  const fs::path data = server.data_directory();
+  const fs::path snapshot = data.parent_path() / "snapshot";
+  server.stop();
+  copy_directory(data, snapshot);
+  server.start();
+  for (const int n : {2, 3, 4}) {
+    server.sql(fmt::format("insert into kept values ({})", n));
+    archived.archive();
+  }
+  server.stop();
+  fs::remove_all(data);
+  fs::rename(snapshot, data);
+  server.start();
+  const std::string command = server.sql("show archive_command");
+  server.sql("alter system set archive_command = '/bin/true'");
+  server.sql("select pg_reload_conf()");
+  for (const int n : {102, 103, 104}) {
+    server.sql(fmt::format("insert into kept values ({})", n));
+    archived.archive();
+  }
+  server.sql(fmt::format("alter system set archive_command = '{}'", command));
+  server.sql("select pg_reload_conf()");
+  server.wait_for("current_setting('archive_command') like '%archive-push%'");
+  // Neither may another line's segment count as this server's.
+  EXPECT_EQ(holdfast.run({"check"}).outcome.exit_code, 1);
+  EXPECT_EQ(holdfast.run({"backup"}).outcome.exit_code, 3);
+  holdfast.must({"init", "--take-over"});
+  holdfast.backup();
+  server.sql("insert into kept values (105)");
+  wait_until_archiving_flows(server);
+  EXPECT_EQ(recovered(archived, {}), "1 102 103 104 105");
+}
+
 TEST(History, TwoCopiesThatWerePromotedToOneTimelineDoNotMix) {
   ArchivedCluster archived;
   PostgresCluster& source = archived.server();
