@@ -84,6 +84,8 @@ void settle_settings(const Config& config, Session& session, ApplySettings apply
       result.warnings.emplace_back(
           fmt::format("{} = {} stands on the server's command line: change it there, to {}",
                       setting.name, setting.current, setting.set_to));
+    } else if (set && !setting.needs_restart && !setting.restart_pending) {
+      continue;  // the reload was enough
     } else if (set) {
       result.warnings.emplace_back(
           fmt::format("restart PostgreSQL: only then {} takes effect", setting.name));

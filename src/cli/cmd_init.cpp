@@ -30,7 +30,10 @@ Json settings_json(const InitResult& done) {
 
 Cell state_of(const PostgresSetting& setting, const InitResult& done) {
   if (setting.fits) return {"ok", Colour::kGreen};
-  if (was_applied(done, setting.name)) return {"set, needs a restart", Colour::kYellow};
+  if (was_applied(done, setting.name)) {
+    return setting.needs_restart ? Cell("set, needs a restart", Colour::kYellow)
+                                 : Cell("set", Colour::kGreen);
+  }
   if (setting.restart_pending) return {"set already, needs a restart", Colour::kYellow};
   return {setting.needs_restart ? "to be set, needs a restart" : "to be set", Colour::kRed};
 }
@@ -70,11 +73,10 @@ CommandResult run(const InitRequest& request, CommandContext& context) {
   for (const std::string& warning : done.warnings) context.warn(warning);
   const std::string& cluster = context.config().cluster;
   CommandResult result{.json = json_of(done, cluster)};
-  result.text =
-      fmt::format("Repository {} {}.\nCluster '{}' {}, history {}.\n", done.repository,
-                  done.repository_created ? "created" : "was there already", cluster,
-                  done.registration.created ? "registered" : "was registered already",
-                  to_string(done.registration.history.name));
+  result.text = fmt::format("Repository {} {}.\nCluster '{}' {}, history {}.\n", done.repository,
+                            done.repository_created ? "created" : "was there already", cluster,
+                            done.registration.created ? "registered" : "was registered already",
+                            to_string(done.registration.history.name));
   result.text += settings_text(done, context.style());
   result.text += fmt::format(
       "\nA role with no more rights than Holdfast needs; run this as a superuser in database {}:\n",

@@ -96,7 +96,9 @@ TEST(Standby, LivesOnAndStreamsWhileTheRepositoryIsAway) {
   const fs::path repository = archived.holdfast().repository_folder();
   fs::rename(repository, repository.parent_path() / "aside");
   primary.stop(PostgresCluster::Shutdown::kImmediate);
-  primary.start();
+  primary.start();  // on another port
+  standby.sql(fmt::format("alter system set primary_conninfo = '{}'", primary.connection()));
+  standby.sql("select pg_reload_conf()");
   primary.sql("insert into kept values (2)");
   standby.wait_for("(select count(*) = 2 from kept)");
   EXPECT_TRUE(standby.running());
