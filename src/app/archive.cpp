@@ -118,7 +118,12 @@ std::unique_ptr<Archive> wal_archive(const Config& config, std::chrono::millisec
     const auto open = [&repository, patience](const std::stop_token& stop) {
       return open_repository(repository, {.patience = patience}, stop);
     };
-    repositories.push_back({repository.name, repository.url, open});
+    const auto open_raw = [&repository, patience] {
+      StoreOptions options = store_options(repository);
+      options.retry.total_time = patience;
+      return open_store(options);
+    };
+    repositories.push_back({repository.name, repository.url, open, open_raw});
   }
   if (const RepositoryConfig* first = first_without_wal(config)) {
     throw Error(ErrorKind::kConfiguration, "no repository holds WAL: each has 'wal: false'",

@@ -12,6 +12,7 @@
 #include "postgres/role.h"
 #include "seal/secret.h"
 #include "storage/s3_store.h"
+#include "wal/push_spool.h"
 
 namespace holdfast {
 namespace {
@@ -114,6 +115,7 @@ InitResult init(const Config& config, const RepositoryConfig& repository,
   check_cluster(config, server, result);
   const auto key = key_source(repository.encryption);
   in_repository(repository, [&] { create_repository(repository, key, result, stop); });
+  if (result.repository_created) forget_pushed(config.state_directory);
   const auto opened = open_repository(repository, stop);
   result.exclusive_create = opened->facts().exclusive_create;
   if (!result.exclusive_create && !repository.exclusive_writer) refuse_overwriting(repository.url);

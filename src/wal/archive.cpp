@@ -18,6 +18,20 @@ const Repository& Archive::repository(std::size_t index, const std::stop_token& 
   return *slot.repository;
 }
 
+ObjectStore& Archive::store(std::size_t index, const std::stop_token& stop) {
+  if (!repositories_.at(index).open_store) return repository(index, stop).store();
+  Slot& slot = *slots_.at(index);
+  const std::lock_guard lock(slot.mutex);
+  if (!slot.store) slot.store = repositories_[index].open_store();
+  return *slot.store;
+}
+
+std::optional<RepositoryId> Archive::id_now(std::size_t index, const std::stop_token& stop) {
+  const auto descriptor = store(index, stop).get(names::kDescriptor, stop);
+  if (!descriptor) return std::nullopt;
+  return check_container(*descriptor, names::kDescriptor).repository_id;
+}
+
 std::vector<HistoryRecord> Archive::histories(std::size_t index, const std::stop_token& stop) {
   const Repository& opened = repository(index, stop);
   Slot& slot = *slots_.at(index);

@@ -19,6 +19,8 @@ struct ArchiveRepository {
   std::string name;  // in the configuration
   std::string url;
   std::function<std::unique_ptr<Repository>(const std::stop_token&)> open;
+  // Without keys; where it is empty, the opened repository's is used.
+  std::function<std::unique_ptr<ObjectStore>()> open_store = {};
 };
 
 class Archive {
@@ -31,6 +33,11 @@ class Archive {
   const ArchiveRepository& about(std::size_t index) const { return repositories_.at(index); }
   // The descriptor was read and authenticated by this process.
   const Repository& repository(std::size_t index, const std::stop_token& stop);
+  // What is in its place now; no descriptor is read for it.
+  ObjectStore& store(std::size_t index, const std::stop_token& stop);
+  // The id of the repository that is there now: its descriptor is read again, and not
+  // authenticated. nullopt: there is none.
+  std::optional<RepositoryId> id_now(std::size_t index, const std::stop_token& stop);
   // The histories of the cluster, as they were when they were asked for after the last
   // forget_histories().
   std::vector<HistoryRecord> histories(std::size_t index, const std::stop_token& stop);
@@ -40,6 +47,7 @@ class Archive {
   struct Slot {
     std::mutex mutex;
     std::unique_ptr<Repository> repository;
+    std::unique_ptr<ObjectStore> store;
     std::optional<std::vector<HistoryRecord>> histories;
   };
   const std::string cluster_;

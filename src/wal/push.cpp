@@ -20,8 +20,8 @@ PushOptions checked(PushOptions options) {
   return options;
 }
 
-std::string stored_name(const ArchiveRepository& repository) {
-  return repository.name + " " + repository.url;
+std::string stored_name(const ArchiveRepository& repository, const RepositoryId& id) {
+  return fmt::format("{} {} {}", repository.name, repository.url, to_hex(id));
 }
 
 }  // namespace
@@ -45,25 +45,54 @@ Pusher::Pusher(Archive& archive, const PushOptions& options)
   require_taken_over(options.data_directory);
 }
 
-bool Pusher::remembered(const WalIdentity& identity) const {
-  const auto entry = spool_.find(identity.file.text);
+// What is remembered of this file with this content, of this server.
+std::optional<PushEntry> Pusher::entry_of(const WalIdentity& identity) const {
+  auto entry = spool_.find(identity.file.text);
   if (!entry || entry->cluster != options_.cluster || entry->file != identity.file.text ||
       entry->content != identity.content || entry->bytes != identity.bytes ||
       entry->history.system_identifier != identity.system_identifier) {
-    return false;
+    return std::nullopt;
   }
   // A data directory that was set back to before its take-over writes another line again.
-  if (entry->bound != binding_.has_value()) return false;
+  if (entry->bound != binding_.has_value()) return std::nullopt;
   if (binding_ && (binding_->cluster != options_.cluster || binding_->history != entry->history)) {
-    return false;
+    return std::nullopt;
   }
-  const auto has = [&](std::size_t i) {
-    return std::ranges::find(entry->stored_in, stored_name(archive_.about(i))) !=
-           entry->stored_in.end();
-  };
+  return entry;
+}
+
+// A repository may have been made anew, set back or emptied since. An object under its name in the
+// same repository is the one that was stored: none is ever replaced.
+bool Pusher::still_has(std::size_t repository, const PushEntry& entry, const WalPlace& place,
+                       const WalIdentity& identity, const std::stop_token& stop) {
+  const std::string object = names::wal_object(place, identity.file, identity.content);
+  try {
+    const auto id = archive_.id_now(repository, stop);
+    if (!id) return false;
+    const std::string name = stored_name(archive_.about(repository), *id);
+    if (std::ranges::find(entry.stored_in, name) == entry.stored_in.end()) return false;
+    return archive_.store(repository, stop).head(object, stop).has_value();
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kCancelled) throw;
+    return false;  // the file is stored again, and that says what is wrong
+  }
+}
+
+bool Pusher::remembered(const WalIdentity& identity, const std::stop_token& stop) {
+  const auto entry = entry_of(identity);
+  if (!entry) return false;
+  const WalPlace place{options_.cluster, entry->history};
   std::size_t count = 0;
-  for (std::size_t i = 0; i < archive_.size(); ++i) count += has(i) ? 1U : 0U;
-  return archive_.size() > 0 && has(0) && count >= options_.acknowledge;
+  for (std::size_t i = 0; i < archive_.size() && count < options_.acknowledge; ++i) {
+    if (still_has(i, *entry, place, identity, stop)) {
+      ++count;
+    } else if (i == 0) {
+      break;
+    }
+  }
+  if (count >= options_.acknowledge) return true;
+  spool_.forget(identity.file.text);
+  return false;
 }
 
 PushReport Pusher::push(const fs::path& file, const std::function<void()>& before_waiting,
@@ -71,38 +100,42 @@ PushReport Pusher::push(const fs::path& file, const std::function<void()>& befor
   LocalWal wal(file, {control_.system_identifier, control_.wal_segment_size});
   const auto patience = std::chrono::steady_clock::now() + kClaimPatience;
   for (bool first = true;; first = false) {
-    if (remembered(wal.identity())) {
+    if (remembered(wal.identity(), stop)) {
       spool_.forget(wal.identity().file.text);
       return {.outcome = PushOutcome::kRemembered, .identity = wal.identity()};
     }
     if (first) before_waiting();
     const auto claim = spool_.try_claim(wal.identity().file.text);
     if (claim || std::chrono::steady_clock::now() > patience) {
-      if (remembered(wal.identity())) continue;  // the helper has just finished it
-      return store(wal, nullptr, stop);
+      if (remembered(wal.identity(), stop)) continue;  // the helper has just finished it
+      return store(wal.pack(options_.compression), nullptr, stop);
     }
     check_cancelled(stop);
     std::this_thread::sleep_for(kClaimPoll);
   }
 }
 
-bool Pusher::push_ahead(const fs::path& file, const std::stop_token& stop) {
+AheadOutcome Pusher::push_ahead(const fs::path& file, const std::function<bool()>& wait_for_turn,
+                                const std::stop_token& stop) {
   const std::string name = file.filename().string();
   const auto claim = spool_.try_claim(name);
+  if (!claim) return AheadOutcome::kElsewhere;
   std::error_code ignored;
   // PostgreSQL may have been answered, and have removed the file, since it was listed.
-  if (!claim || spool_.find(name) || !fs::exists(file, ignored)) return false;
+  if (spool_.find(name) || !fs::exists(file, ignored)) return AheadOutcome::kNotNeeded;
   LocalWal wal(file, {control_.system_identifier, control_.wal_segment_size});
   PushEntry entry{.cluster = options_.cluster,
                   .bound = binding_.has_value(),
                   .file = name,
                   .content = wal.identity().content,
                   .bytes = wal.identity().bytes};
-  store(wal, &entry.stored_in, stop);
+  const PackedWal packed = wal.pack(options_.compression);
+  if (!wait_for_turn()) return AheadOutcome::kNotNeeded;
+  store(packed, &entry.stored_in, stop);
   entry.history = history_in(0, stop);
   fault_point("push.before_spool");
   spool_.remember(entry);
-  return true;
+  return AheadOutcome::kStored;
 }
 
 HistoryName Pusher::history_in(std::size_t repository, const std::stop_token& stop) {
@@ -114,17 +147,29 @@ HistoryName Pusher::history_in(std::size_t repository, const std::stop_token& st
       .name;
 }
 
-PushReport Pusher::store(LocalWal& wal, std::vector<std::string>* stored_in,
+// A helper lives for long: a repository that took the place of the one that it opened must not get
+// objects of that one.
+void Pusher::require_same_repository(std::size_t repository, const std::stop_token& stop) {
+  const RepositoryId& opened = archive_.repository(repository, stop).keys().repository_id;
+  if (archive_.id_now(repository, stop) == opened) return;
+  throw Error(ErrorKind::kRefused, "another repository has taken the place of the one in use",
+              {.object = archive_.about(repository).url});
+}
+
+PushReport Pusher::store(const PackedWal& wal, std::vector<std::string>* stored_in,
                          const std::stop_token& stop) {
-  const PackedWal packed = wal.pack(options_.compression);
-  PushReport report{.outcome = PushOutcome::kThereAlready, .identity = wal.identity()};
+  PushReport report{.outcome = PushOutcome::kThereAlready, .identity = wal.identity};
   std::size_t stored = 0;
   for (std::size_t i = 0; i < archive_.size() && stored < options_.acknowledge; ++i) {
     try {
-      if (put(i, packed, stop) == WalPut::kCreated) report.outcome = PushOutcome::kStored;
+      if (stored_in != nullptr) require_same_repository(i, stop);
+      if (put(i, wal, stop) == WalPut::kCreated) report.outcome = PushOutcome::kStored;
       fault_point("push.stored");
       ++stored;
-      if (stored_in != nullptr) stored_in->push_back(stored_name(archive_.about(i)));
+      if (stored_in != nullptr) {
+        stored_in->push_back(
+            stored_name(archive_.about(i), archive_.repository(i, stop).keys().repository_id));
+      }
     } catch (const Error& error) {
       const std::size_t others = archive_.size() - i - 1;
       const bool cannot_be_enough = stored + others < options_.acknowledge;

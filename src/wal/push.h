@@ -42,6 +42,12 @@ enum class PushOutcome {
   kRemembered,    // the spool says that it was stored ahead
 };
 
+enum class AheadOutcome {
+  kStored,
+  kElsewhere,  // another process pushes it now
+  kNotNeeded,  // remembered already, or gone, or not its turn
+};
+
 struct PushReport {
   PushOutcome outcome = PushOutcome::kStored;
   WalIdentity identity;
@@ -63,14 +69,20 @@ class Pusher {
   // `before_waiting` is called once, when the spool has no answer.
   PushReport push(const std::filesystem::path& file, const std::function<void()>& before_waiting,
                   const std::stop_token& stop);
-  // For the helper: pushes a file ahead and remembers it; false when it is remembered already, or
-  // another process pushes it now, or the file is gone.
-  bool push_ahead(const std::filesystem::path& file, const std::stop_token& stop);
+  // For the helper: pushes a file ahead and remembers it. Between reading and storing it asks
+  // `wait_for_turn` (wal/push_order.h), which may say no.
+  AheadOutcome push_ahead(const std::filesystem::path& file,
+                          const std::function<bool()>& wait_for_turn, const std::stop_token& stop);
 
  private:
-  bool remembered(const WalIdentity& identity) const;
+  bool remembered(const WalIdentity& identity, const std::stop_token& stop);
+  std::optional<PushEntry> entry_of(const WalIdentity& identity) const;
+  bool still_has(std::size_t repository, const PushEntry& entry, const WalPlace& place,
+                 const WalIdentity& identity, const std::stop_token& stop);
+  void require_same_repository(std::size_t repository, const std::stop_token& stop);
   HistoryName history_in(std::size_t repository, const std::stop_token& stop);
-  PushReport store(LocalWal& wal, std::vector<std::string>* stored_in, const std::stop_token& stop);
+  PushReport store(const PackedWal& wal, std::vector<std::string>* stored_in,
+                   const std::stop_token& stop);
   WalPut put(std::size_t repository, const PackedWal& wal, const std::stop_token& stop);
   [[noreturn]] void refuse_other_content(std::size_t repository, const WalPlace& place,
                                          const WalIdentity& wal) const;

@@ -1,12 +1,14 @@
 #include "wal/push_helper.h"
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <thread>
 
 #include "core/fault_point.h"
 #include "core/log.h"
 #include "wal/catch_up.h"
+#include "wal/push_order.h"
 #include "wal/ready_list.h"
 #include "wal/work_queue.h"
 
@@ -25,7 +27,12 @@ constexpr int kListingShare = 10;
 class Ahead {
  public:
   Ahead(Archive& archive, const PushHelperOptions& options, HelperLife& life)
-      : archive_(archive), options_(options), life_(life), spool_(options.push.state_directory) {}
+      : archive_(archive),
+        options_(options),
+        life_(life),
+        spool_(options.push.state_directory),
+        order_(options.push.data_directory,
+               read_control_file(options.push.data_directory).parsed.wal_segment_size, queue_) {}
 
   void run() {
     std::vector<std::jthread> threads;
@@ -49,6 +56,8 @@ class Ahead {
   std::vector<std::string> wanted() {
     try {
       auto files = files_waiting(options_.push.data_directory, kAheadMax);
+      order_.list(files);
+      if (SteadyClock::now() < rest_until_.load()) return {};
       std::erase_if(files, [&](const std::string& file) { return spool_.has(file); });
       return files;
     } catch (const Error& error) {
@@ -59,25 +68,34 @@ class Ahead {
 
   void work() {
     while (const auto file = queue_.take()) {
-      life_.pause(push(*file));
-      queue_.done(*file);
+      const milliseconds rest = push(*file);
+      queue_.done(*file);  // first: what comes behind it waits for it only while it is at hand
+      life_.pause(rest);
     }
   }
 
   // How long to wait afterwards.
   milliseconds push(const std::string& file) {
+    constexpr milliseconds kNotNear{20};
+    const fs::path path = options_.push.data_directory / "pg_wal" / file;
+    const auto version = version_of(path);
+    if (!version || !order_.is_near(file)) return kNotNear;
     try {
       Pusher pusher(archive_, options_.push);
       fault_point("push.helper_begins");
-      if (pusher.push_ahead(options_.push.data_directory / "pg_wal" / file, life_.token())) {
-        life_.was_of_use();
-        failures_.none();
-      }
+      const auto turn = [&] { return order_.wait_for_turn(file, *version, life_.token()); };
+      const AheadOutcome outcome = pusher.push_ahead(path, turn, life_.token());
+      if (outcome == AheadOutcome::kElsewhere) order_.is_elsewhere(file);
+      if (outcome != AheadOutcome::kStored) return milliseconds{0};
+      order_.stored(file, *version);
+      life_.was_of_use();
+      failures_.none();
       return milliseconds{0};
     } catch (const Error& error) {
       if (life_.over()) return milliseconds{0};
       const milliseconds rest = failures_.note(error);
       if (error.kind() == ErrorKind::kRefused) life_.end();
+      rest_until_ = SteadyClock::now() + rest;
       return rest;
     }
   }
@@ -94,6 +112,8 @@ class Ahead {
   PushSpool spool_;
   HelperFailures failures_;
   WorkQueue queue_;
+  PushOrder order_;
+  std::atomic<SteadyClock::time_point> rest_until_ = SteadyClock::time_point{};
   SteadyClock::time_point histories_until_ = SteadyClock::now() + kHistoriesAge;
 };
 

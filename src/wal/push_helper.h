@@ -3,9 +3,12 @@
 // repositories up to date. One for each cluster (a lock in <state directory>/wal), started by
 // archive-push, detached from PostgreSQL.
 //
-// Guarantees: nothing rests on it. What it stored it remembers in the spool (wal/push_spool.h); for
-//   every file it reads the data directory's control file, history binding and restore marker anew,
-//   and the histories of the archive every kHistoriesAge. It keeps at most kAheadMax files ahead.
+// Guarantees: nothing rests on it. It stores in PostgreSQL's order, so that nothing gets in behind
+// a
+//   file that is refused (wal/push_order.h); what is read and compressed ahead only waits. What it
+//   stored it remembers in the spool (wal/push_spool.h); for every file it reads the data
+//   directory's control file, history binding and restore marker anew, and the histories of the
+//   archive every kHistoriesAge. It keeps at most kAheadMax files ahead.
 // Ends: as HelperLife says, when stopped; it never throws for what
 //   fails, but waits longer each time (kBackoffMin to kBackoffMax), and ends when a file is
 //   refused: archive-push says why.

@@ -14,6 +14,10 @@ constexpr std::size_t kMaxEntryBytes = std::size_t{64} << 10U;
 constexpr std::string_view kEntrySuffix = ".stored", kClaimSuffix = ".claim";
 constexpr std::chrono::hours kLeftoverAge{1};
 
+fs::path folder_of(const fs::path& state_directory) {
+  return state_directory / "wal" / "push";
+}
+
 std::chrono::seconds age_of(const fs::path& path) {
   std::error_code error;
   const auto written = fs::last_write_time(path, error);
@@ -24,7 +28,16 @@ std::chrono::seconds age_of(const fs::path& path) {
 
 }  // namespace
 
-PushSpool::PushSpool(const fs::path& state_directory) : folder_(state_directory / "wal" / "push") {
+void forget_pushed(const fs::path& state_directory) {
+  std::error_code error;
+  fs::directory_iterator entry(folder_of(state_directory), error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    std::error_code ignored;
+    if (entry->path().extension() == kEntrySuffix) fs::remove(entry->path(), ignored);
+  }
+}
+
+PushSpool::PushSpool(const fs::path& state_directory) : folder_(folder_of(state_directory)) {
   make_folders(folder_, 0700);
 }
 

@@ -3,11 +3,12 @@
 // <state directory>/wal/push, so that the call that asks answers at once.
 //
 // An entry is believed only when everything that it binds is the same now: cluster, history of the
-// server and whether its data directory names it, system identifier, the repositories by name and
-// URL, and the content's hash, which the
-// asking call makes anew from the file. A name alone would acknowledge another segment after the
-// server was set back to an older state. Entries are not believed for longer than kEntryLifetime:
-// what is in the repository may have been expired or removed since.
+// server and whether its data directory names it, system identifier, the repositories by name, URL
+// and their own id, and the content's hash, which the asking call makes anew from the file. A name
+// alone would acknowledge another segment after the server was set back to an older state, and a
+// URL alone one that was stored in a repository that is no more. What is in the repository may have
+// been removed since, or the repository set back: the caller asks it for its id and for the object
+// (wal/push.cpp), and entries are not believed for longer than kEntryLifetime.
 // Crashes: an entry is published by rename without fsync; one that was lost or is empty after a
 //   power cut is as one that was never written, and the file is pushed again.
 // Claims: a file that is being pushed is locked (flock), so that the call that asks waits for the
@@ -35,7 +36,7 @@ struct PushEntry {
   std::string file;
   Checksum128 content{};
   std::uint64_t bytes = 0;
-  std::vector<std::string> stored_in;  // "name url" of each repository that has it
+  std::vector<std::string> stored_in;  // "name url id" of each repository that has it
 };
 
 // A file that this process pushes now; given back on destruction or when the process ends.
@@ -51,6 +52,9 @@ class PushClaim {
   FileLock lock_;
   std::filesystem::path path_;
 };
+
+// Removes every entry: after a repository was created. Makes no folder.
+void forget_pushed(const std::filesystem::path& state_directory);
 
 class PushSpool {
  public:

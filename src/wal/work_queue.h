@@ -37,6 +37,11 @@ class WorkQueue {
     at_hand_.erase(file);
   }
 
+  bool is_at_hand(const std::string& file) const {
+    const std::lock_guard lock(mutex_);
+    return at_hand_.contains(file);
+  }
+
   void close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
@@ -44,7 +49,7 @@ class WorkQueue {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::string> waiting_;  // the next one last
   std::set<std::string> at_hand_;
