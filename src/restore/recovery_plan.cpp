@@ -176,7 +176,9 @@ class TimelinePlanner {
 
   RecoveryPlan to_latest() {
     const Interval& last = line_.intervals.back();
-    if (const RecoveryGap* gap = gap_behind(last)) {
+    // A cluster that archives no WAL has standalone backups, and each is an end of its own.
+    const bool nothing_archived = line_.path.runs.empty();
+    if (const RecoveryGap* gap = gap_behind(last); gap != nullptr && !nothing_archived) {
       refuse(target_,
              fmt::format("the end of the archive cannot be reached: {}", missing_text(*gap)),
              last.reach == Interval::Reach::kOwnEnd

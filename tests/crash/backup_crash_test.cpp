@@ -24,6 +24,7 @@ const std::vector<std::string> kSmallPacks{"memory: 64MiB", "backup: {compressio
 std::vector<std::string> points_of(std::string_view command) {
   std::vector<std::string> points;
   for (const std::string_view point : kFaultPoints) {
+    if (point == "backup.wal_archived") continue;  // needs an archive: wal_crash_test.cpp
     if (point.starts_with(std::string(command) + ".")) points.emplace_back(point);
   }
   return points;

@@ -267,6 +267,43 @@ INSTANTIATE_TEST_SUITE_P(Point, GetKilledAt,
                                          "get.prefetched"),
                          name_of);
 
+TEST(BackupKilledAt, WalArchivedIsNotListedAndTheNextOneIs) {
+  ArchivingServer server;
+  server.set_archive_command("");
+  server.cluster().wait_for("current_setting('archive_command') like '%archive-push%'");
+  const Answer killed =
+      server.holdfast().run({"backup"}, {{"HOLDFAST_FAULT_POINT", "backup.wal_archived:kill"}});
+  EXPECT_EQ(killed.outcome.signal, SIGKILL) << killed.text();
+  EXPECT_TRUE(server.holdfast().listed_ids().empty());
+  const Json next = server.holdfast().backup();
+  EXPECT_EQ(next.at("standalone"), false);
+  EXPECT_EQ(next.at("swept").size(), 1U);
+}
+
+class TakeOverKilledAt : public testing::TestWithParam<std::string> {};
+
+TEST_P(TakeOverKilledAt, IsFinishedByTheNextCall) {
+  ArchivingServer server;
+  HoldfastProgram& holdfast = server.holdfast();
+  const std::string history = holdfast.must({"init"}).at("history");
+  // As in a restored copy that was promoted.
+  const fs::path marker = server.cluster().data_directory() / "holdfast.restore";
+  write_text(marker, fmt::format(R"({{"cluster": "demo", "history": "{}"}})", history));
+  give_to_server_user(marker);
+  EXPECT_EQ(holdfast.run({"backup"}).outcome.exit_code, 3);
+  const Answer killed =
+      holdfast.run({"init", "--take-over"}, {{"HOLDFAST_FAULT_POINT", GetParam() + ":kill"}});
+  EXPECT_EQ(killed.outcome.signal, SIGKILL) << killed.text();
+  EXPECT_EQ(holdfast.run({"backup"}).outcome.exit_code, 3);
+  const Json done = holdfast.must({"init", "--take-over"});
+  EXPECT_NE(done.at("history"), history);
+  EXPECT_FALSE(fs::exists(marker));
+  EXPECT_EQ(holdfast.backup({"--standalone"}).at("history"), done.at("history"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Point, TakeOverKilledAt,
+                         testing::Values("take_over.opened", "take_over.bound"), name_of);
+
 TEST(WalPoints, AreAllNamedHere) {
   const std::set<std::string_view> tested{
       "push.stored", "push.helper_begins", "push.before_spool", "push.copied",   "wal.part_stored",

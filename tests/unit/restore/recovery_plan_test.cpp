@@ -166,6 +166,15 @@ TEST(RecoveryPlan, a_standalone_backup_without_archive_reaches_its_own_end) {
   EXPECT_THAT(refusal(archive, {to_lsn(at(6))}), HasSubstr("no WAL is archived"));
 }
 
+TEST(RecoveryPlan, without_archive_each_wanted_standalone_backup_is_an_end_of_its_own) {
+  ArchiveMaker archive;
+  const BackupName older = archive.backup({.start = 5, .stop = 5, .wal = Wal::kCarried});
+  archive.backup({.start = 9, .stop = 9, .wal = Wal::kCarried});
+  const RecoveryPlan wanted = plan(archive, {.target = {}, .backup = older.id.text});
+  EXPECT_EQ(wanted.backup.name, older);
+  EXPECT_FALSE(wanted.needs_archive);
+}
+
 TEST(RecoveryPlan, explains_a_backup_without_its_wal) {
   ArchiveMaker archive;
   archive.segments(kFirst, 1, 4);
