@@ -58,13 +58,38 @@ struct Limits {
   std::stop_token stop;
 };
 
-enum class Situation { kArchiveRecovery, kStandby, kPromotion };
+enum class Situation {
+  kArchiveRecovery,
+  kStandby,
+  kPromotion,
+  // Recovery has ended, but not everything is written that makes the new timeline known.
+  kRecoveryEnded,
+};
 
-// PostgreSQL calls restore_command in the data directory.
+// PostgreSQL calls restore_command in the data directory. Source: access/transam/xlog.c
+// (StartupXLOG, CheckForStandbyTrigger, writeTimeLineHistory). A promotion is seen only where
+// PostgreSQL asks for a file before its startup process has looked: it removes `promote` when it
+// does, so most of a standby's last requests look like those of one that goes on. It asks for the
+// new timeline's history while the signal file is still there; then it removes standby.signal and
+// recovery.signal, and only then asks for its old timeline's history. If that is answered with 255
+// it dies, and started again, without a signal file, it goes on on the old timeline.
 Situation situation_here() {
   std::error_code error;
-  if (!fs::exists("standby.signal", error)) return Situation::kArchiveRecovery;
-  return fs::exists("promote", error) ? Situation::kPromotion : Situation::kStandby;
+  if (fs::exists("standby.signal", error)) {
+    return fs::exists("promote", error) ? Situation::kPromotion : Situation::kStandby;
+  }
+  return fs::exists("recovery.signal", error) ? Situation::kArchiveRecovery
+                                              : Situation::kRecoveryEnded;
+}
+
+bool is_timeline_history(const ArchiveGetRequest& request) {
+  const auto file = parse_wal_file_name(request.file);
+  return file && file->kind == WalFileKind::kTimelineHistory;
+}
+
+// Nobody writes one: timeline 1 has no parent. PostgreSQL asks for it all the same.
+bool is_never_written(const ArchiveGetRequest& request) {
+  return request.file == history_file_of({1}).text;
 }
 
 ArchiveGetAnswer get(const Config& config, const ArchiveGetRequest& request, Situation situation,
@@ -80,7 +105,8 @@ ArchiveGetAnswer get(const Config& config, const ArchiveGetRequest& request, Sit
   const fs::path data_directory = wanted.destination.parent_path().parent_path();
   PrefetchedWal prefetched(config, {.data_directory = data_directory,
                                     .history = request.history,
-                                    .is_standby = situation != Situation::kArchiveRecovery});
+                                    .is_standby = situation == Situation::kStandby ||
+                                                  situation == Situation::kPromotion});
   if (const auto source = prefetched.take(*file, wanted.destination, limits.stop)) {
     return {.kind = Kind::kRestored, .failure = {}, .source = *source};
   }
@@ -99,9 +125,35 @@ ArchiveGetAnswer get(const Config& config, const ArchiveGetRequest& request, Sit
   return {.kind = Kind::kRestored};
 }
 
-ArchiveGetAnswer unknown(const Config& config, Situation situation, Error error) {
+// When recovery has ended and the new timeline is about to begin, an unknown answer costs more than
+// at any other time, so what fails at once is tried again as well.
+ArchiveGetAnswer get_patiently(const Config& config, const ArchiveGetRequest& request,
+                               Situation situation, const Limits& limits) {
+  constexpr std::chrono::milliseconds kAgain{500};
+  std::error_code error;
+  const bool matters = situation == Situation::kRecoveryEnded && is_timeline_history(request) &&
+                       !fs::exists(fs::path("pg_wal") / request.file, error);
+  while (true) {
+    try {
+      return get(config, request, situation, limits);
+    } catch (const Error& failure) {
+      const bool may_pass = failure.kind() != ErrorKind::kUsage && !limits.stop.stop_requested();
+      if (!matters || !may_pass) throw;
+      std::this_thread::sleep_for(kAgain);
+      if (limits.stop.stop_requested()) throw;
+    }
+  }
+}
+
+ArchiveGetAnswer unknown(const Config& config, const ArchiveGetRequest& request,
+                         Situation situation, Error error) {
   using Kind = ArchiveGetAnswer::Kind;
   Kind kind = Kind::kUnknown;
+  std::error_code ignored;
+  if (situation == Situation::kRecoveryEnded && is_timeline_history(request) &&
+      fs::exists(fs::path("pg_wal") / request.file, ignored)) {
+    kind = Kind::kUnknownHasOwnCopy;
+  }
   if (situation == Situation::kStandby) kind = Kind::kUnknownOnStandby;
   if (situation == Situation::kPromotion && config.wal.promote_without_archive) {
     kind = Kind::kUnknownAtPromotion;
@@ -199,15 +251,17 @@ ArchiveGetAnswer archive_get(const Config& config, const ArchiveGetRequest& requ
                              const std::stop_token& stop) noexcept {
   Situation situation = Situation::kArchiveRecovery;
   try {
+    if (is_never_written(request)) return {.kind = ArchiveGetAnswer::Kind::kAbsent};
     situation = situation_here();
     const std::chrono::milliseconds patience =
         situation == Situation::kStandby ? kStandbyPatience : config.wal.timeout;
     const Deadline deadline(stop, patience);
-    return get(config, request, situation, {.patience = patience, .stop = deadline.token()});
+    return get_patiently(config, request, situation,
+                         {.patience = patience, .stop = deadline.token()});
   } catch (const Error& error) {
-    return unknown(config, situation, error);
+    return unknown(config, request, situation, error);
   } catch (const std::exception& error) {
-    return unknown(config, situation, Error(ErrorKind::kBug, error.what()));
+    return unknown(config, request, situation, Error(ErrorKind::kBug, error.what()));
   } catch (...) {
     return {};
   }

@@ -44,6 +44,7 @@ struct ArchiveGetAnswer {
     kUnknown,             // stops recovery
     kUnknownOnStandby,    // PostgreSQL goes on to streaming and asks again
     kUnknownAtPromotion,  // the configuration says to promote all the same
+    kUnknownHasOwnCopy,   // PostgreSQL reads the timeline history that it has itself
   };
   enum class Source {
     kRepository,

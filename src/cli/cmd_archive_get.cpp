@@ -43,6 +43,10 @@ CommandResult run(CommandContext& context, const ArchiveGetRequest& request) {
   if (answer.kind == Kind::kUnknownOnStandby) {
     context.warn("the archive could not be asked; this standby goes on without it for now");
   }
+  if (answer.kind == Kind::kUnknownHasOwnCopy) {
+    context.warn(
+        "the archive could not be asked; PostgreSQL uses its own copy of the timeline history");
+  }
   if (answer.kind == Kind::kUnknownAtPromotion) {
     context.warn(
         "the archive could not be asked; wal.promote_without_archive lets this standby "

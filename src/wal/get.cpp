@@ -1,6 +1,7 @@
 #include "wal/get.h"
 
 #include "core/fault_point.h"
+#include "core/text.h"
 #include "postgres/control_file.h"
 #include "repository/wal_object.h"
 #include "wal/get_destination.h"
@@ -20,6 +21,13 @@ namespace fs = std::filesystem;
                .hint = "Recovery stops here, so that nothing is lost silently. Bring the file back "
                        "from another copy of the repository, or recover to a target before the "
                        "gap; 'holdfast window' shows what can be reached."});
+}
+
+void require_possible(const WalFileName& file, WalSegmentSize size) {
+  if (file.segment.empty() || parse_segment_name(file.segment, size)) return;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("no segment of {} has this name", human_bytes(size.bytes)),
+              {.object = file.text});
 }
 
 // What every repository answered.
@@ -55,6 +63,7 @@ GetOutcome get_wal(Archive& archive, const GetRequest& request, const std::stop_
   for (std::size_t i = 0; i < archive.size(); ++i) {
     try {
       const WalLine line = wal_line(archive.cluster(), archive.histories(i, stop), request.history);
+      require_possible(request.file, line.segment_size);
       if (fetch_wal(archive.repository(i, stop), line, request.file, request.destination, stop)) {
         return GetOutcome::kRestored;
       }

@@ -27,6 +27,7 @@ std::string stored_name(const ArchiveRepository& repository, const RepositoryId&
 }  // namespace
 
 fs::path data_directory_of(const fs::path& wal_file) {
+  if (wal_file.empty()) throw Error(ErrorKind::kUsage, "the path of the WAL file is empty");
   const fs::path absolute = fs::absolute(wal_file).lexically_normal();
   const fs::path directory = absolute.parent_path().parent_path();
   std::error_code error;

@@ -1,5 +1,8 @@
 // The helpers of archive-push and archive-get with real servers: every segment size, the files that
 // are no segments, and a recovery that reads what was fetched ahead.
+#include <chrono>
+#include <thread>
+
 #include <fmt/format.h>
 
 #include "suite.h"
@@ -80,6 +83,150 @@ TEST(Promotion, ArchivesTheHistoryAndThePartialSegment) {
     ASSERT_TRUE(call(file).ok()) << file;
     EXPECT_TRUE(read_text(wal / "RECOVERYXLOG") == read_text(wal / file)) << file;
   }
+}
+
+// Several segments that wait, and nobody who archives them but the test.
+class Waiting : public testing::Test {
+ protected:
+  Waiting() {
+    server().sql("create table t (n int)");
+    archived_.archive();
+    server().sql("alter system set archive_command = 'false'");
+    server().sql("select pg_reload_conf()");
+    server().wait_for("current_setting('archive_command') = 'false'");
+  }
+
+  PostgresCluster& server() { return archived_.server(); }
+  // Ends so many segments, with `n` in them; their names.
+  std::vector<std::string> write(int count, int n) {
+    std::vector<std::string> segments;
+    for (int i = 0; i < count; ++i) {
+      segments.push_back(server().sql("select pg_walfile_name(pg_current_wal_lsn())"));
+      server().sql(fmt::format("insert into t values ({}); select pg_switch_wal()", n));
+    }
+    return segments;
+  }
+  bool has(const std::string& segment) {
+    for (const auto& entry : fs::recursive_directory_iterator(repository())) {
+      if (entry.path().filename() == segment) return true;
+    }
+    return false;
+  }
+  fs::path repository() { return archived_.holdfast().repository_folder(); }
+  fs::path entry_of(const std::string& segment) {
+    return archived_.holdfast().state_directory() / "wal" / "push" / (segment + ".stored");
+  }
+  template <class Condition>
+  static bool comes_true(Condition condition) {
+    for (int i = 0; i < 6000 && !condition(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return condition();
+  }
+
+  ArchivedCluster archived_{{.wal_segment_mib = 1}};
+};
+
+TEST_F(Waiting, OfAServerThatWasSetBackNothingIsStoredBehindWhatIsRefused) {
+  server().stop();
+  const TempFolder folder;
+  const fs::path older = folder / "older";
+  fs::copy(server().data_directory(), older, fs::copy_options::recursive);
+  server().start();
+  const std::string taken = write(1, 1).at(0);
+  ASSERT_EQ(archived_.push(taken).exit_code, 0);
+  server().stop();
+  for (const auto& entry : fs::directory_iterator(server().data_directory())) {
+    fs::remove_all(entry.path());
+  }
+  fs::copy(older, server().data_directory(), fs::copy_options::recursive);
+  for (const auto& entry : fs::recursive_directory_iterator(server().data_directory())) {
+    give_to_server_user(entry.path());
+  }
+  server().start();
+  const std::vector<std::string> waiting = write(8, 2);
+  ASSERT_EQ(waiting.at(0), taken);
+  // Each call finds more waiting, and so starts a helper.
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(archived_.push(taken).exit_code, 3);
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  }
+  const fs::path log = archived_.holdfast().state_directory() / "wal" / "push-helper.log";
+  EXPECT_TRUE(comes_true([&] { return read_text(log).find("other content") != std::string::npos; }))
+      << "the helper did nothing, so this proves nothing";
+  for (std::size_t i = 1; i < waiting.size(); ++i) EXPECT_FALSE(has(waiting[i])) << waiting[i];
+}
+
+TEST_F(Waiting, AnotherRepositoryInItsPlaceIsNotBelievedToHaveThem) {
+  const std::vector<std::string> waiting = write(4, 1);
+  ASSERT_EQ(archived_.push(waiting.at(0)).exit_code, 0);
+  ASSERT_TRUE(comes_true([&] { return fs::exists(entry_of(waiting.at(3))); }));
+  const std::string remembered = read_text(entry_of(waiting.at(1)));
+  fs::remove_all(repository());
+  archived_.holdfast().init();
+  EXPECT_FALSE(fs::exists(entry_of(waiting.at(1))));
+  // As after an init on another machine.
+  write_text(entry_of(waiting.at(1)), remembered);
+  give_to_server_user(entry_of(waiting.at(1)));
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    EXPECT_EQ(archived_.push(waiting[i]).exit_code, 0);
+    EXPECT_TRUE(has(waiting[i])) << waiting[i];
+  }
+}
+
+TEST_F(Waiting, ARepositoryThatLostThemGetsThemAgain) {
+  const std::vector<std::string> waiting = write(3, 1);
+  ASSERT_EQ(archived_.push(waiting.at(0)).exit_code, 0);
+  ASSERT_TRUE(comes_true([&] { return fs::exists(entry_of(waiting.at(2))); }));
+  fs::remove(archived_.object_of(waiting.at(1)));
+  EXPECT_EQ(archived_.push(waiting.at(1)).exit_code, 0);
+  EXPECT_TRUE(has(waiting.at(1)));
+}
+
+TEST(Promotion, WithoutTheArchiveStillLeavesTheOldTimeline) {
+  ArchivedCluster archived({.wal_segment_mib = 1});
+  PostgresCluster standby = PostgresCluster::standby_of(
+      archived.server(),
+      {fmt::format("restore_command = '{} --config {} archive-get %f \"%p\"'",
+                   HoldfastProgram::path(), archived.holdfast().configuration().string())});
+  standby.start();
+  archived.server().sql("create table t as select 1 g");
+  standby.wait_for("to_regclass('t') is not null");
+  const fs::path repository = archived.holdfast().repository_folder();
+  const fs::path aside = repository.parent_path() / "aside";
+  fs::rename(repository, aside);
+  // One that streams removes `promote` before it asks the archive for the last time.
+  standby.wait_for("exists (select from pg_stat_wal_receiver where status = 'streaming')");
+  try {
+    standby.promote();
+    standby.wait_for("not pg_is_in_recovery()");
+  } catch (const std::exception& error) {
+    FAIL() << error.what() << standby.log();
+  }
+  EXPECT_EQ(standby.sql("select left(pg_walfile_name(pg_current_wal_lsn()), 8)"), "00000002");
+  fs::rename(aside, repository);
+}
+
+TEST(Promotion, ATimelineHistoryThatPostgresHasItselfIsNotNeededFromTheArchive) {
+  ArchivedCluster archived({.program = {.lines = {"wal:", "  timeout: 2s"}}});
+  const fs::path repository = archived.holdfast().repository_folder();
+  const fs::path aside = repository.parent_path() / "aside";
+  fs::rename(repository, aside);
+  const fs::path own = archived.server().data_directory() / "pg_wal" / "00000002.history";
+  EXPECT_EQ(archived.get("00000001.history").exit_code, 1);
+  EXPECT_EQ(archived.get("00000002.history").exit_code, 255);
+  write_text(own, "1\t0/3000000\tfor a test\n");
+  EXPECT_EQ(archived.get("00000002.history").exit_code, 1);
+  // While there is a signal file the archive must be asked.
+  write_text(archived.server().data_directory() / "recovery.signal", "");
+  EXPECT_EQ(archived.get("00000002.history").exit_code, 255);
+  fs::remove(own);
+  fs::remove(archived.server().data_directory() / "recovery.signal");
+  fs::rename(aside, repository);
+  EXPECT_EQ(archived.get("0000000100000000000000FFFF").exit_code, 255);
+  EXPECT_EQ(archived.get("000000010000000000000FFF").exit_code, 255);  // of 16 MiB: none above FF
+  EXPECT_EQ(archived.get("0000000100000000000000FF").exit_code, 1);
+  EXPECT_EQ(archived.call({"archive-push", ""}, archived.server().data_directory()).exit_code, 2);
 }
 
 TEST(Prefetch, RecoveryReadsWhatWasFetchedAhead) {
