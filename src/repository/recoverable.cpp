@@ -170,14 +170,43 @@ std::vector<RecoveryGap> gaps_of(const RecoverableLine& line) {
   return gaps;
 }
 
+// What a committed backup says of the history that it is in.
+std::optional<HistoryRecord> history_by_backup(const ArchiveSurvey& survey,
+                                               const HistoryName& name) {
+  for (const CatalogueEntry& entry : survey.backups) {
+    if (entry.state != BackupState::kCommitted || entry.name.history != name) continue;
+    const BackupInfo& info = entry.outcome.info;
+    return HistoryRecord{.name = name,
+                         .postgres_version_num = info.postgres_version_num,
+                         .wal_segment_size = info.wal_segment_size};
+  }
+  return std::nullopt;
+}
+
+void survey_histories(const Repository& repository, ArchiveSurvey& survey,
+                      const std::stop_token& stop) {
+  for (const HistoryName& name : list_history_names(repository, survey.cluster, stop)) {
+    try {
+      survey.histories.push_back(read_history(repository, survey.cluster, name, stop));
+    } catch (const Error& error) {
+      const auto substitute = history_by_backup(survey, name);
+      if (!condemns_one_object(error.kind()) || !substitute) throw;
+      survey.histories.push_back(*substitute);
+      survey.damaged_histories.push_back(fmt::format("the record of history {} cannot be read: {}",
+                                                     to_string(name), error.message()));
+    }
+  }
+}
+
 }  // namespace
 
 ArchiveSurvey survey_archive(const Repository& repository, const std::string& cluster,
                              const std::stop_token& stop) {
   ArchiveSurvey survey{.cluster = cluster,
-                       .histories = list_histories(repository, cluster, stop),
+                       .histories = {},
                        .listings = {},
                        .backups = list_backups(repository, cluster, stop)};
+  survey_histories(repository, survey, stop);
   for (const HistoryRecord& record : survey.histories) {
     survey.listings.push_back(
         list_wal(repository, {cluster, record.name}, record.wal_segment_size, stop));

@@ -30,6 +30,10 @@ struct ArchiveSurvey {
   std::vector<HistoryRecord> histories;
   std::vector<WalListing> listings;     // of each history
   std::vector<CatalogueEntry> backups;  // whatever their state, oldest first
+  // Records of histories that cannot be read, as sentences. What a backup says of its history
+  // stands in for them: a restore must not fail for a record that only informs. Forks are not known
+  // then.
+  std::vector<std::string> damaged_histories = {};
 };
 ArchiveSurvey survey_archive(const Repository& repository, const std::string& cluster,
                              const std::stop_token& stop);

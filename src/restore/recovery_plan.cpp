@@ -402,8 +402,29 @@ class Planner {
     const auto entry = std::ranges::find(survey_.backups, plan.backup.name, &CatalogueEntry::name);
     HF_INVARIANT(entry != survey_.backups.end());
     plan.backup = *entry;
+    if (!wanted_) mind_damaged_backups(plan);
     plan.warnings.insert(plan.warnings.begin(), warnings_.begin(), warnings_.end());
+    plan.warnings.insert(plan.warnings.begin(), survey_.damaged_histories.begin(),
+                         survey_.damaged_histories.end());
     return plan;
+  }
+
+  // A newer backup whose commit record is damaged is not passed over without a word. Archived WAL
+  // reaches the same target from the older one; without it, that would be an older state.
+  void mind_damaged_backups(RecoveryPlan& plan) const {
+    for (const CatalogueEntry& entry : survey_.backups) {
+      if (entry.state != BackupState::kDamaged || entry.name.id <= plan.backup.name.id) continue;
+      if (!plan.needs_archive) {
+        throw Error(
+            ErrorKind::kDamage, fmt::format("the newest backup is damaged: {}", entry.damage),
+            {.object = names::outcome(entry.name),
+             .hint = fmt::format("Name an older one to restore it: backup {} is good as far "
+                                 "as its commit record says.",
+                                 plan.backup.name.id.text)});
+      }
+      plan.warnings.push_back(fmt::format("backup {} is damaged and was passed over: {}",
+                                          entry.name.id.text, entry.damage));
+    }
   }
 
   bool line_has(const HistoryName& history, const CatalogueEntry& backup) const {
