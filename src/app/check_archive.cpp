@@ -15,6 +15,7 @@
 #include "postgres/data_files.h"
 #include "repository/wal_compare.h"
 #include "repository/wal_file.h"
+#include "repository/wal_search.h"
 
 namespace holdfast {
 namespace {
@@ -69,6 +70,23 @@ void check_summaries(Findings& findings, Session& session) {
                 "next release, and pg_basebackup's) then read only what changed."});
 }
 
+// Invariant 6: nobody is kept out of a history by guessing, so two servers that go on with one,
+// each on a timeline of its own, are an alarm.
+bool check_other_writers(Findings& findings, Session& session, const ArchiveCheck& check,
+                         const WalPlace& place, const std::stop_token& stop) {
+  const TimelineId ours = session.timeline();
+  const auto stored = list_timelines(check.repository, place, stop);
+  if (stored.empty() || stored.back() <= ours) return true;
+  findings.add(
+      {"other writers", FindingLevel::kFailed,
+       fmt::format("this server writes timeline {}, but the archive has WAL of timeline "
+                   "{}: another server was promoted and goes on with this cluster",
+                   ours.value, stored.back().value),
+       "Only one of them can be the cluster. Stop the other, or make it a standby; if this "
+       "one is a copy that goes on by itself, run 'holdfast init --take-over' here."});
+  return false;
+}
+
 void check_arrival(Findings& findings, Session& session, const ArchiveCheck& check,
                    const std::stop_token& stop) {
   const Config& config = check.config;
@@ -76,10 +94,11 @@ void check_arrival(Findings& findings, Session& session, const ArchiveCheck& che
       history_to_write(list_histories(check.repository, config.cluster, stop), config.cluster,
                        identity_of(session.server(), host_name()),
                        read_history_binding(config.postgres.data_directory));
+  const WalPlace place{config.cluster, history.name};
+  if (!check_other_writers(findings, session, check, place, stop)) return;
   const auto began = std::chrono::steady_clock::now();
   const SegmentName segment = end_segment(session);
   const WalSegmentSize size = session.server().wal_segment_size;
-  const WalPlace place{config.cluster, history.name};
   const std::string object = names::wal_segment(place, segment, size);
   if (arrives(check.repository, object, config.wal.timeout, stop)) {
     // As a backup does: the same content, not only the same name.

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "postgres/timeline_history.h"
+#include "repository/catalogue.h"
 #include "repository/wal_object.h"
 
 namespace holdfast {
@@ -76,6 +77,31 @@ std::optional<std::string> behind_segment(const Repository& repository, const Wa
   return std::nullopt;
 }
 
+bool has_wal_of(const Repository& repository, const WalLine& line, TimelineId timeline,
+                const std::stop_token& stop) {
+  return std::ranges::any_of(line.steps, [&](const LineStep& step) {
+    const std::string prefix = names::wal_timeline_prefix(place_of(line, step), timeline);
+    return !repository.store().list({.prefix = prefix, .limit = 1}, stop).objects.empty();
+  });
+}
+
+// A timeline of which no WAL at all is stored has not ended where a backup of it goes on.
+std::optional<std::string> behind_in_a_backup(const Repository& repository, const WalLine& line,
+                                              SegmentName segment, const std::stop_token& stop) {
+  if (has_wal_of(repository, line, segment.timeline, stop)) return std::nullopt;
+  const Lsn start = start_of(segment, line.segment_size);
+  for (const CatalogueEntry& entry : list_backups(repository, line.cluster, stop)) {
+    const BackupInfo& info = entry.outcome.info;
+    const bool in_line = std::ranges::any_of(
+        line.steps, [&](const LineStep& step) { return step.history == entry.name.history; });
+    if (entry.state == BackupState::kCommitted && in_line && !info.standalone &&
+        info.timeline == segment.timeline && info.stop_lsn > start) {
+      return names::outcome(entry.name);
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<std::string> behind_history(const Repository& repository, const WalLine& line,
                                           TimelineId timeline, const std::stop_token& stop) {
   for (const LineStep& step : line.steps) {
@@ -136,7 +162,8 @@ std::optional<std::string> stored_behind(const Repository& repository, const Wal
   if (file.kind != WalFileKind::kSegment) return std::nullopt;
   const auto segment = segment_in(line, file);
   if (!segment) return std::nullopt;
-  return behind_segment(repository, line, *segment, stop);
+  if (auto found = behind_segment(repository, line, *segment, stop)) return found;
+  return behind_in_a_backup(repository, line, *segment, stop);
 }
 
 std::vector<TimelineId> list_timelines(const Repository& repository, const WalPlace& place,

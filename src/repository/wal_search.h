@@ -5,6 +5,7 @@
 // A segment may lie in its own history or, before a fork, in one that the history came from. What
 // is absent is the end of the archive only when nothing that continues it is stored:
 //   segment   a later one of its timeline, or a timeline that left this one behind it, is a gap
+//             and so is a backup that needs it, of a timeline of which no WAL is stored at all
 //   history   any stored WAL of this timeline or of a newer one is a gap
 // The first segment of a timeline holds the older one's up to the fork, so the older one's own copy
 // of that segment may rightly be absent.

@@ -223,6 +223,15 @@ TEST(Pitr, FailoverToAStandbyNeedsNoStep) {
   archived.holdfast().restore(target);
   PostgresCluster restored = start_recovered(target);
   EXPECT_EQ(restored.sql("select string_agg(n::text, ' ' order by n) from kept"), "1 2 3");
+
+  // The old primary comes back and writes on: its check says so.
+  EXPECT_EQ(archived.holdfast().run({"check"}).outcome.exit_code, 0);
+  archived.holdfast().other_connection.reset();
+  archived.holdfast().other_data_directory.reset();
+  primary.start();
+  const Answer alarm = archived.holdfast().run({"check"});
+  EXPECT_EQ(alarm.outcome.exit_code, 1);
+  EXPECT_NE(alarm.text().find("another server was promoted"), std::string::npos) << alarm.text();
 }
 
 TEST(Pitr, AStandbyThatWasRestoredFollowsItsPrimaryAndMayBePromoted) {

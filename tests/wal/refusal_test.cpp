@@ -103,6 +103,18 @@ TEST_F(Archive, AbsenceIsOneOnlyWhenItIsProven) {
   EXPECT_EQ(archived_.get(first_).exit_code, kRestored);
 }
 
+// Found by an attack: without any WAL the catalogue still knows that there has to be some.
+TEST_F(Archive, WalThatABackupNeedsIsAGapAlsoWhenAllOfItIsGone) {
+  const Json backup = archived_.holdfast().backup();
+  const std::string needed = server().sql(
+      fmt::format("select pg_walfile_name('{}')", backup.at("stop_lsn").get<std::string>()));
+  fs::path wal_folder = archived_.object_of(first_);
+  while (wal_folder.filename() != "wal") wal_folder = wal_folder.parent_path();
+  fs::rename(wal_folder, wal_folder.parent_path() / "gone");
+  EXPECT_EQ(archived_.get(needed).exit_code, kUnknown);
+  EXPECT_EQ(archived_.get("0000000100000000000000F0").exit_code, kAbsent);
+}
+
 TEST_F(Archive, WhatCannotBeAskedIsUnknown) {
   const std::string absent = "0000000100000000000000F0";
   const fs::path repository = archived_.holdfast().repository_folder();
