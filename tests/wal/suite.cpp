@@ -60,7 +60,7 @@ fs::path ArchivedCluster::object_of(const std::string& segment) {
 PostgresCluster start_recovered(const fs::path& data_directory, const ServerPrograms& programs) {
   PostgresCluster restored = PostgresCluster::on(data_directory, {.programs = programs});
   restored.start();
-  restored.wait_for("not pg_is_in_recovery() or pg_get_wal_replay_pause_state() = 'paused'");
+  restored.wait_for("not pg_is_in_recovery() or pg_is_wal_replay_paused()");
   return restored;
 }
 
