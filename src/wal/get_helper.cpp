@@ -63,7 +63,8 @@ class Prefetcher {
       if (!route_ || SteadyClock::now() > route_until_) find_route();
       return queue_.offer(lacking()) || asked;
     } catch (const Error& error) {
-      if (!life_.over()) life_.pause(failures_.note(error));
+      // Not for longer: it must soon see that nobody needs it any more.
+      if (!life_.over()) life_.pause(std::min(failures_.note(error), kBackoffMin));
       return false;
     }
   }

@@ -61,7 +61,7 @@ class Ahead {
       std::erase_if(files, [&](const std::string& file) { return spool_.has(file); });
       return files;
     } catch (const Error& error) {
-      life_.pause(failures_.note(error));
+      failures_.note(error);  // no longer pause: it must soon see that nobody needs it any more
       return {};
     }
   }
