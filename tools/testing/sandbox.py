@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 USER = "postgres"
-SECONDS_TO_STOP_BY_ITSELF = 5
+SECONDS_TO_STOP_BY_ITSELF = 20
 SECONDS_TO_TERMINATE = 5
 
 
