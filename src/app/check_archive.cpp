@@ -22,16 +22,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kPause{50};
 
-std::string last_failure(Session& session) {
-  const auto rows = session.query(
-      "select last_failed_wal, last_failed_time::text from pg_catalog.pg_stat_archiver "
-      "where last_failed_time is not null and "
-      "(last_archived_time is null or last_failed_time > last_archived_time)");
-  if (rows.empty()) return {};
-  return fmt::format("PostgreSQL's archiver failed on {} at {}", rows[0].at(0).value_or("?"),
-                     rows[0].at(1).value_or("?"));
-}
-
 // Writes something into the current segment, ends it, and returns its name.
 SegmentName end_segment(Session& session) {
   session.query("select pg_catalog.pg_create_restore_point('holdfast check')");
@@ -118,7 +108,7 @@ void check_arrival(Findings& findings, Session& session, const ArchiveCheck& che
                                            to_string(segment, size), human_duration(taken)));
     return;
   }
-  const std::string failure = last_failure(session);
+  const std::string failure = last_archiver_failure(session);
   findings.add(
       {"WAL archive", FindingLevel::kFailed,
        fmt::format("segment {} did not arrive in {} within {}{}{}", to_string(segment, size),
@@ -155,7 +145,7 @@ void check_archive(Findings& findings, Session& session, const ArchiveCheck& che
     findings.ok("WAL archive", "not tried on a standby: the primary archives");
     return;
   }
-  if (const std::string failure = last_failure(session); !failure.empty()) {
+  if (const std::string failure = last_archiver_failure(session); !failure.empty()) {
     findings.add({"archiver", FindingLevel::kFailed, failure,
                   "PostgreSQL's log shows what archive_command says; it tries again by itself."});
   }

@@ -42,22 +42,14 @@ std::uint64_t first_missing(const Repository& repository, const ArchivedWal& wan
   return next;
 }
 
-std::string archiver_says(Session& session) {
-  const auto rows = session.query(
-      "select last_failed_wal, last_failed_time::text from pg_catalog.pg_stat_archiver "
-      "where last_failed_time is not null and "
-      "(last_archived_time is null or last_failed_time > last_archived_time)");
-  if (rows.empty()) return "PostgreSQL's archiver reports no failure";
-  return fmt::format("PostgreSQL's archiver failed on {} at {}", rows[0].at(0).value_or("?"),
-                     rows[0].at(1).value_or("?"));
-}
-
 [[noreturn]] void throw_not_archived(Session& session, const ArchivedWal& wanted,
                                      std::uint64_t missing) {
+  const std::string failure = last_archiver_failure(session);
   throw Error(ErrorKind::kPostgres,
               fmt::format("WAL segment {} of this backup was not archived within {}; {}",
                           to_string(SegmentName{wanted.timeline, missing}, wanted.segment_size),
-                          human_duration(wanted.patience), archiver_says(session)),
+                          human_duration(wanted.patience),
+                          failure.empty() ? "PostgreSQL's archiver reports no failure" : failure),
               {.object = wanted.place.cluster,
                .hint = "The backup is not complete without it. Look into PostgreSQL's log for what "
                        "archive_command says ('holdfast init' prints the setting), or take a "
@@ -102,6 +94,16 @@ void await_archived_wal(const Repository& repository, Session& session, const Ar
     std::this_thread::sleep_for(pause);
     pause = std::min(kLongestPause, pause * 2);
   }
+}
+
+std::string last_archiver_failure(Session& session) {
+  const auto rows = session.query(
+      "select last_failed_wal, last_failed_time::text from pg_catalog.pg_stat_archiver "
+      "where last_failed_time is not null and "
+      "(last_archived_time is null or last_failed_time > last_archived_time)");
+  if (rows.empty()) return {};
+  return fmt::format("PostgreSQL's archiver failed on {} at {}", rows[0].at(0).value_or("?"),
+                     rows[0].at(1).value_or("?"));
 }
 
 bool archives_wal(Session& session) {

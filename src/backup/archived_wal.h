@@ -35,6 +35,9 @@ struct ArchivedWal {
 void await_archived_wal(const Repository& repository, Session& session, const ArchivedWal& wanted,
                         Progress& progress, const std::stop_token& stop);
 
+// What PostgreSQL's archiver failed on, when nothing was archived since; empty otherwise.
+std::string last_archiver_failure(Session& session);
+
 // Whether the server archives at all: archive_mode is on, and with a command or library.
 bool archives_wal(Session& session);
 

@@ -9,8 +9,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void copy_directory(const fs::path& from, const fs::path& to) {
-  run_or_throw({.arguments = as_server_user({"cp", "-a", from.string(), to.string()})});
+// As a virtual machine's snapshot of a stopped server, which then runs on.
+fs::path take_snapshot(PostgresCluster& server) {
+  const fs::path snapshot = server.data_directory().parent_path() / "snapshot";
+  server.stop();
+  run_or_throw({.arguments = as_server_user(
+                    {"cp", "-a", server.data_directory().string(), snapshot.string()})});
+  server.start();
+  return snapshot;
+}
+
+void set_back_to(const fs::path& snapshot, PostgresCluster& server) {
+  server.stop();
+  fs::remove_all(server.data_directory());
+  fs::rename(snapshot, server.data_directory());
+  server.start();
 }
 
 std::string kept(const PostgresCluster& server) {
@@ -44,19 +57,11 @@ TEST(History, AServerThatWasSetBackTakesOverAndBothLinesStayRestorable) {
   server.sql("create table kept (n int); insert into kept values (1)");
   holdfast.backup({"--name", "common"});
   archived.archive();
-  const fs::path data = server.data_directory();
-  const fs::path snapshot = data.parent_path() / "snapshot";
-  server.stop();
-  copy_directory(data, snapshot);
-  server.start();
+  const fs::path snapshot = take_snapshot(server);
   server.sql("insert into kept values (2)");
   archived.archive();
-  server.stop();
 
-  // The virtual machine is set back to its snapshot.
-  fs::remove_all(data);
-  fs::rename(snapshot, data);
-  server.start();
+  set_back_to(snapshot, server);
   server.sql("insert into kept values (30)");
   server.sql("select pg_switch_wal()");
   wait_for_failure(server, "init --take-over");
@@ -83,19 +88,12 @@ TEST(History, TheForkLiesBeforeWalThatNoLongerWaitsForTheArchive) {
   server.sql("create table kept (n int); insert into kept values (1)");
   holdfast.backup();
   archived.archive();
-  const fs::path data = server.data_directory();
-  const fs::path snapshot = data.parent_path() / "snapshot";
-  server.stop();
-  copy_directory(data, snapshot);
-  server.start();
+  const fs::path snapshot = take_snapshot(server);
   for (const int n : {2, 3, 4}) {
     server.sql(fmt::format("insert into kept values ({})", n));
     archived.archive();
   }
-  server.stop();
-  fs::remove_all(data);
-  fs::rename(snapshot, data);
-  server.start();
+  set_back_to(snapshot, server);
   const std::string command = server.sql("show archive_command");
   server.sql("alter system set archive_command = '/bin/true'");
   server.sql("select pg_reload_conf()");
@@ -131,7 +129,7 @@ TEST(History, TwoCopiesThatWerePromotedToOneTimelineDoNotMix) {
     const std::string first = holdfast.must({"list"}).at("backups").at(0).at("history");
     holdfast.restore(target, {"--history", first, "--archive", "on"});
     PostgresCluster copy = start_recovered(target);
-    EXPECT_EQ(copy.sql("select timeline_id from pg_control_checkpoint()").size(), 1U);
+    EXPECT_EQ(copy.sql("select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"), "00000002");
     copy.sql(fmt::format("insert into kept values ({})", number));
     holdfast.other_connection = copy.connection();
     holdfast.other_data_directory = target;
