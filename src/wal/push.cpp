@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <thread>
 
 #include "core/cancellation.h"
 #include "core/fault_point.h"
+#include "wal/look_back.h"
 
 namespace holdfast {
 namespace {
@@ -14,6 +16,10 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::milliseconds kClaimPoll{2};
 constexpr std::chrono::seconds kClaimPatience{60};
+constexpr const char* kWayOut =
+    "Nothing was overwritten. If this server is the one that goes on, run 'holdfast init "
+    "--take-over': it then archives to a history of its own, and both lines stay restorable. If "
+    "not, stop it before its disk fills.";
 
 PushOptions checked(PushOptions options) {
   options.acknowledge = std::max<std::size_t>(options.acknowledge, 1);
@@ -109,14 +115,22 @@ PushReport Pusher::push(const fs::path& file, const std::function<void()>& befor
     const auto claim = spool_.try_claim(wal.identity().file.text);
     if (claim || std::chrono::steady_clock::now() > patience) {
       if (remembered(wal.identity(), stop)) continue;  // the helper has just finished it
-      return store(wal.pack(options_.compression), nullptr, stop);
+      return look_back_and_store(wal, stop);
     }
     check_cancelled(stop);
     std::this_thread::sleep_for(kClaimPoll);
   }
 }
 
-AheadOutcome Pusher::push_ahead(const fs::path& file, const std::function<bool()>& wait_for_turn,
+// The look takes two requests, which are over while the file is compressed.
+PushReport Pusher::look_back_and_store(LocalWal& wal, const std::stop_token& stop) {
+  auto looked = std::async(std::launch::async, [&] { require_own_line(0, wal.identity(), stop); });
+  const PackedWal packed = wal.pack(options_.compression);
+  looked.get();
+  return store(packed, nullptr, stop);
+}
+
+AheadOutcome Pusher::push_ahead(const fs::path& file, const PushTurn& turn,
                                 const std::stop_token& stop) {
   const std::string name = file.filename().string();
   const auto claim = spool_.try_claim(name);
@@ -131,7 +145,8 @@ AheadOutcome Pusher::push_ahead(const fs::path& file, const std::function<bool()
                   .content = wal.identity().content,
                   .bytes = wal.identity().bytes};
   const PackedWal packed = wal.pack(options_.compression);
-  if (!wait_for_turn()) return AheadOutcome::kNotNeeded;
+  if (!turn.wait()) return AheadOutcome::kNotNeeded;
+  if (!turn.follows_stored()) require_own_line(0, wal.identity(), stop);
   store(packed, &entry.stored_in, stop);
   entry.history = history_in(0, stop);
   fault_point("push.before_spool");
@@ -188,6 +203,28 @@ WalPut Pusher::put(std::size_t repository, const PackedWal& wal, const std::stop
   return outcome;
 }
 
+void Pusher::require_own_line(std::size_t repository, const WalIdentity& wal,
+                              const std::stop_token& stop) {
+  const auto segment = wal.file.kind == WalFileKind::kSegment
+                           ? parse_segment_name(wal.file.text, wal.segment_size)
+                           : std::nullopt;
+  if (!segment) return;
+  const LocalSegments local{.place = {options_.cluster, history_in(repository, stop)},
+                            .segment_size = wal.segment_size,
+                            .wal_directory = options_.data_directory / "pg_wal"};
+  const auto other =
+      other_line_before(archive_.repository(repository, stop), local, *segment, stop);
+  if (!other) return;
+  throw Error(
+      ErrorKind::kRefused,
+      fmt::format("the archive has {}, which is before this segment, with other content than this "
+                  "server: another server wrote it, or this one was set back to an older state",
+                  to_string(*other, wal.segment_size)),
+      {.object = archive_.about(repository).url + "/" +
+                 names::wal_segment(local.place, *other, wal.segment_size),
+       .hint = kWayOut});
+}
+
 void Pusher::refuse_other_content(std::size_t repository, const WalPlace& place,
                                   const WalIdentity& wal) const {
   throw Error(
@@ -197,9 +234,7 @@ void Pusher::refuse_other_content(std::size_t repository, const WalPlace& place,
                   wal.file.text),
       {.object =
            archive_.about(repository).url + "/" + names::wal_object(place, wal.file, wal.content),
-       .hint = "Nothing was overwritten. If this server is the one that goes on, run 'holdfast "
-               "init --take-over': it then archives to a history of its own, and both lines stay "
-               "restorable. If not, stop it before its disk fills."});
+       .hint = kWayOut});
 }
 
 }  // namespace holdfast

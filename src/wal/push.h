@@ -5,7 +5,8 @@
 //   and in as many as `acknowledge` says; no others are asked (wal/catch_up.h sees to them). The
 //   same file again is fine; other content under its name is refused, and so is WAL of another
 //   cluster, of a restored copy that did not take over, and of a server whose history was taken
-//   over. Nothing is ever overwritten.
+//   over. A segment is refused, too, when the one before it is stored with other content than it
+//   has in pg_wal (wal/look_back.h). Nothing is ever overwritten.
 // Crashes, cancellation: whatever was stored stays, and PostgreSQL, which was told nothing, asks
 //   again.
 // Errors: kRefused, naming the way out; kDamage, kUsage (wal/local_wal.h); those of the store.
@@ -48,6 +49,13 @@ enum class AheadOutcome {
   kNotNeeded,  // remembered already, or gone, or not its turn
 };
 
+// How a file that is pushed ahead of PostgreSQL's asking fits in with those before it
+// (wal/push_order.h).
+struct PushTurn {
+  std::function<bool()> wait;  // false: its turn will not come
+  std::function<bool()> follows_stored;
+};
+
 struct PushReport {
   PushOutcome outcome = PushOutcome::kStored;
   WalIdentity identity;
@@ -69,10 +77,10 @@ class Pusher {
   // `before_waiting` is called once, when the spool has no answer.
   PushReport push(const std::filesystem::path& file, const std::function<void()>& before_waiting,
                   const std::stop_token& stop);
-  // For the helper: pushes a file ahead and remembers it. Between reading and storing it asks
-  // `wait_for_turn` (wal/push_order.h), which may say no.
-  AheadOutcome push_ahead(const std::filesystem::path& file,
-                          const std::function<bool()>& wait_for_turn, const std::stop_token& stop);
+  // For the helper: pushes a file ahead and remembers it. Between reading and storing it waits for
+  // its turn.
+  AheadOutcome push_ahead(const std::filesystem::path& file, const PushTurn& turn,
+                          const std::stop_token& stop);
 
  private:
   bool remembered(const WalIdentity& identity, const std::stop_token& stop);
@@ -80,6 +88,9 @@ class Pusher {
   bool still_has(std::size_t repository, const PushEntry& entry, const WalPlace& place,
                  const WalIdentity& identity, const std::stop_token& stop);
   void require_same_repository(std::size_t repository, const std::stop_token& stop);
+  void require_own_line(std::size_t repository, const WalIdentity& wal,
+                        const std::stop_token& stop);
+  PushReport look_back_and_store(LocalWal& wal, const std::stop_token& stop);
   HistoryName history_in(std::size_t repository, const std::stop_token& stop);
   PushReport store(const PackedWal& wal, std::vector<std::string>* stored_in,
                    const std::stop_token& stop);

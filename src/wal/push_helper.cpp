@@ -83,7 +83,9 @@ class Ahead {
     try {
       Pusher pusher(archive_, options_.push);
       fault_point("push.helper_begins");
-      const auto turn = [&] { return order_.wait_for_turn(file, *version, life_.token()); };
+      const PushTurn turn{
+          .wait = [&] { return order_.wait_for_turn(file, *version, life_.token()); },
+          .follows_stored = [&] { return order_.follows_stored(file); }};
       const AheadOutcome outcome = pusher.push_ahead(path, turn, life_.token());
       if (outcome == AheadOutcome::kElsewhere) order_.is_elsewhere(file);
       if (outcome != AheadOutcome::kStored) return milliseconds{0};

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <thread>
 
-#include <sys/stat.h>
-
 namespace holdfast {
 namespace {
 
@@ -16,16 +14,6 @@ constexpr std::chrono::milliseconds kTurnPoll{2};
 constexpr std::chrono::seconds kElsewhereAge{5};
 
 }  // namespace
-
-std::optional<FileVersion> version_of(const fs::path& file) {
-  struct stat found{};
-  if (::stat(file.c_str(), &found) != 0) return std::nullopt;
-  return FileVersion{.device = found.st_dev,
-                     .inode = found.st_ino,
-                     .bytes = static_cast<std::uint64_t>(found.st_size),
-                     .changed_seconds = found.st_ctim.tv_sec,
-                     .changed_nanoseconds = found.st_ctim.tv_nsec};
-}
 
 PushOrder::PushOrder(const fs::path& data_directory, WalSegmentSize segment_size,
                      const WorkQueue& queue)
@@ -96,6 +84,14 @@ bool PushOrder::wait_for_turn(const std::string& file, const FileVersion& versio
 void PushOrder::stored(const std::string& file, const FileVersion& version) {
   const std::lock_guard lock(mutex_);
   stored_.insert_or_assign(file, version);
+  if (parse_segment_name(file, segment_size_)) last_segment_ = {file, version};
+}
+
+bool PushOrder::follows_stored(const std::string& file) const {
+  const std::lock_guard lock(mutex_);
+  const std::string before = segment_before(file);
+  return !before.empty() && before == last_segment_.first &&
+         version_of(wal_ / before) == last_segment_.second;
 }
 
 void PushOrder::is_elsewhere(const std::string& file) {

@@ -25,17 +25,10 @@
 #include <vector>
 
 #include "core/wal_position.h"
+#include "wal/file_version.h"
 #include "wal/work_queue.h"
 
 namespace holdfast {
-
-// Tells a file from another one that took its place, even with the same content.
-struct FileVersion {
-  std::uint64_t device = 0, inode = 0, bytes = 0;
-  std::int64_t changed_seconds = 0, changed_nanoseconds = 0;
-  bool operator==(const FileVersion&) const = default;
-};
-std::optional<FileVersion> version_of(const std::filesystem::path& file);
 
 class PushOrder {
  public:
@@ -51,6 +44,9 @@ class PushOrder {
   bool wait_for_turn(const std::string& file, const FileVersion& version,
                      const std::stop_token& stop) const;
   void stored(const std::string& file, const FileVersion& version);
+  // Whether the segment before, as it lies in pg_wal, was stored by this helper just before: then
+  // what the archive has in front of `file` is this server's.
+  bool follows_stored(const std::string& file) const;
   // Another process is pushing it now.
   void is_elsewhere(const std::string& file);
 
@@ -68,6 +64,7 @@ class PushOrder {
   mutable std::mutex mutex_;
   std::map<std::string, std::string> before_;  // the file before each listed one; first: empty
   std::map<std::string, FileVersion> stored_;
+  std::pair<std::string, std::optional<FileVersion>> last_segment_;  // that was stored
   std::map<std::string, std::chrono::steady_clock::time_point> elsewhere_;
 };
 

@@ -114,6 +114,42 @@ TEST(History, TheForkLiesBeforeWalThatNoLongerWaitsForTheArchive) {
   EXPECT_EQ(recovered(archived, {}), "1 102 103 104 105");
 }
 
+// A server that was set back, and whose segments were acknowledged by something else until it had
+// passed what the other line stored: no name is taken, and only the segment before tells.
+TEST(History, WalThatWouldFollowAnotherLinesInTheArchiveIsRefused) {
+  ArchivedCluster archived;
+  PostgresCluster& server = archived.server();
+  HoldfastProgram& holdfast = archived.holdfast();
+  server.sql("create table kept (n int); insert into kept values (1)");
+  holdfast.backup();
+  archived.archive();
+  const fs::path snapshot = take_snapshot(server);
+  for (const int n : {2, 3}) {
+    server.sql(fmt::format("insert into kept values ({})", n));
+    archived.archive();
+  }
+  set_back_to(snapshot, server);
+  const std::string command = server.sql("show archive_command");
+  server.sql("alter system set archive_command = '/bin/true'");
+  server.sql("select pg_reload_conf()");
+  server.wait_for("current_setting('archive_command') = '/bin/true'");
+  for (const int n : {102, 103}) {
+    server.sql(fmt::format("insert into kept values ({})", n));
+    archived.archive();
+  }
+  server.sql(fmt::format("alter system set archive_command = '{}'", command));
+  server.sql("select pg_reload_conf()");
+  server.wait_for("current_setting('archive_command') like '%archive-push%'");
+  server.sql("insert into kept values (104)");
+  server.sql("select pg_switch_wal()");
+  wait_for_failure(server, "which is before this segment, with other content");
+  EXPECT_NE(server.log().find("init --take-over"), std::string::npos);
+  holdfast.must({"init", "--take-over"});
+  wait_until_archiving_flows(server);
+  holdfast.backup();
+  EXPECT_EQ(recovered(archived, {}), "1 102 103 104");
+}
+
 TEST(History, TwoCopiesThatWerePromotedToOneTimelineDoNotMix) {
   ArchivedCluster archived;
   PostgresCluster& source = archived.server();

@@ -93,6 +93,18 @@ TEST_F(PushOrderTest, AFileThatIsAnotherThanWasReadHasNoTurn) {
   EXPECT_FALSE(order_.wait_for_turn(files_[0], read, {}));
 }
 
+TEST_F(PushOrderTest, ASegmentFollowsTheOneThatWasStoredLastAndIsStillTheSameFile) {
+  EXPECT_FALSE(order_.follows_stored(files_[3]));  // nothing is stored
+  store(files_[2]);
+  EXPECT_TRUE(order_.follows_stored(files_[3]));
+  EXPECT_FALSE(order_.follows_stored(files_[2]));
+  store("00000002.history");  // no segment: changes nothing
+  EXPECT_TRUE(order_.follows_stored(files_[3]));
+  fs::remove(wal() / files_[2]);
+  write_text(wal() / files_[2], files_[2]);
+  EXPECT_FALSE(order_.follows_stored(files_[3]));
+}
+
 TEST_F(PushOrderTest, ASegmentWaitsForItsPredecessorThatTheListingMissed) {
   const std::string missed = "000000010000000000000006";
   make(missed);
