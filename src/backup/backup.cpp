@@ -150,6 +150,7 @@ void BackupRun::start() {
   info.data_checksums = control_.data_checksum_version != 0;
   static constexpr std::array<const char*, 4> kCompressions{"none", "zstd", "lz4", "gzip"};
   info.compression = kCompressions.at(std::size_t(options_.compression.compression));
+  info.page_hash_key = repository_.page_hasher().key_name();
   info.encryption = repository_.keys().cipher == Cipher::kNone ? "none" : "aes-256-gcm";
 
   progress_.phase("start", 0);

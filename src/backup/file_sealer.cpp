@@ -72,7 +72,7 @@ void FileSealer::seal_slice(FileJob& job, std::size_t slice, const std::stop_tok
   if (slice_count(job.entry) == 1 && fits_in_entry(map)) {
     job.entry.map = std::move(map);
   } else {
-    job.entry.map_pages[slice] = context_.maps.seal(encode_map_page(map, context_.maps.registry()));
+    job.entry.map_pages[slice] = context_.maps.seal_map(map);
   }
   --job.open_slices;
 }

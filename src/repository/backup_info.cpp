@@ -56,6 +56,32 @@ Json owners_to_json(const std::vector<FileOwner>& owners) {
   return out;
 }
 
+Json to_json(const IncrementalFacts& facts) {
+  Json json;
+  json["parent"] = facts.parent.id.text;
+  json["parent_history"] = to_string(facts.parent.history);
+  json["source"] = facts.source;
+  json["source_reason"] = facts.source_reason;
+  json["read_bytes"] = facts.read_bytes;
+  json["changed_bytes"] = facts.changed_bytes;
+  json["refreshed_bytes"] = facts.refreshed_bytes;
+  return json;
+}
+
+IncrementalFacts incremental_from(const Json& json, const std::string& cluster) {
+  const auto history = parse_history_name(json.at("parent_history").get<std::string>());
+  const auto id = parse_backup_id(json.at("parent").get<std::string>());
+  if (!history || !id) malformed("its parent's id or history has the wrong form");
+  IncrementalFacts facts;
+  facts.parent = {cluster, *history, *id};
+  facts.source = json.at("source");
+  facts.source_reason = json.at("source_reason");
+  facts.read_bytes = json.at("read_bytes");
+  facts.changed_bytes = json.at("changed_bytes");
+  facts.refreshed_bytes = json.at("refreshed_bytes");
+  return facts;
+}
+
 void read_name(const Json& json, BackupInfo& info) {
   const auto history = parse_history_name(json.at("history").get<std::string>());
   const auto id = parse_backup_id(json.at("id").get<std::string>());
@@ -103,6 +129,10 @@ void read_sizes(const Json& json, BackupInfo& info) {
   info.content_bytes = json.at("content_bytes");
   info.stored_bytes = json.at("stored_bytes");
   info.pack_count = json.at("packs");
+  info.page_hash_key = json.at("page_hash_key");
+  if (const Json& facts = json.at("incremental"); !facts.is_null()) {
+    info.incremental = incremental_from(facts, info.name.cluster);
+  }
   info.compression = json.at("compression");
   info.encryption = json.at("encryption");
   info.damaged_pages = json.at("damaged_pages");
@@ -149,6 +179,8 @@ std::string to_json(const BackupInfo& info) {
   json["content_bytes"] = info.content_bytes;
   json["stored_bytes"] = info.stored_bytes;
   json["packs"] = info.pack_count;
+  json["page_hash_key"] = info.page_hash_key;
+  json["incremental"] = info.incremental ? to_json(*info.incremental) : Json(nullptr);
   json["compression"] = info.compression;
   json["encryption"] = info.encryption;
   json["damaged_pages"] = info.damaged_pages;

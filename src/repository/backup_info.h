@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,13 +34,23 @@ struct BadPage {
   std::uint64_t block = 0;  // within the file
 };
 
+// How an incremental backup came about.
+struct IncrementalFacts {
+  BackupName parent;          // the backup that it took unchanged blocks from
+  std::string source;         // how changes were told: "wal summaries", "wal index" or "comparison"
+  std::string source_reason;  // why not by a cheaper one; may be empty
+  std::uint64_t read_bytes = 0;       // of the cluster's files
+  std::uint64_t changed_bytes = 0;    // of those, what was not as in the parent
+  std::uint64_t refreshed_bytes = 0;  // written again although it had not changed
+};
+
 struct BackupInfo {
   BackupName name;    // cluster, history, id
   std::string label;  // --name; may be empty
   std::string reason;
   std::map<std::string, std::string> annotations;
-  std::string type = "full";
-  bool standalone = true;  // carries the WAL for its own consistency
+  std::string type = "full";  // or "incr": some of its packs were written by older backups
+  bool standalone = true;     // carries the WAL for its own consistency
   bool from_standby = false;
   std::string host;  // where the backup was taken
   std::string holdfast_version;
@@ -68,6 +79,10 @@ struct BackupInfo {
       0;                           // of data_bytes, what is not chunks of zeros: the room they need
   std::uint64_t stored_bytes = 0;  // packs that this backup wrote
   std::uint64_t pack_count = 0;
+  // Name of the key that its block hashes were made with (PageHasher::key_name): only under the
+  // same one can the hashes of two backups be compared.
+  std::string page_hash_key;
+  std::optional<IncrementalFacts> incremental;  // of type "incr"
   std::string compression;
   std::string encryption;  // "none" or "aes-256-gcm"
 

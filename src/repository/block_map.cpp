@@ -1,6 +1,7 @@
 #include "repository/block_map.h"
 
 #include <limits>
+#include <set>
 
 #include "core/error.h"
 #include "storage/object_store.h"
@@ -65,6 +66,15 @@ std::uint64_t BlockMap::blocks() const {
   std::uint64_t sum = 0;
   for (const Extent& extent : extents) sum += extent.blocks;
   return sum;
+}
+
+std::vector<PackIndex> packs_of(const BlockMap& map) {
+  std::vector<PackIndex> packs;
+  std::set<PackIndex> seen;
+  for (const Extent& extent : map.extents) {
+    if (!extent.zero() && seen.insert(extent.chunk.pack).second) packs.push_back(extent.chunk.pack);
+  }
+  return packs;
 }
 
 std::uint32_t PackTableEncoder::local(PackIndex pack) {

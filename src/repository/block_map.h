@@ -76,6 +76,8 @@ struct BlockMap {
   void add_chunk(std::uint32_t blocks, const ChunkAddress& chunk, std::uint32_t offset_in_chunk);
   std::uint64_t blocks() const;
 };
+// The packs that its extents name, each once, in their order.
+std::vector<PackIndex> packs_of(const BlockMap& map);
 
 // Collects the packs named while one page is encoded.
 class PackTableEncoder {

@@ -40,8 +40,23 @@ void encode_entry(Encoder& out, const FileEntry& entry, PackTableEncoder& table)
   if (entry.map) {
     encode(out, *entry.map, table);
   } else {
-    for (const ChunkAddress& page : entry.map_pages) encode(out, page, table);
+    for (const MapPage& page : entry.map_pages) {
+      encode(out, page.address, table);
+      out.varint(page.packs.size());
+      for (const PackIndex pack : page.packs) out.varint(table.local(pack));
+    }
   }
+}
+
+MapPage decode_map_page_ref(Decoder& in, const std::vector<PackIndex>& table) {
+  MapPage page{.address = decode_chunk_address(in, table), .packs = {}};
+  page.packs.resize(in.count(1));
+  for (PackIndex& pack : page.packs) {
+    const std::uint64_t local = in.varint();
+    if (local >= table.size()) malformed("it names a pack that is not in its table");
+    pack = table[local];
+  }
+  return page;
 }
 
 void decode_content(Decoder& in, FileEntry& entry, const std::vector<PackIndex>& table) {
@@ -59,7 +74,7 @@ void decode_content(Decoder& in, FileEntry& entry, const std::vector<PackIndex>&
       if (pages > in.left()) malformed("a file's map pages are missing");
       entry.map_pages.reserve(pages);
       for (std::size_t i = 0; i < pages; ++i) {
-        entry.map_pages.push_back(decode_chunk_address(in, table));
+        entry.map_pages.push_back(decode_map_page_ref(in, table));
       }
       return;
     }
@@ -182,6 +197,10 @@ ChunkAddress MapSink::seal(ByteView plain) {
   return {pack, chunk.offset, chunk.sealed_length};
 }
 
+MapPage MapSink::seal_map(const BlockMap& map) {
+  return {.address = seal(encode_map_page(map, registry_)), .packs = packs_of(map)};
+}
+
 bool fits_in_entry(const BlockMap& map) {
   // 8 bytes a hash, about 12 an extent; the exact size does not matter, only that it is small.
   return map.hashes.size() * 8 + map.extents.size() * 12 <= kInlineMapBytes;
@@ -287,7 +306,7 @@ BlockMap decode_slice_map(const FileEntry& entry, std::size_t slice, ByteView pa
 BlockMap Manifest::slice_map(const FileEntry& entry, std::size_t slice,
                              const std::stop_token& stop) {
   if (entry.map) return *entry.map;
-  const ChunkAddress& address = entry.map_pages.at(slice);
+  const ChunkAddress& address = entry.map_pages.at(slice).address;
   const Bytes page = chunks_.read(address, stop);
   try {
     return decode_slice_map(entry, slice, page, chunks_.registry());

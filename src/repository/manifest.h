@@ -32,6 +32,14 @@ namespace holdfast {
 
 enum class FileType : std::uint8_t { kFolder = 0, kRegular = 1, kSymlink = 2 };
 
+// The map of one slice of a large file, and the packs that it names: so what a backup needs is told
+// from its file pages alone, and a slice that did not change is carried on unread.
+struct MapPage {
+  ChunkAddress address;
+  std::vector<PackIndex> packs;  // each once, in the order of the map
+  bool operator==(const MapPage&) const = default;
+};
+
 struct FileEntry {
   std::string path;
   FileType type = FileType::kRegular;
@@ -42,7 +50,7 @@ struct FileEntry {
   std::string link_target;  // of a symbolic link
   // Exactly one of these two describes the content of a regular file that is not empty.
   std::optional<BlockMap> map;
-  std::vector<ChunkAddress> map_pages;
+  std::vector<MapPage> map_pages;
 };
 
 // Path order: byte order, with '/' before every other character, so that a folder is followed
@@ -71,12 +79,14 @@ struct ManifestRoot {
 Bytes encode_manifest_root(const ManifestRoot& root, const PackRegistry& registry);
 ManifestRoot decode_manifest_root(ByteView bytes, PackRegistry& registry);
 
-// Where sealed map pages and file pages go. seal() may be called from several threads.
+// Where sealed map pages and file pages go. Both seal() and seal_map() may be called from several
+// threads.
 class MapSink {
  public:
   MapSink(PackWriter& writer, PackRegistry& registry, const BackupName& backup)
       : writer_(writer), registry_(registry), backup_(backup) {}
   ChunkAddress seal(ByteView plain);
+  MapPage seal_map(const BlockMap& map);
   PackRegistry& registry() { return registry_; }
 
  private:

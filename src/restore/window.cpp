@@ -81,7 +81,7 @@ void Window::read_maps(const std::stop_token& stop) {
     if (file.map) {
       slice.map = std::move(*file.map);
     } else {
-      requests.push_back({file.map_pages[slice.index], i});
+      requests.push_back({file.map_pages[slice.index].address, i});
     }
   }
   fetch_chunks(context_.chunks, std::move(requests), {.threads = context_.threads}, stop,

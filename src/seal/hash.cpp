@@ -9,6 +9,8 @@
 
 #include <cstring>
 
+#include <fmt/format.h>
+
 #include "seal/evp.h"
 
 namespace holdfast {
@@ -130,6 +132,10 @@ PageHasher::PageHasher(const Secret& key) {
 
 PageHasher::~PageHasher() {
   wipe(secret_);
+}
+
+std::string PageHasher::key_name() const {
+  return fmt::format("{:016x}", (*this)(as_bytes("holdfast page hash key name v0")));
 }
 
 std::uint64_t PageHasher::operator()(ByteView page) const {

@@ -117,7 +117,7 @@ void ContentWalk::fill_maps(std::vector<WalkedSlice>& slices, const std::stop_to
     if (slice.file->map) {
       slice.map = *slice.file->map;
     } else {
-      requests.push_back({slice.file->map_pages[slice.first_block / kBlocksPerMapPage], i});
+      requests.push_back({slice.file->map_pages[slice.first_block / kBlocksPerMapPage].address, i});
     }
   }
   const auto failed = [&](const std::vector<std::size_t>& tags, const Error& error) {
@@ -147,7 +147,8 @@ void ContentWalk::report_page(const FilePageRef& page, const Error& error) {
 
 void ContentWalk::report_slice(const WalkedSlice& slice, const Error& error) {
   if (options_.report == WalkOptions::Report::kNo) return;
-  const ChunkAddress& address = slice.file->map_pages[slice.first_block / kBlocksPerMapPage];
+  const ChunkAddress& address =
+      slice.file->map_pages[slice.first_block / kBlocksPerMapPage].address;
   findings_.add_loss(chunks_.pack_name(address.pack),
                      {error.message(),
                       slice.file->path,

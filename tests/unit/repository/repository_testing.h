@@ -212,7 +212,7 @@ inline void write_backup(const Repository& repository, const std::vector<TestFil
       if (slice_count(entry) == 1 && fits_in_entry(map)) {
         entry.map = std::move(map);
       } else {
-        entry.map_pages.push_back(sink.seal(encode_map_page(map, registry)));
+        entry.map_pages.push_back(sink.seal_map(map));
       }
     }
     section.add(entry);
