@@ -11,11 +11,6 @@
 namespace holdfast {
 namespace {
 
-[[noreturn]] void refuse(std::string message, std::string place, std::string hint = {}) {
-  throw Error(ErrorKind::kConfiguration, std::move(message),
-              {.object = std::move(place), .hint = std::move(hint)});
-}
-
 std::string join_path(std::string_view section, std::string_view name) {
   return section.empty() ? std::string(name) : fmt::format("{}.{}", section, name);
 }
@@ -67,7 +62,7 @@ class DocumentReader {
 
   ConfigDocument read(const std::string& text) {
     const YAML::Node root = YAML::Load(text);
-    if (root.IsNull()) refuse("the configuration file is empty", file_);
+    if (root.IsNull()) refuse_configuration("the configuration file is empty", file_);
     read_section(root, "", std::nullopt);
     return std::move(document_);
   }
@@ -81,16 +76,18 @@ class DocumentReader {
 
   void read_section(const YAML::Node& node, const std::string& section, Repository repository) {
     if (!node.IsMap()) {
-      refuse(fmt::format("{} must hold 'key: value' lines", describe_section(section)),
-             place(node.Mark()));
+      refuse_configuration(
+          fmt::format("{} must hold 'key: value' lines", describe_section(section)),
+          place(node.Mark()));
     }
     std::set<std::string> seen;
     for (const auto& entry : node) {
       const std::string at = place(entry.first.Mark());
-      if (!entry.first.IsScalar()) refuse("a key must be a plain word", at);
+      if (!entry.first.IsScalar()) refuse_configuration("a key must be a plain word", at);
       const std::string& name = entry.first.Scalar();
       if (!seen.insert(name).second) {
-        refuse(fmt::format("'{}' is there twice in {}", name, describe_section(section)), at);
+        refuse_configuration(
+            fmt::format("'{}' is there twice in {}", name, describe_section(section)), at);
       }
       read_entry(entry.second, section, name, at, repository);
     }
@@ -108,8 +105,8 @@ class DocumentReader {
     } else if (is_one_word && names_in(section).contains(name)) {
       read_section(node, path, repository);
     } else {
-      refuse(fmt::format("unknown key '{}' in {}", name, describe_section(section)), at,
-             hint_for_unknown(section, name));
+      refuse_configuration(fmt::format("unknown key '{}' in {}", name, describe_section(section)),
+                           at, hint_for_unknown(section, name));
     }
   }
 
@@ -117,17 +114,18 @@ class DocumentReader {
                   Repository repository) {
     if (key.state == KeyState::kLater) refuse_later_key(key.path, at);
     const std::string_view name = path_in_repository(key.path);
-    if (node.IsNull()) refuse(fmt::format("'{}' has no value", name), at);
-    if (!node.IsScalar()) refuse(fmt::format("'{}' must be {}", name, describe_type(key)), at);
+    if (node.IsNull()) refuse_configuration(fmt::format("'{}' has no value", name), at);
+    if (!node.IsScalar())
+      refuse_configuration(fmt::format("'{}' must be {}", name, describe_type(key)), at);
     document_.assignments.push_back({&key, repository, node.Scalar(), at, "file"});
   }
 
   void read_repositories(const YAML::Node& node, const std::string& at) {
     if (!node.IsSequence()) {
-      refuse("'repositories' must be a list: each begins with '- name: …'", at);
+      refuse_configuration("'repositories' must be a list: each begins with '- name: …'", at);
     }
     if (node.size() > kRepositoriesMax) {
-      refuse(fmt::format("more than {} repositories", kRepositoriesMax), at);
+      refuse_configuration(fmt::format("more than {} repositories", kRepositoriesMax), at);
     }
     for (const YAML::Node& entry : node) {
       const std::size_t index = document_.repository_places.size();
@@ -143,8 +141,14 @@ class DocumentReader {
 }  // namespace
 
 void refuse_later_key(std::string_view path, const std::string& place) {
-  refuse(fmt::format("'{}': this build does not have it yet", path_in_repository(path)), place,
-         "Remove the key: nothing in this build acts on it.");
+  refuse_configuration(
+      fmt::format("'{}': this build does not have it yet", path_in_repository(path)), place,
+      "Remove the key: nothing in this build acts on it.");
+}
+
+void refuse_configuration(std::string message, std::string place, std::string hint) {
+  throw Error(ErrorKind::kConfiguration, std::move(message),
+              {.object = std::move(place), .hint = std::move(hint)});
 }
 
 ConfigDocument read_config_document(const std::string& text, const std::string& file) {
@@ -152,7 +156,7 @@ ConfigDocument read_config_document(const std::string& text, const std::string& 
   try {
     return reader.read(text);
   } catch (const YAML::Exception& error) {
-    refuse(fmt::format("not valid YAML: {}", error.msg), reader.place(error.mark));
+    refuse_configuration(fmt::format("not valid YAML: {}", error.msg), reader.place(error.mark));
   }
 }
 

@@ -37,6 +37,9 @@ std::string peek_cluster_name(const std::string& text);
 void apply_environment(ConfigDocument& document, const std::vector<std::string>& names,
                        const Environment& environment);
 
+// Throws kConfiguration; `place` is the object: a line of a file, a variable, or a path.
+[[noreturn]] void refuse_configuration(std::string message, std::string place,
+                                       std::string hint = {});
 [[noreturn]] void refuse_later_key(std::string_view path, const std::string& place);
 
 }  // namespace holdfast

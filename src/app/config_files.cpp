@@ -16,17 +16,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void refuse(std::string message, std::string object, std::string hint) {
-  throw Error(ErrorKind::kConfiguration, std::move(message),
-              {.object = std::move(object), .hint = std::move(hint)});
-}
-
 ConfigFile read_named(const fs::path& name, std::string_view named_by) {
   const fs::path path = fs::absolute(name).lexically_normal();
   auto text = read_file(path, kConfigBytesMax);
   if (!text) {
-    refuse("the configuration file does not exist", path.string(),
-           fmt::format("It is named by {}.", named_by));
+    refuse_configuration("the configuration file does not exist", path.string(),
+                         fmt::format("It is named by {}.", named_by));
   }
   return {path, std::move(*text)};
 }
@@ -38,7 +33,8 @@ std::vector<fs::path> yaml_files(const fs::path& folder) {
        entry.increment(error)) {
     if (entry->path().extension() != ".yaml") continue;
     if (files.size() == kConfigFilesMax) {
-      refuse(fmt::format("more than {} files", kConfigFilesMax), folder.string(), "Use --config.");
+      refuse_configuration(fmt::format("more than {} files", kConfigFilesMax), folder.string(),
+                           "Use --config.");
     }
     files.push_back(entry->path());
   }
@@ -64,13 +60,15 @@ ConfigFile pick_by_cluster(const std::vector<fs::path>& files, const ConfigReque
   const std::string hint = fmt::format("Clusters there: {}.", fmt::join(known, ", "));
   const std::string folder = request.folder.string();
   if (request.cluster.empty()) {
-    refuse(fmt::format("{} configuration files, and no --cluster to pick one", files.size()),
-           folder, hint);
+    refuse_configuration(
+        fmt::format("{} configuration files, and no --cluster to pick one", files.size()), folder,
+        hint);
   }
   if (matches.empty()) {
-    refuse(fmt::format("no configuration file is for cluster '{}'", request.cluster), folder, hint);
+    refuse_configuration(fmt::format("no configuration file is for cluster '{}'", request.cluster),
+                         folder, hint);
   }
-  refuse(
+  refuse_configuration(
       fmt::format("{} configuration files are for cluster '{}'", matches.size(), request.cluster),
       folder, "Name one with --config.");
 }
@@ -108,8 +106,9 @@ ConfigFile locate_config(const ConfigRequest& request) {
   }
   const std::vector<fs::path> files = yaml_files(request.folder);
   if (files.empty()) {
-    refuse("no configuration file", (request.folder / "*.yaml").string(),
-           "Write one there (docs/configuration.md has an example), or name it with --config.");
+    refuse_configuration(
+        "no configuration file", (request.folder / "*.yaml").string(),
+        "Write one there (docs/configuration.md has an example), or name it with --config.");
   }
   if (files.size() == 1) return read_named(files.front(), "being the only one there");
   return pick_by_cluster(files, request);
@@ -135,12 +134,14 @@ void prepare_state_directory(const Config& config) {
     return;
   }
   if (!S_ISDIR(status.st_mode)) {
-    refuse("the state directory is not a folder", folder.string(), "Set state_directory.");
+    refuse_configuration("the state directory is not a folder", folder.string(),
+                         "Set state_directory.");
   }
   if ((status.st_mode & 0077U) != 0) {
-    refuse(fmt::format("the state directory has mode {:04o}: group or others may enter it",
-                       status.st_mode & 07777U),
-           folder.string(), fmt::format("chmod 700 {}", folder.string()));
+    refuse_configuration(
+        fmt::format("the state directory has mode {:04o}: group or others may enter it",
+                    status.st_mode & 07777U),
+        folder.string(), fmt::format("chmod 700 {}", folder.string()));
   }
 }
 

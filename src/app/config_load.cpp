@@ -10,11 +10,6 @@
 namespace holdfast {
 namespace {
 
-[[noreturn]] void refuse(std::string message, std::string object, std::string hint = {}) {
-  throw Error(ErrorKind::kConfiguration, std::move(message),
-              {.object = std::move(object), .hint = std::move(hint)});
-}
-
 const Assignment* find_assignment(const ConfigDocument& document, const ConfigKey& key,
                                   std::optional<std::size_t> repository) {
   for (const Assignment& assignment : document.assignments) {
@@ -26,9 +21,10 @@ const Assignment* find_assignment(const ConfigDocument& document, const ConfigKe
 KeyValue parse_assignment(const Assignment& assignment) {
   const auto value = parse_key_value(*assignment.key, assignment.text);
   if (value) return *value;
-  refuse(fmt::format("'{}' must be {}, not '{}'", path_in_repository(assignment.key->path),
-                     describe_type(*assignment.key), redact_secrets(assignment.text)),
-         assignment.place);
+  refuse_configuration(
+      fmt::format("'{}' must be {}, not '{}'", path_in_repository(assignment.key->path),
+                  describe_type(*assignment.key), redact_secrets(assignment.text)),
+      assignment.place);
 }
 
 // The names of the repositories, which also address their environment variables.
@@ -38,10 +34,12 @@ std::vector<std::string> repository_names(const ConfigDocument& document) {
   std::set<std::string> seen;
   for (std::size_t i = 0; i < document.repository_places.size(); ++i) {
     const Assignment* name = find_assignment(document, key, i);
-    if (name == nullptr) refuse("a repository has no name", document.repository_places[i]);
+    if (name == nullptr)
+      refuse_configuration("a repository has no name", document.repository_places[i]);
     names.push_back(parse_assignment(*name).text);
     if (!seen.insert(names.back()).second) {
-      refuse(fmt::format("two repositories are called '{}'", names.back()), name->place);
+      refuse_configuration(fmt::format("two repositories are called '{}'", names.back()),
+                           name->place);
     }
   }
   return names;
@@ -104,45 +102,49 @@ void check_repository(const RepositoryConfig& repository, const ConfigDocument& 
                       std::size_t index) {
   const auto place = [&](std::string_view section) { return place_of(document, index, section); };
   if (repository.url.empty()) {
-    refuse(fmt::format("repository '{}' has no url", repository.name), place("name"));
+    refuse_configuration(fmt::format("repository '{}' has no url", repository.name), place("name"));
   }
   const S3Config& s3 = repository.s3;
   if (!repository.encryption.key_file.empty() && !repository.encryption.passphrase_file.empty()) {
-    refuse("'encryption' has both key_file and passphrase_file", place("encryption."),
-           "Name the one with which this machine opens the repository.");
+    refuse_configuration("'encryption' has both key_file and passphrase_file", place("encryption."),
+                         "Name the one with which this machine opens the repository.");
   }
   if (s3.access_key_file.empty() != s3.secret_key_file.empty()) {
-    refuse("access_key_file and secret_key_file belong together", place("credentials."));
+    refuse_configuration("access_key_file and secret_key_file belong together",
+                         place("credentials."));
   }
   if (!s3.access_key_file.empty() && !s3.profile.empty()) {
-    refuse("'credentials' has both a profile and key files", place("credentials."));
+    refuse_configuration("'credentials' has both a profile and key files", place("credentials."));
   }
   if (s3.access_key_file.empty() && !s3.session_token_file.empty()) {
-    refuse("session_token_file needs access_key_file and secret_key_file", place("credentials."));
+    refuse_configuration("session_token_file needs access_key_file and secret_key_file",
+                         place("credentials."));
   }
   if (!s3.kms_key_id.empty() && s3.server_side_encryption != "aws:kms") {
-    refuse("kms_key_id needs server_side_encryption: aws:kms", place("kms_key_id"));
+    refuse_configuration("kms_key_id needs server_side_encryption: aws:kms", place("kms_key_id"));
   }
   if (is_frozen_class(repository.storage_class.catalogue)) {
-    refuse("the catalogue cannot be in a frozen storage class: every command reads it",
-           place("storage_class.catalogue"));
+    refuse_configuration(
+        "the catalogue cannot be in a frozen storage class: every command reads it",
+        place("storage_class.catalogue"));
   }
   if (!repository.url.starts_with("file://")) return;
   for (const Assignment& assignment : document.assignments) {
     const std::string_view key = path_in_repository(assignment.key->path);
     if (assignment.repository == index && is_for_s3_only(key)) {
-      refuse(fmt::format("'{}' is for S3, but repository '{}' is a folder", key, repository.name),
-             assignment.place);
+      refuse_configuration(
+          fmt::format("'{}' is for S3, but repository '{}' is a folder", key, repository.name),
+          assignment.place);
     }
   }
 }
 
 void check_whole(const LoadedConfig& loaded, const ConfigDocument& document) {
   const Config& config = loaded.config;
-  if (config.cluster.empty()) refuse("'cluster' is missing", config.file.string());
+  if (config.cluster.empty()) refuse_configuration("'cluster' is missing", config.file.string());
   if (config.repositories.empty()) {
-    refuse("no repository is configured", config.file.string(),
-           "Add 'repositories:' with at least a name and a url.");
+    refuse_configuration("no repository is configured", config.file.string(),
+                         "Add 'repositories:' with at least a name and a url.");
   }
   for (std::size_t i = 0; i < config.repositories.size(); ++i) {
     check_repository(config.repositories[i], document, i);
@@ -161,9 +163,9 @@ LoadedConfig load_config(const ConfigRequest& request) {
   set_all_keys(loaded, document, names);
   check_whole(loaded, document);
   if (!request.cluster.empty() && request.cluster != loaded.config.cluster) {
-    refuse(fmt::format("this is the configuration of cluster '{}', not of '{}'",
-                       loaded.config.cluster, request.cluster),
-           file.path.string());
+    refuse_configuration(fmt::format("this is the configuration of cluster '{}', not of '{}'",
+                                     loaded.config.cluster, request.cluster),
+                         file.path.string());
   }
   if (loaded.config.state_directory.empty()) {
     loaded.config.state_directory = default_state_directory(loaded.config, request.state_root);

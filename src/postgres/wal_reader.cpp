@@ -5,27 +5,16 @@
 #include <fmt/format.h>
 
 #include "postgres/crc32c.h"
+#include "postgres/wal_page_layout.h"
 
 namespace holdfast {
 namespace {
 
-// Short page header: magic 0, flags 2, timeline 4, page address 8, bytes left of a record 16.
-constexpr std::size_t kFlagsAt = 2;
-constexpr std::size_t kTimelineAt = 4;
-constexpr std::size_t kAddressAt = 8;
-constexpr std::size_t kRemainingAt = 16;
-constexpr std::size_t kShortHeaderBytes = 24;
-constexpr std::size_t kLongHeaderBytes = 40;
-constexpr std::uint16_t kFlagContinues = 0x0001;
-constexpr std::uint16_t kFlagLongHeader = 0x0002;
-constexpr std::uint16_t kFlagOverwrites = 0x0008;
-constexpr std::uint16_t kFlagsKnown = 0x000F;
-
 constexpr std::uint8_t kOverwriteKind = 0xD0;
-constexpr std::size_t kRecordAlignment = 8;
 
 constexpr std::size_t aligned(std::size_t bytes) {
-  return (bytes + kRecordAlignment - 1) / kRecordAlignment * kRecordAlignment;
+  return (bytes + wal_page::kRecordAlignment - 1) / wal_page::kRecordAlignment *
+         wal_page::kRecordAlignment;
 }
 
 bool is_zero(ByteView bytes) {
@@ -97,11 +86,11 @@ ByteView WalReader::page_bytes(std::uint64_t offset) const {
 }
 
 std::uint16_t WalReader::page_flags() const {
-  return load_le<std::uint16_t>(page_.data() + kFlagsAt);
+  return load_le<std::uint16_t>(page_.data() + wal_page::kFlagsAt);
 }
 
 std::uint32_t WalReader::page_remaining() const {
-  return load_le<std::uint32_t>(page_.data() + kRemainingAt);
+  return load_le<std::uint32_t>(page_.data() + wal_page::kRemainingAt);
 }
 
 bool WalReader::check_first_page(SegmentName name) {
@@ -112,7 +101,7 @@ bool WalReader::check_first_page(SegmentName name) {
   }
   const auto header = parse_wal_segment_header(page);
   if (!header) {
-    finish(is_zero(page.first(kLongHeaderBytes)) ? WalEnd::kZeros : WalEnd::kInvalid,
+    finish(is_zero(page.first(wal_page::kLongHeaderBytes)) ? WalEnd::kZeros : WalEnd::kInvalid,
            "no segment header");
     return false;
   }
@@ -135,11 +124,12 @@ bool WalReader::check_first_page(SegmentName name) {
 // Empty when the page's header is right.
 std::string WalReader::wrong_in_header(std::uint64_t offset) const {
   const auto magic = load_le<std::uint16_t>(page_.data());
-  const TimelineId timeline{load_le<std::uint32_t>(page_.data() + kTimelineAt)};
-  const Lsn address{load_le<std::uint64_t>(page_.data() + kAddressAt)};
+  const TimelineId timeline{load_le<std::uint32_t>(page_.data() + wal_page::kTimelineAt)};
+  const Lsn address{load_le<std::uint64_t>(page_.data() + wal_page::kAddressAt)};
   if (magic != magic_) return fmt::format("magic {:04X} instead of {:04X}", magic, magic_);
-  if ((page_flags() & ~kFlagsKnown) != 0) return fmt::format("unknown flags {:04X}", page_flags());
-  if (((page_flags() & kFlagLongHeader) != 0) != (offset == 0))
+  if ((page_flags() & ~wal_page::kFlagsKnown) != 0)
+    return fmt::format("unknown flags {:04X}", page_flags());
+  if (((page_flags() & wal_page::kFlagLongHeader) != 0) != (offset == 0))
     return "long and short header mixed";
   if (address.value != start_.value + offset) {
     return fmt::format("address {} in its header", to_string(address));
@@ -155,7 +145,7 @@ std::string WalReader::wrong_in_header(std::uint64_t offset) const {
 bool WalReader::open_page(std::uint64_t offset) {
   page_ = page_bytes(offset);
   page_offset_ = offset;
-  if (page_.empty() || is_zero(page_.first(kShortHeaderBytes))) {
+  if (page_.empty() || is_zero(page_.first(wal_page::kShortHeaderBytes))) {
     finish(WalEnd::kZeros);
     return false;
   }
@@ -163,8 +153,8 @@ bool WalReader::open_page(std::uint64_t offset) {
     invalid(fmt::format("WAL page {}: {}", to_string(Lsn{start_.value + offset}), wrong));
     return false;
   }
-  lowest_ = {load_le<std::uint32_t>(page_.data() + kTimelineAt)};
-  at_ = offset == 0 ? kLongHeaderBytes : kShortHeaderBytes;
+  lowest_ = {load_le<std::uint32_t>(page_.data() + wal_page::kTimelineAt)};
+  at_ = offset == 0 ? wal_page::kLongHeaderBytes : wal_page::kShortHeaderBytes;
   return true;
 }
 
@@ -174,7 +164,7 @@ bool WalReader::open_next_page() {
 
 // The record that the current page's front would continue was never completed.
 bool WalReader::begin_overwriting(Lsn overwritten) {
-  if ((page_flags() & kFlagOverwrites) == 0) return false;
+  if ((page_flags() & wal_page::kFlagOverwrites) == 0) return false;
   if (overwriting_) invalid("a record that overwrites another was overwritten");
   overwriting_ = true;
   overwritten_ = overwritten;
@@ -183,7 +173,7 @@ bool WalReader::begin_overwriting(Lsn overwritten) {
 
 void WalReader::read_head() {
   if (begin_overwriting({})) head_.state = WalHead::State::kOverwritten;
-  if (overwriting_ || (page_flags() & kFlagContinues) == 0) {
+  if (overwriting_ || (page_flags() & wal_page::kFlagContinues) == 0) {
     position_ = lsn_at(at_);
     return;
   }
@@ -206,7 +196,7 @@ void WalReader::read_head() {
       position_ = lsn_at(at_);
       return;
     }
-    if ((page_flags() & kFlagContinues) == 0 || page_remaining() != left) {
+    if ((page_flags() & wal_page::kFlagContinues) == 0 || page_remaining() != left) {
       invalid(fmt::format("WAL page {} does not go on with the record before it",
                           to_string(lsn_at(0))));
       return;
@@ -239,7 +229,7 @@ const WalRecord* WalReader::read_record() {
   if (at_ >= kWalPageBytes) {
     if (page_offset_ + kWalPageBytes == size_.bytes) return finish(WalEnd::kSegmentEnd);
     if (!open_next_page()) return nullptr;
-    if ((page_flags() & (kFlagContinues | kFlagOverwrites)) != 0) {
+    if ((page_flags() & (wal_page::kFlagContinues | wal_page::kFlagOverwrites)) != 0) {
       return invalid(fmt::format("WAL page {} goes on with a record where none was begun",
                                  to_string(lsn_at(0))));
     }
@@ -269,7 +259,7 @@ const WalRecord* WalReader::assemble(std::uint32_t length) {
     }
     if (!open_next_page()) return nullptr;
     if (begin_overwriting(assembly.start)) return nullptr;
-    if ((page_flags() & kFlagContinues) == 0 || page_remaining() != assembly.missing()) {
+    if ((page_flags() & wal_page::kFlagContinues) == 0 || page_remaining() != assembly.missing()) {
       return invalid(fmt::format("WAL page {} does not go on with the record before it",
                                  to_string(lsn_at(0))));
     }

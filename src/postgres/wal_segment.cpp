@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "postgres/crc32c.h"
+#include "postgres/wal_page_layout.h"
 
 namespace holdfast {
 namespace {
@@ -16,18 +17,6 @@ struct Magic {
 };
 constexpr std::array kMagics{Magic{0xD106, 13}, Magic{0xD10D, 14}, Magic{0xD110, 15},
                              Magic{0xD113, 16}, Magic{0xD116, 17}, Magic{0xD118, 18}};
-
-// Short header: magic 0, flags 2, timeline 4, page address 8, bytes left of a record 16; 24 in all.
-// The long one goes on: system identifier 24, segment size 32, page size 36; 40 in all.
-constexpr std::size_t kFlagsAt = 2;
-constexpr std::size_t kTimelineAt = 4;
-constexpr std::size_t kAddressAt = 8;
-constexpr std::size_t kSystemIdentifierAt = 24;
-constexpr std::size_t kSegmentSizeAt = 32;
-constexpr std::size_t kPageSizeAt = 36;
-constexpr std::size_t kLongHeaderBytes = 40;
-constexpr std::uint16_t kFlagLongHeader = 0x0002;
-constexpr std::uint16_t kFlagsKnown = 0x000F;
 
 int major_version_of(std::uint16_t magic) {
   const auto* const found = std::ranges::find(kMagics, magic, &Magic::magic);
@@ -42,9 +31,9 @@ struct PageHeader {
 };
 PageHeader read_page_header(ByteView page) {
   return {load_le<std::uint16_t>(page.data()),
-          load_le<std::uint16_t>(page.data() + kFlagsAt),
-          {load_le<std::uint32_t>(page.data() + kTimelineAt)},
-          {load_le<std::uint64_t>(page.data() + kAddressAt)}};
+          load_le<std::uint16_t>(page.data() + wal_page::kFlagsAt),
+          {load_le<std::uint32_t>(page.data() + wal_page::kTimelineAt)},
+          {load_le<std::uint64_t>(page.data() + wal_page::kAddressAt)}};
 }
 
 std::string at_page(Lsn address, std::string_view what) {
@@ -57,7 +46,7 @@ std::optional<std::string> check_page_header(const PageHeader& header, std::uint
   if (header.magic != magic) {
     return at_page(expected, fmt::format("magic {:04X} instead of {:04X}", header.magic, magic));
   }
-  if ((header.flags & ~kFlagsKnown) != 0) {
+  if ((header.flags & ~wal_page::kFlagsKnown) != 0) {
     return at_page(expected, fmt::format("unknown flags {:04X}", header.flags));
   }
   if (header.address != expected) {
@@ -92,12 +81,13 @@ std::optional<std::string> check_first_page(ByteView segment, SegmentName name, 
 }  // namespace
 
 std::optional<WalSegmentHeader> parse_wal_segment_header(ByteView first_page) {
-  if (first_page.size() < kLongHeaderBytes) return std::nullopt;
+  if (first_page.size() < wal_page::kLongHeaderBytes) return std::nullopt;
   const PageHeader header = read_page_header(first_page);
-  const WalSegmentSize size{load_le<std::uint32_t>(first_page.data() + kSegmentSizeAt)};
-  const auto page_bytes = load_le<std::uint32_t>(first_page.data() + kPageSizeAt);
+  const WalSegmentSize size{load_le<std::uint32_t>(first_page.data() + wal_page::kSegmentSizeAt)};
+  const auto page_bytes = load_le<std::uint32_t>(first_page.data() + wal_page::kPageSizeAt);
   // Every version's magic is 0xD1xx; a later one must be told from bytes that are no WAL at all.
-  if ((header.magic >> 8U) != 0xD1U || (header.flags & kFlagLongHeader) == 0) return std::nullopt;
+  if ((header.magic >> 8U) != 0xD1U || (header.flags & wal_page::kFlagLongHeader) == 0)
+    return std::nullopt;
   if (page_bytes != kWalPageBytes || !is_valid(size) || header.timeline.value == 0 ||
       header.address.value % size.bytes != 0) {
     return std::nullopt;
@@ -107,7 +97,8 @@ std::optional<WalSegmentHeader> parse_wal_segment_header(ByteView first_page) {
       .major_version = major_version_of(header.magic),
       .timeline = header.timeline,
       .address = header.address,
-      .system_identifier = load_le<std::uint64_t>(first_page.data() + kSystemIdentifierAt),
+      .system_identifier =
+          load_le<std::uint64_t>(first_page.data() + wal_page::kSystemIdentifierAt),
       .segment_size = size,
   };
 }
@@ -120,8 +111,6 @@ constexpr std::size_t kRecordHeaderBytes = 24;
 constexpr std::size_t kRecordInfoAt = 16;
 constexpr std::size_t kRecordManagerAt = 17;
 constexpr std::size_t kRecordCrcAt = 20;
-constexpr std::size_t kShortHeaderBytes = 24;
-constexpr std::size_t kRecordAlignment = 8;
 constexpr std::byte kInfoSwitch{0x40};
 constexpr std::byte kInfoMask{0xF0};
 constexpr std::byte kManagerXlog{0};
@@ -141,7 +130,7 @@ bool is_switch_record(ByteView record) {
 // server leaves the pages after one empty. Zeros after anything else are lost writes.
 bool ends_with_switch(ByteView written) {
   const auto payload = [&](std::size_t at) {
-    const std::size_t header = at == 0 ? kLongHeaderBytes : kShortHeaderBytes;
+    const std::size_t header = at == 0 ? wal_page::kLongHeaderBytes : wal_page::kShortHeaderBytes;
     return written.subspan(at + header, kWalPageBytes - header);
   };
   const std::size_t last_at = written.size() - kWalPageBytes;
@@ -154,7 +143,8 @@ bool ends_with_switch(ByteView written) {
   stream.insert(stream.end(), last.begin(), last.end());
   while (!stream.empty() && stream.back() == std::byte{0}) stream.pop_back();
   // The CRC may end in zeros; records begin on multiples of 8, and page headers are multiples too.
-  stream.resize((stream.size() + kRecordAlignment - 1) / kRecordAlignment * kRecordAlignment);
+  stream.resize((stream.size() + wal_page::kRecordAlignment - 1) / wal_page::kRecordAlignment *
+                wal_page::kRecordAlignment);
   return stream.size() >= kRecordHeaderBytes &&
          is_switch_record(ByteView(stream).last(kRecordHeaderBytes));
 }
@@ -178,15 +168,15 @@ std::optional<std::string> check_wal_pages(ByteView segment, SegmentName name, W
   for (std::uint64_t offset = 0; offset < used; offset += kWalPageBytes) {
     const ByteView page = segment.subspan(offset);
     const Lsn expected{start.value + offset};
-    if (page.size() < kLongHeaderBytes) return at_page(expected, "cut off");
-    if (offset != 0 && all_zero(page.first(kShortHeaderBytes)) &&
+    if (page.size() < wal_page::kLongHeaderBytes) return at_page(expected, "cut off");
+    if (offset != 0 && all_zero(page.first(wal_page::kShortHeaderBytes)) &&
         all_zero(segment.subspan(offset, used - offset))) {
       if (ends_with_switch(segment.first(offset))) return std::nullopt;
       return at_page(expected, "zeros, not after a WAL switch");
     }
     const PageHeader header = read_page_header(page);
     if (auto wrong = check_page_header(header, magic, name.timeline, expected)) return wrong;
-    if (offset != 0 && (header.flags & kFlagLongHeader) != 0) {
+    if (offset != 0 && (header.flags & wal_page::kFlagLongHeader) != 0) {
       return at_page(expected, "long header inside a segment");
     }
     if (header.timeline < lowest) return at_page(expected, "timeline goes back");

@@ -9,13 +9,13 @@
 namespace holdfast {
 namespace {
 
-[[noreturn]] void malformed(const char* why) {
+[[noreturn]] void malformed_map(const char* why) {
   throw Error(ErrorKind::kDamage, fmt::format("malformed map page: {}", why));
 }
 
-std::uint32_t number_from(Decoder& in) {
+std::uint32_t pack_number_from(Decoder& in) {
   const std::uint64_t value = in.varint();
-  if (value > std::numeric_limits<std::uint32_t>::max()) malformed("a number is out of range");
+  if (value > std::numeric_limits<std::uint32_t>::max()) malformed_map("a number is out of range");
   return static_cast<std::uint32_t>(value);
 }
 
@@ -29,7 +29,7 @@ PackIndex PackRegistry::intern(const PackRef& pack) {
   if (inserted) {
     packs_.push_back(pack);
   } else if (packs_[at->second].salt != pack.salt) {
-    malformed("two pages disagree about a pack");
+    malformed_map("two pages disagree about a pack");
   }
   return at->second;
 }
@@ -100,15 +100,15 @@ std::vector<PackIndex> decode_pack_table(Decoder& in, PackRegistry& registry) {
   std::vector<PackIndex> table(in.count(16));
   for (PackIndex& index : table) {
     PackRef pack;
-    pack.history.number = number_from(in);
+    pack.history.number = pack_number_from(in);
     pack.history.system_identifier = in.u64();
     const auto id = parse_backup_id(in.text());
-    if (!id) malformed("a backup id has the wrong form");
+    if (!id) malformed_map("a backup id has the wrong form");
     pack.backup = *id;
     const std::uint8_t kind = in.u8();
-    if (kind < 1 || kind > 2) malformed("an unknown kind of pack");
+    if (kind < 1 || kind > 2) malformed_map("an unknown kind of pack");
     pack.kind = names::PackKind{kind};
-    pack.number = number_from(in);
+    pack.number = pack_number_from(in);
     const ByteView salt = in.raw(pack.salt.size());
     std::memcpy(pack.salt.data(), salt.data(), salt.size());
     index = registry.intern(pack);
@@ -126,10 +126,10 @@ ChunkAddress decode_chunk_address(Decoder& in, const std::vector<PackIndex>& tab
   const std::uint64_t local = in.varint();
   const std::uint64_t offset = in.varint();
   const std::uint64_t length = in.varint();
-  if (local >= table.size()) malformed("it names a pack that is not in its table");
+  if (local >= table.size()) malformed_map("it names a pack that is not in its table");
   if (length < kChunkOverheadBytes || length > kMaxObjectBytes || offset > kMaxObjectBytes ||
       offset + length > kMaxObjectBytes) {
-    malformed("a chunk lies outside its pack");
+    malformed_map("a chunk lies outside its pack");
   }
   return {table[local], static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(length)};
 }
@@ -149,23 +149,24 @@ void encode(Encoder& out, const BlockMap& map, PackTableEncoder& table) {
 BlockMap decode_block_map(Decoder& in, const std::vector<PackIndex>& table) {
   BlockMap map;
   const std::size_t extents = in.count(1);
-  if (extents > kBlocksPerMapPage) malformed("it covers more blocks than a page may");
+  if (extents > kBlocksPerMapPage) malformed_map("it covers more blocks than a page may");
   map.extents.resize(extents);
   std::uint64_t total = 0;
   std::uint64_t stored = 0;
   for (Extent& extent : map.extents) {
     const std::uint64_t run = in.varint();
     total += run >> 1U;
-    if (run < 2 || total > kBlocksPerMapPage) malformed("it covers more blocks than a page may");
+    if (run < 2 || total > kBlocksPerMapPage)
+      malformed_map("it covers more blocks than a page may");
     extent.blocks = static_cast<std::uint32_t>(run >> 1U);
     if ((run & 1U) == 0) continue;
     extent.chunk = decode_chunk_address(in, table);
     const std::uint64_t offset = in.varint();
-    if (offset >= kMaxChunkPlainBytes) malformed("an offset lies outside its chunk");
+    if (offset >= kMaxChunkPlainBytes) malformed_map("an offset lies outside its chunk");
     extent.offset_in_chunk = static_cast<std::uint32_t>(offset);
     stored += extent.blocks;
   }
-  if (in.left() < stored * 8) malformed("its hashes are missing");
+  if (in.left() < stored * 8) malformed_map("its hashes are missing");
   map.hashes.resize(stored);
   for (std::uint64_t& hash : map.hashes) hash = in.u64();
   return map;
@@ -185,7 +186,7 @@ BlockMap decode_map_page(ByteView page, PackRegistry& registry) {
   Decoder in(page);
   const std::vector<PackIndex> table = decode_pack_table(in, registry);
   BlockMap map = decode_block_map(in, table);
-  if (!in.done()) malformed("bytes are left over");
+  if (!in.done()) malformed_map("bytes are left over");
   return map;
 }
 

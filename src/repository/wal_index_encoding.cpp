@@ -11,7 +11,7 @@
 namespace holdfast {
 namespace {
 
-[[noreturn]] void malformed(const char* why) {
+[[noreturn]] void malformed_index(const char* why) {
   throw Error(ErrorKind::kDamage, fmt::format("malformed WAL index: {}", why));
 }
 
@@ -59,20 +59,20 @@ class Reader {
   void set_base(Lsn base) { base_ = base.value; }
   bool flag() {
     const std::uint8_t value = in_.u8();
-    if (value > 1) malformed("a flag");
+    if (value > 1) malformed_index("a flag");
     return value == 1;
   }
   template <class Enum>
   Enum kind(Enum last) {
     const std::uint8_t value = in_.u8();
-    if (value > static_cast<std::uint8_t>(last)) malformed("an unknown kind");
+    if (value > static_cast<std::uint8_t>(last)) malformed_index("an unknown kind");
     return static_cast<Enum>(value);
   }
   Lsn lsn() { return {base_ + static_cast<std::uint64_t>(in_.signed_varint())}; }
   Lsn optional_lsn() {
     if (!flag()) return {};
     const Lsn value = lsn();
-    if (!value.valid()) malformed("a position");
+    if (!value.valid()) malformed_index("a position");
     return value;
   }
   Lsn next_lsn() {
@@ -85,18 +85,19 @@ class Reader {
   }
   std::uint32_t u32() {
     const std::uint64_t value = in_.varint();
-    if (value > std::numeric_limits<std::uint32_t>::max()) malformed("a number is out of range");
+    if (value > std::numeric_limits<std::uint32_t>::max())
+      malformed_index("a number is out of range");
     return static_cast<std::uint32_t>(value);
   }
   Bytes piece(std::uint64_t size) {
     const Bytes bytes = to_bytes(as_bytes(in_.text()));
     const bool fits = size <= kMaxWalPieceBytes ? bytes.size() == size : bytes.empty();
-    if (!fits) malformed("a piece of a record");
+    if (!fits) malformed_index("a piece of a record");
     return bytes;
   }
   std::string text() { return std::string(in_.text()); }
   void expect_end() {
-    if (!in_.done()) malformed("it goes on behind its end");
+    if (!in_.done()) malformed_index("it goes on behind its end");
   }
 
  private:
@@ -118,7 +119,7 @@ void read_segment(Reader& in, SegmentSummary& summary) {
   summary.segment_size = {in.u32()};
   const std::uint32_t version = in.u32();
   constexpr std::uint32_t kHighestVersion = 1000;
-  if (version > kHighestVersion) malformed("a server version");
+  if (version > kHighestVersion) malformed_index("a server version");
   summary.major_version = static_cast<int>(version);
   in.set_base(summary.segment_start);
 }
@@ -160,7 +161,7 @@ void read_transactions_summary(Reader& in, SegmentSummary& summary) {
   summary.newest_xid = in.u32();
   const bool any = summary.finished_count != 0;
   if (summary.first_finished.has_value() != any || summary.last_finished.has_value() != any) {
-    malformed("a count of transactions");
+    malformed_index("a count of transactions");
   }
 }
 
@@ -279,11 +280,11 @@ std::vector<FinishedTransaction> read_transactions(Reader& in) {
   Lsn before;
   for (FinishedTransaction& finished : transactions) {
     finished.start = in.next_lsn();
-    if (finished.start <= before) malformed("transactions are out of order");
+    if (finished.start <= before) malformed_index("transactions are out of order");
     before = finished.start;
     const std::uint64_t packed = in.in().varint();
     finished.end = {finished.start.value + (packed >> 2U)};
-    if (finished.end < finished.start) malformed("a transaction's end");
+    if (finished.end < finished.start) malformed_index("a transaction's end");
     finished.kind = (packed & kPreparedBit) != 0 ? FinishedTransaction::Kind::kPrepared
                                                  : FinishedTransaction::Kind::kOrdinary;
     finished.outcome = (packed & kAbortedBit) != 0 ? FinishedTransaction::Outcome::kAborted
@@ -334,7 +335,7 @@ std::vector<BlockRun> read_runs(Reader& in) {
     const std::uint64_t packed = in.in().varint();
     const std::uint64_t first = lowest + (packed >> 1U);
     const std::uint64_t count = (packed & 1U) != 0 ? std::uint64_t{in.u32()} + 2 : 1;
-    if (first >= kBlocks || first + count > kBlocks || count >= kBlocks) malformed("a block");
+    if (first >= kBlocks || first + count > kBlocks || count >= kBlocks) malformed_index("a block");
     run = {static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(count)};
     lowest = first + count + 1;
   }
@@ -347,10 +348,10 @@ std::vector<RelationBlocks> read_blocks(Reader& in) {
   for (RelationBlocks& relation : blocks) {
     relation.file = read_file(in);
     relation.fork = in.in().u8();
-    if (relation.fork > kInitFork) malformed("a fork");
+    if (relation.fork > kInitFork) malformed_index("a fork");
     if (before != nullptr &&
         std::tie(before->file, before->fork) >= std::tie(relation.file, relation.fork)) {
-      malformed("relations are out of order");
+      malformed_index("relations are out of order");
     }
     relation.runs = read_runs(in);
     before = &relation;
@@ -376,13 +377,13 @@ std::vector<WalFileEvent> read_events(Reader& in) {
   std::vector<WalFileEvent> events(in.in().count(10));
   for (WalFileEvent& event : events) {
     event.kind = in.kind(WalFileEvent::Kind::kRelationMap);
-    if (static_cast<std::uint8_t>(event.kind) == 0) malformed("an unknown kind");
+    if (static_cast<std::uint8_t>(event.kind) == 0) malformed_index("an unknown kind");
     event.start = in.lsn();
     event.file = read_file(in);
     const std::uint8_t forks = in.in().u8();
     event.fork = forks & 0x0FU;
     event.truncated = static_cast<std::uint8_t>(forks >> 4U);
-    if (event.fork > kInitFork || event.truncated > 7) malformed("a fork");
+    if (event.fork > kInitFork || event.truncated > 7) malformed_index("a fork");
     event.blocks = in.u32();
     event.source_database = in.u32();
     event.source_tablespace = in.u32();

@@ -14,7 +14,7 @@ namespace {
 
 // Somewhat less than a page of a listing, because other objects lie between the segments.
 constexpr std::uint64_t kNamesPerRange = 960;
-constexpr std::size_t kLogDigits = 8, kSegmentDigits = 24;
+constexpr std::size_t kLogNameDigits = 8, kSegmentNameDigits = 24;
 
 struct SegmentSpan {
   std::uint64_t begin = 0, end = 0;  // numbers; `end` is not included
@@ -43,10 +43,12 @@ void add(std::vector<WalRun>& runs, const WalRun& next) {
 // "<prefix><log>/<segment>" and nothing else.
 std::optional<SegmentName> segment_at(const NameRange& range, const std::string& name,
                                       TimelineId timeline, WalSegmentSize size) {
-  if (name.size() != range.prefix.size() + kLogDigits + 1 + kSegmentDigits) return std::nullopt;
+  if (name.size() != range.prefix.size() + kLogNameDigits + 1 + kSegmentNameDigits)
+    return std::nullopt;
   const auto segment = names::parse_wal_segment(name, size);
   if (!segment || segment->timeline != timeline) return std::nullopt;
-  if (name.compare(range.prefix.size(), kLogDigits, name, name.size() - 16, kLogDigits) != 0) {
+  if (name.compare(range.prefix.size(), kLogNameDigits, name, name.size() - 16, kLogNameDigits) !=
+      0) {
     return std::nullopt;
   }
   return segment;
@@ -82,10 +84,11 @@ Folders list_folders(const Repository& repository, const WalPlace& place, Timeli
   for (;;) {
     const ListPage page = repository.store().list(request, stop);
     for (const std::string& folder : page.folders) {
-      const std::string log = folder.substr(request.prefix.size(), kLogDigits);
+      const std::string log = folder.substr(request.prefix.size(), kLogNameDigits);
       // A log is spelled as a timeline is, but may be zero.
       const bool hex = log.find_first_not_of("0123456789ABCDEF") == std::string::npos;
-      if (hex && folder.size() == request.prefix.size() + kLogDigits + 1) found.logs.push_back(log);
+      if (hex && folder.size() == request.prefix.size() + kLogNameDigits + 1)
+        found.logs.push_back(log);
     }
     found.has_history_file |= std::ranges::any_of(
         page.objects, [&](const auto& object) { return object.name == history; });

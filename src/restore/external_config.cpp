@@ -11,7 +11,6 @@ namespace holdfast {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::size_t kMaxConfigBytes = std::size_t{4} << 20U;
 
 }  // namespace
 
@@ -34,7 +33,7 @@ std::vector<fs::path> relocate_config_file(const fs::path& data_directory) {
   static const std::regex kIncludeDir(R"(^\s*include_dir\s*=?\s*'?([^'#]+?)'?\s*(#.*)?$)",
                                       std::regex::icase);
   const fs::path path = data_directory / "postgresql.conf";
-  const auto text = read_file(path, kMaxConfigBytes);
+  const auto text = read_file(path, kPostgresConfigBytesMax);
   if (!text) return folders;
   write_durably(path, as_bytes(relocate_config(*text)), 0600, Overwrite::kYes);
   std::istringstream lines(*text);

@@ -4,12 +4,16 @@
 // restored directory itself) hold, and folders that it includes exist. Everything else stays as it
 // was: ports, memory, certificates are the operator's to judge.
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace holdfast {
+
+// No file of PostgreSQL's configuration is read beyond this.
+inline constexpr std::size_t kPostgresConfigBytesMax = std::size_t{4} << 20U;
 
 // The text of postgresql.conf for a restored directory. Pure.
 std::string relocate_config(std::string_view text);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "restore/external_config.h"
 #include "system/files.h"
 
 namespace holdfast {
@@ -20,7 +21,6 @@ using Mode = RecoverySettings::Mode;
 using Archiving = RecoverySettings::Archiving;
 using Kind = RecoveryTarget::Kind;
 
-constexpr std::size_t kMaxConfigBytes = std::size_t{4} << 20U;
 constexpr int kOldestVersion = 13;
 constexpr int kLastWithTriggerFile = 15;
 
@@ -295,8 +295,9 @@ std::string recovery_settings_text(std::string_view auto_conf, const RecoverySet
 std::vector<std::string> write_recovery_settings(const fs::path& data_directory,
                                                  const RecoverySettings& settings,
                                                  const RestoredOwner& owner) {
-  const std::string auto_conf = read_file(data_directory / kAutoConf, kMaxConfigBytes).value_or("");
-  const std::string conf = read_file(data_directory / kConf, kMaxConfigBytes).value_or("");
+  const std::string auto_conf =
+      read_file(data_directory / kAutoConf, kPostgresConfigBytesMax).value_or("");
+  const std::string conf = read_file(data_directory / kConf, kPostgresConfigBytesMax).value_or("");
   const std::string text = recovery_settings_text(auto_conf, settings);
   Inspection inspection;
   inspection.inspect_conf(conf);

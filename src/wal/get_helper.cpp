@@ -18,7 +18,7 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPollMin{5}, kPollMax{50};
+constexpr milliseconds kGetPollMin{5}, kGetPollMax{50};
 constexpr std::chrono::seconds kRouteAge{5};
 constexpr milliseconds kPlanAge{500};  // where nothing happens; entries get too old
 // So long after this recovery's last request, one of another recovery ends this helper.
@@ -40,9 +40,9 @@ class Prefetcher {
     for (std::size_t i = 0; i < options_.jobs; ++i) {
       threads.emplace_back([this] { work(); });
     }
-    milliseconds poll = kPollMin;
+    milliseconds poll = kGetPollMin;
     while (!life_.over()) {
-      poll = step() ? kPollMin : std::min(poll + kPollMin, kPollMax);
+      poll = step() ? kGetPollMin : std::min(poll + kGetPollMin, kGetPollMax);
       life_.pause(poll);
       life_.look_after_itself();
     }

@@ -16,9 +16,9 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kMaxEntryBytes = std::size_t{64} << 10U;
+constexpr std::size_t kMaxGetEntryBytes = std::size_t{64} << 10U;
 constexpr std::size_t kPieceBytes = std::size_t{256} << 10U;
-constexpr std::string_view kEntrySuffix = ".entry", kFetchingSuffix = ".fetching",
+constexpr std::string_view kGetEntrySuffix = ".entry", kFetchingSuffix = ".fetching",
                            kRequestFile = "request";
 
 Json to_json(const GetBinding& binding) {
@@ -32,7 +32,7 @@ std::string folder_name(const GetBinding& binding) {
   return to_hex(xxh3_128(as_bytes(to_json(binding).dump())));
 }
 
-std::optional<std::chrono::seconds> age_of(const fs::path& path) {
+std::optional<std::chrono::seconds> entry_age(const fs::path& path) {
   std::error_code error;
   const auto written = fs::last_write_time(path, error);
   if (error) return std::nullopt;
@@ -40,7 +40,7 @@ std::optional<std::chrono::seconds> age_of(const fs::path& path) {
 }
 
 bool is_fresh(const fs::path& path, std::chrono::seconds limit) {
-  const auto age = age_of(path);
+  const auto age = entry_age(path);
   // A clock that was set back makes an entry of the future.
   return age && *age >= std::chrono::seconds(-1) && *age <= limit;
 }
@@ -88,8 +88,9 @@ void GetSpool::remove_others() const {
   for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
     if (entry.path().filename() == kRequestFile) continue;
     const std::string name = entry.path().filename().string();
-    const std::string file =
-        name.ends_with(kEntrySuffix) ? name.substr(0, name.size() - kEntrySuffix.size()) : name;
+    const std::string file = name.ends_with(kGetEntrySuffix)
+                                 ? name.substr(0, name.size() - kGetEntrySuffix.size())
+                                 : name;
     if (!has(file)) fs::remove(entry.path(), ignored);
   }
 }
@@ -100,12 +101,12 @@ void GetSpool::remove_all() const {
 }
 
 fs::path GetSpool::entry_path(const std::string& file) const {
-  return folder_ / (file + std::string(kEntrySuffix));
+  return folder_ / (file + std::string(kGetEntrySuffix));
 }
 
 std::optional<GetEntry> GetSpool::read_entry(const std::string& file) const {
   const fs::path path = entry_path(file);
-  const auto text = read_file(path, kMaxEntryBytes);
+  const auto text = read_file(path, kMaxGetEntryBytes);
   if (!text || !is_fresh(path, kGetEntryLifetime)) return std::nullopt;
   try {
     const Json json = Json::parse(*text);
@@ -169,8 +170,8 @@ std::vector<std::string> GetSpool::files() const {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (!name.ends_with(kEntrySuffix)) continue;
-    found.push_back(name.substr(0, name.size() - kEntrySuffix.size()));
+    if (!name.ends_with(kGetEntrySuffix)) continue;
+    found.push_back(name.substr(0, name.size() - kGetEntrySuffix.size()));
   }
   return found;
 }
