@@ -100,6 +100,12 @@ class Runner(ToolTest):
             "[ ! -t 0 ]; ! read line; REPORT", environment={"MORE": "1"})
         self.assertEqual(outcome.totals(), "1 passed, 0 failed, 0 skipped")
 
+    def test_what_a_sanitizer_finds_in_any_process_is_a_failure(self):
+        outcome = self.run_fake("for i in 1 2; do echo \"race $i\" >$LOG.$i; done; REPORT",
+                                environment={"LOG": f"$TMPDIR/{gtest.SANITIZER_LOG}"})
+        self.assertEqual(outcome.totals(), "1 passed, 2 failed, 0 skipped")
+        self.assertEqual([detail for _, detail in outcome.failed], ["race 1", "race 2"])
+
     def test_root_runs_tests_as_another_user(self):
         owner = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
         outcome = self.run_fake(f"[ $(id -un) = {owner} ] && [ $(id -G | wc -w) -ge 1 ] || exit 9; REPORT")

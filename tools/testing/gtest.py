@@ -15,6 +15,10 @@ from .outcome import Outcome, failed
 from .sandbox import stop_leftovers
 
 LINES_SHOWN_MAX = 200
+# Sanitizers write what they find to files of this name in TMPDIR: what the program's background
+# processes and PostgreSQL's archive_command say goes nowhere else.
+SANITIZER_LOG = "sanitizer-report"
+REPORTS_SHOWN_MAX = 5
 
 
 @dataclass
@@ -72,6 +76,16 @@ def judge(run, code, report, output):
     return outcome
 
 
+def sanitizer_findings(run, folder):
+    """One failure for each process in which a sanitizer found something; all but the first few by name only."""
+    outcome = Outcome()
+    for number, path in enumerate(sorted(folder.glob(f"{SANITIZER_LOG}.*"))):
+        said = tail(path.read_text(encoding="utf-8", errors="replace"))
+        outcome.add(failed(f"{run.name}:{path.name}",
+                           said if number < REPORTS_SHOWN_MAX else "see the others"))
+    return outcome
+
+
 def run_program(sandbox, run):
     """Runs one program in the sandbox as the tests' user."""
     if not run.program.is_file():
@@ -99,9 +113,12 @@ def run_program(sandbox, run):
             raise
     left = stop_leftovers(environment["TMPDIR"], wait=code == 0)
     output = log.read_text(encoding="utf-8", errors="replace")
+    found = sanitizer_findings(run, Path(environment["TMPDIR"]))
     if timed_out:
-        return failed(run.name, f"took over {run.seconds_max} s\n{tail(output)}")
+        found.add(failed(run.name, f"took over {run.seconds_max} s\n{tail(output)}"))
+        return found
     outcome = judge(run, code, report, output)
+    outcome.add(found)
     if left and not outcome.failed:
         outcome.add(failed(run.name, "left processes behind:\n  " + "\n  ".join(left)))
     return outcome

@@ -80,7 +80,8 @@ class Sandbox:
         return folder
 
     def environment(self, preset, more):
-        """For one run of a test program; each has a TMPDIR of its own."""
+        """For one run of a test program; each has a TMPDIR of its own, which $TMPDIR in the values of
+        `more` stands for."""
         temporary = self.folder / "t" / str(next(self.numbers))
         temporary.mkdir()
         self._own(temporary)
@@ -95,7 +96,7 @@ class Sandbox:
             "HOLDFAST_TEST_PROGRAM": str(self.folder / "bin" / preset / "holdfast"),
             "HOLDFAST_TEST_SOURCE_DIR": str(self.folder / "source"),
             "HOLDFAST_TEST_TOOLS": str(self.folder / "source" / "tools" / "testbed"),
-        } | more
+        } | {name: value.replace("$TMPDIR", str(temporary)) for name, value in more.items()}
 
 
 def leftovers(folder):

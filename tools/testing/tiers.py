@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import fuzzing, tools
 from .builds import Programs, build
-from .gtest import Run, run_program
+from .gtest import SANITIZER_LOG, Run, run_program
 from .outcome import Outcome, failed, passed
 from .sandbox import Sandbox
 
@@ -26,10 +26,13 @@ SECONDS_MAX_SUITE = 1200
 SLOWER_UNDER_SANITIZERS = 3
 WIDE_TIMES_LONGER = 6
 
+# Their own exit code, because 1 is an answer of archive-get and of other commands.
+SANITIZER_COMMON = f"exitcode=99:log_path=$TMPDIR/{SANITIZER_LOG}"
 SANITIZER_OPTIONS = {
-    "asan": {"ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
-             "UBSAN_OPTIONS": "print_stacktrace=1"},
-    "tsan": {"TSAN_OPTIONS": "second_deadlock_stack=1:history_size=4"},
+    "asan": {"ASAN_OPTIONS": f"{SANITIZER_COMMON}:detect_leaks=1:strict_string_checks=1:"
+                             "detect_stack_use_after_return=1",
+             "UBSAN_OPTIONS": f"{SANITIZER_COMMON}:print_stacktrace=1"},
+    "tsan": {"TSAN_OPTIONS": f"{SANITIZER_COMMON}:second_deadlock_stack=1:history_size=4"},
 }
 VERSIONS_ORDINARY = (17,)
 VERSIONS_WIDE = (13, 14, 16, 17, 18)
