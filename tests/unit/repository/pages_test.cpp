@@ -230,7 +230,7 @@ TEST_F(Pages, AChunkThatWasMovedWithinItsPackIsDamage) {
             ErrorKind::kDamage);
 }
 
-TEST_F(Pages, FetchingTellsEachDamagedChunkAndGoesOn) {
+TEST_F(Pages, ConcurrentFetchingTellsEachDamagedChunkAndGoesOn) {
   PackWriter writer(repository_->store(), repository_->keys(), {.backup = backup_name()}, {});
   std::vector<NewChunk> places;
   for (int i = 0; i < 10; ++i) {

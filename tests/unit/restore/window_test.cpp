@@ -43,7 +43,7 @@ Bytes expected_of(const TestFile& file) {
   return whole;
 }
 
-class WindowTest : public testing::Test {
+class WindowConcurrent : public testing::Test {
  protected:
   void SetUp() override {
     write_backup(*repository_.open(), some_files());
@@ -93,12 +93,12 @@ class WindowTest : public testing::Test {
   WindowCounts counts_;
 };
 
-TEST_F(WindowTest, BringsEveryByteToItsPlace) {
+TEST_F(WindowConcurrent, BringsEveryByteToItsPlace) {
   restore(*repository_.open(), false);
   expect_all();
 }
 
-TEST_F(WindowTest, ZerosTakeNoRoom) {
+TEST_F(WindowConcurrent, ZerosTakeNoRoom) {
   restore(*repository_.open(), false);
   struct stat about{};
   ASSERT_EQ(::stat((folder_ / "2").c_str(), &about), 0);
@@ -107,7 +107,7 @@ TEST_F(WindowTest, ZerosTakeNoRoom) {
   EXPECT_EQ(about.st_blocks, 0);
 }
 
-TEST_F(WindowTest, ASecondRunKeepsEverything) {
+TEST_F(WindowConcurrent, ASecondRunKeepsEverything) {
   restore(*repository_.open(), false);
   const std::uint64_t written = counts_.written;
   restore(*repository_.open(), true);
@@ -117,7 +117,7 @@ TEST_F(WindowTest, ASecondRunKeepsEverything) {
 }
 
 // One block of content, one of zeros, and what an interrupted run left behind as zeros.
-TEST_F(WindowTest, WritesOnlyWhatDiffers) {
+TEST_F(WindowConcurrent, WritesOnlyWhatDiffers) {
   restore(*repository_.open(), false);
   put("1", 3 * kMiB + kBlockBytes, Bytes(kBlockBytes, std::byte{9}));
   put("2", 0, Bytes(kBlockBytes, std::byte{9}));
@@ -127,7 +127,7 @@ TEST_F(WindowTest, WritesOnlyWhatDiffers) {
   expect_all();
 }
 
-TEST_F(WindowTest, DamageEndsItAndNamesThePack) {
+TEST_F(WindowConcurrent, DamageEndsItAndNamesThePack) {
   std::string pack;
   for (auto& [name, content] : repository_.objects->objects) {
     if (name.find("/pack/") == std::string::npos || content.size() < kMiB) continue;
@@ -142,7 +142,7 @@ TEST_F(WindowTest, DamageEndsItAndNamesThePack) {
   EXPECT_EQ(failure->object(), pack);
 }
 
-TEST_F(WindowTest, AStopEndsIt) {
+TEST_F(WindowConcurrent, AStopEndsIt) {
   std::stop_source source;
   source.request_stop();
   EXPECT_EQ(kind_of([&] { restore(*repository_.open(), false, source.get_token()); }),

@@ -17,14 +17,14 @@ const ClusterIdentity kCluster{
     .system_identifier = 7340123456789012345ULL, .wal_segment_size = kSize, .host = "here"};
 
 // Two repositories in folders, each with a key of its own.
-class CatchUpTest : public testing::Test {
+class CatchUpConcurrent : public testing::Test {
  protected:
   struct Side {
     fs::path folder;
     KeyFile key;
   };
 
-  CatchUpTest() {
+  CatchUpConcurrent() {
     for (const Side& side : sides_) {
       create_folder_root(side.folder);
       const auto store = make_folder_store(side.folder);
@@ -97,7 +97,7 @@ class CatchUpTest : public testing::Test {
   std::unique_ptr<Archive> archive_;
 };
 
-TEST_F(CatchUpTest, CopiesWhatOnlyTheFirstHas) {
+TEST_F(CatchUpConcurrent, CopiesWhatOnlyTheFirstHas) {
   for (const std::uint64_t number : {1, 2, 3, 300, 5000}) store_first(number);
   store(other(), 2, content_of(2));
   CatchUp copy = catch_up();
@@ -110,7 +110,7 @@ TEST_F(CatchUpTest, CopiesWhatOnlyTheFirstHas) {
   EXPECT_TRUE(catch_up().round({}));
 }
 
-TEST_F(CatchUpTest, SaysHowFarBehindARepositoryIsThatCannotBeReached) {
+TEST_F(CatchUpConcurrent, SaysHowFarBehindARepositoryIsThatCannotBeReached) {
   store_first(1);
   EXPECT_TRUE(catch_up().round({}));
   fs::rename(other().folder, folder_ / "away");
@@ -129,7 +129,7 @@ TEST_F(CatchUpTest, SaysHowFarBehindARepositoryIsThatCannotBeReached) {
   EXPECT_EQ(read_lag(folder_.path(), "other")->failure, "");
 }
 
-TEST_F(CatchUpTest, NeverReplacesOtherContent) {
+TEST_F(CatchUpConcurrent, NeverReplacesOtherContent) {
   store_first(1);
   store(other(), 1, content_of(99));
   CatchUp copy = catch_up();
@@ -143,7 +143,7 @@ TEST_F(CatchUpTest, NeverReplacesOtherContent) {
 }
 
 // Far more than is compared anew each time, so that what is known is used.
-TEST_F(CatchUpTest, FindsWhatWasStoredOutOfOrder) {
+TEST_F(CatchUpConcurrent, FindsWhatWasStoredOutOfOrder) {
   const std::uint64_t last = kRelistedObjects + 40;
   for (std::uint64_t number = 1; number <= last; ++number) {
     if (number != last - 20) store_first(number);
@@ -156,7 +156,7 @@ TEST_F(CatchUpTest, FindsWhatWasStoredOutOfOrder) {
   EXPECT_EQ(lag->complete_until.begin()->second, object(last - 21 - kRelistedObjects));
 }
 
-TEST_F(CatchUpTest, BeginsAnewForAnotherRepositoryOfTheSameName) {
+TEST_F(CatchUpConcurrent, BeginsAnewForAnotherRepositoryOfTheSameName) {
   store_first(1);
   EXPECT_TRUE(catch_up().round({}));
   EXPECT_FALSE(catch_up().lag().complete_until.empty());
@@ -164,7 +164,7 @@ TEST_F(CatchUpTest, BeginsAnewForAnotherRepositoryOfTheSameName) {
   EXPECT_FALSE(catch_up("elsewhere").lag().compared);
 }
 
-TEST_F(CatchUpTest, ReportsAHistoryThatTheOtherDoesNotKnow) {
+TEST_F(CatchUpConcurrent, ReportsAHistoryThatTheOtherDoesNotKnow) {
   store_first(1);
   open_history(*open(first()), "demo",
                {.system_identifier = 99, .wal_segment_size = kSize, .host = "here"},
@@ -186,7 +186,7 @@ TEST_F(CatchUpTest, ReportsAHistoryThatTheOtherDoesNotKnow) {
 }
 
 // Of a file in parts, no part may be missing once its object is there.
-TEST_F(CatchUpTest, CopiesPartsBeforeTheirObject) {
+TEST_F(CatchUpConcurrent, CopiesPartsBeforeTheirObject) {
   Bytes content(kWalPartBytes + 1000, std::byte{5});
   Compressor compressor({});
   const PackedWal packed{.identity = {.file = wal_file_of(segment(1), kSize),
