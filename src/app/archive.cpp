@@ -125,20 +125,30 @@ ArchiveGetAnswer get(const Config& config, const ArchiveGetRequest& request, Sit
   return {.kind = Kind::kRestored};
 }
 
-// When recovery has ended and the new timeline is about to begin, an unknown answer costs more than
-// at any other time, so what fails at once is tried again as well.
+// A folder that is not mounted yet, a bucket that is not there, access that is denied fail at once,
+// and may be put right a moment later: unless a standby has something better to do, they are tried
+// again like a lost connection. When recovery has ended and the new timeline is about to begin, an
+// unknown answer costs more than at any other time, and so is every other failure.
 ArchiveGetAnswer get_patiently(const Config& config, const ArchiveGetRequest& request,
                                Situation situation, const Limits& limits) {
   constexpr std::chrono::milliseconds kAgain{500};
   std::error_code error;
   const bool matters = situation == Situation::kRecoveryEnded && is_timeline_history(request) &&
                        !fs::exists(fs::path("pg_wal") / request.file, error);
+  const auto may_pass = [&](const Error& failure) {
+    if (failure.kind() == ErrorKind::kUsage) return false;
+    if (situation == Situation::kStandby) return false;
+    return matters || failure.kind() == ErrorKind::kRepository;
+  };
+  std::optional<Error> last;
   while (true) {
     try {
       return get(config, request, situation, limits);
     } catch (const Error& failure) {
-      const bool may_pass = failure.kind() != ErrorKind::kUsage && !limits.stop.stop_requested();
-      if (!matters || !may_pass) throw;
+      // The end of the patience says nothing about the cause.
+      if (failure.kind() == ErrorKind::kCancelled && last) throw *last;
+      if (!may_pass(failure)) throw;
+      last = failure;
       std::this_thread::sleep_for(kAgain);
       if (limits.stop.stop_requested()) throw;
     }

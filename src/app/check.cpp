@@ -1,6 +1,7 @@
 #include "app/check.h"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -54,11 +55,14 @@ void check_registration(Findings& findings, Session& session, const Repository& 
               fmt::format("cluster '{}', history {}", config.cluster, to_string(history.name)));
 }
 
-void check_clocks(Findings& findings, std::optional<Session>& session, Repository* repository,
-                  const std::stop_token& stop) {
+void check_clocks(Findings& findings, std::optional<Session>& session,
+                  const std::vector<CheckedRepository>& repositories, const std::stop_token& stop) {
   std::vector<ClockReading> readings;
   if (session) readings.push_back(read_clock(*session));
-  if (repository != nullptr) readings.push_back(read_clock(repository->store(), stop));
+  for (const CheckedRepository& each : repositories) {
+    readings.push_back(read_clock(each.repository->store(), stop));
+    if (repositories.size() > 1) readings.back().whose += " " + each.config.name;
+  }
   if (readings.empty()) return;
   if (const auto warning = clock_warning(readings)) {
     findings.add({"clock", FindingLevel::kFailed, *warning,
@@ -69,6 +73,20 @@ void check_clocks(Findings& findings, std::optional<Session>& session, Repositor
   for (const ClockReading& reading : readings) compared += ", " + reading.whose;
   findings.ok("clock", fmt::format("{} agree within {}", compared,
                                    human_duration(widest_gap(readings).gap)));
+}
+
+// Two names for one place look like two copies, and are one.
+void check_distinct(Findings& findings, const std::vector<CheckedRepository>& repositories) {
+  std::map<RepositoryId, std::string> names;
+  for (const CheckedRepository& each : repositories) {
+    const auto [known, fresh] =
+        names.emplace(each.repository->keys().repository_id, each.config.name);
+    if (fresh) continue;
+    findings.add(
+        {"repositories", FindingLevel::kFailed,
+         fmt::format("'{}' and '{}' are the same repository", known->second, each.config.name),
+         "Whatever destroys one destroys both. Give the second a place of its own."});
+  }
 }
 
 // Only for a folder: nobody knows how much room a bucket has.
@@ -84,12 +102,39 @@ void check_space(Findings& findings, Session& session, const RepositoryConfig& c
                 "A backup is smaller than the databases, but not for certain."});
 }
 
+void look_into(Findings& findings, const RepositoryCheck& check,
+               std::vector<CheckedRepository>& opened, const std::stop_token& stop) {
+  auto repository = check_repository(findings, check, stop);
+  if (!repository) return;
+  findings.attempt("repository rights",
+                   [&] { check_rights(findings, *repository, check.config, stop); });
+  opened.push_back({check.config, std::move(repository)});
+}
+
+void check_with_server(Findings& findings, Session& session, const Config& config,
+                       const std::vector<CheckedRepository>& repositories,
+                       const std::stop_token& stop) {
+  bool archive = false;
+  for (const CheckedRepository& each : repositories) {
+    findings.look_at(each.config.name);
+    findings.attempt("registration", [&] {
+      check_registration(findings, session, *each.repository, config, stop);
+    });
+    findings.attempt("space", [&] { check_space(findings, session, each.config); });
+    archive = archive || each.config.wal;
+  }
+  findings.look_at("");
+  if (!archive) return;
+  findings.attempt("WAL archive",
+                   [&] { check_archive(findings, session, {config, repositories}, stop); });
+}
+
 }  // namespace
 
-std::vector<CheckFinding> check_setup(const LoadedConfig& loaded,
-                                      const RepositoryConfig& repository,
+std::vector<CheckFinding> check_setup(const LoadedConfig& loaded, const std::string& only,
                                       const CheckOptions& options, const std::stop_token& stop) {
   const Config& config = loaded.config;
+  find_repository(config, only);  // there is one of this name
   Findings findings;
   check_configuration(findings, loaded);
   findings.attempt("state directory", [&] { check_state_directory(findings, config); });
@@ -98,21 +143,16 @@ std::vector<CheckFinding> check_setup(const LoadedConfig& loaded,
     check_postgres(findings, *session, config, stop);
     check_data_directory(findings, *session, config);
   }
-  const auto opened = check_repository(findings, {repository, options}, stop);
-  if (opened) {
-    findings.attempt("repository rights",
-                     [&] { check_rights(findings, *opened, repository, stop); });
+  std::vector<CheckedRepository> opened;
+  for (const RepositoryConfig& repository : config.repositories) {
+    if (!only.empty() && repository.name != only) continue;
+    findings.look_at(repository.name);
+    look_into(findings, {repository, options}, opened, stop);
   }
-  if (opened && session) {
-    findings.attempt("registration",
-                     [&] { check_registration(findings, *session, *opened, config, stop); });
-    if (repository.wal) {
-      findings.attempt("WAL archive",
-                       [&] { check_archive(findings, *session, {config, *opened}, stop); });
-    }
-    findings.attempt("space", [&] { check_space(findings, *session, repository); });
-  }
-  findings.attempt("clock", [&] { check_clocks(findings, session, opened.get(), stop); });
+  if (session) check_with_server(findings, *session, config, opened, stop);
+  findings.look_at("");
+  check_distinct(findings, opened);
+  findings.attempt("clock", [&] { check_clocks(findings, session, opened, stop); });
   return findings.take();
 }
 

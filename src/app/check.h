@@ -24,6 +24,7 @@ struct CheckFinding {
   std::string name;  // of what was looked at: "connection", "clock"
   FindingLevel level = FindingLevel::kOk;
   std::string detail, hint = {};
+  std::string repository = {};  // of the configuration, that it is about; empty: of none
 };
 
 struct CheckOptions {
@@ -31,8 +32,8 @@ struct CheckOptions {
   std::function<std::unique_ptr<ObjectStore>(std::unique_ptr<ObjectStore>)> wrap_store = {};
 };
 
-std::vector<CheckFinding> check_setup(const LoadedConfig& loaded,
-                                      const RepositoryConfig& repository,
+// Looks at every repository of the configuration, or at the one called `only`.
+std::vector<CheckFinding> check_setup(const LoadedConfig& loaded, const std::string& only,
                                       const CheckOptions& options, const std::stop_token& stop);
 
 // How many findings are of this level.

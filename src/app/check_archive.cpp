@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "app/archive.h"
 #include "app/check_parts.h"
 #include "app/open.h"
 #include "app/settings.h"
@@ -15,7 +16,6 @@
 #include "postgres/data_files.h"
 #include "repository/wal_compare.h"
 #include "repository/wal_file.h"
-#include "repository/wal_search.h"
 
 namespace holdfast {
 namespace {
@@ -60,62 +60,110 @@ void check_summaries(Findings& findings, Session& session) {
                 "next release, and pg_basebackup's) then read only what changed."});
 }
 
-// Invariant 6: nobody is kept out of a history by guessing, so two servers that go on with one,
-// each on a timeline of its own, are an alarm.
-bool check_other_writers(Findings& findings, Session& session, const ArchiveCheck& check,
-                         const WalPlace& place, const std::stop_token& stop) {
-  const TimelineId ours = session.timeline();
-  const auto stored = list_timelines(check.repository, place, stop);
-  if (stored.empty() || stored.back() <= ours) return true;
-  findings.add(
-      {"other writers", FindingLevel::kFailed,
-       fmt::format("this server writes timeline {}, but the archive has WAL of timeline "
-                   "{}: another server was promoted and goes on with this cluster",
-                   ours.value, stored.back().value),
-       "Only one of them can be the cluster. Stop the other, or make it a standby; if this "
-       "one is a copy that goes on by itself, run 'holdfast init --take-over' here."});
-  return false;
+// Which of the repositories that hold WAL it is.
+std::size_t rank_of(const Config& config, const std::string& repository) {
+  std::size_t rank = 0;
+  for (const RepositoryConfig& each : config.repositories) {
+    if (each.name == repository) break;
+    rank += each.wal ? 1 : 0;
+  }
+  return rank;
 }
 
-void check_arrival(Findings& findings, Session& session, const ArchiveCheck& check,
-                   const std::stop_token& stop) {
-  const Config& config = check.config;
-  const HistoryRecord history =
-      history_to_write(list_histories(check.repository, config.cluster, stop), config.cluster,
-                       identity_of(session.server(), host_name()),
-                       read_history_binding(config.postgres.data_directory));
-  const WalPlace place{config.cluster, history.name};
-  if (!check_other_writers(findings, session, check, place, stop)) return;
-  const auto began = std::chrono::steady_clock::now();
-  const SegmentName segment = end_segment(session);
+struct Arrival {
+  const CheckedRepository& in;
+  WalPlace place;
+  bool must = true;  // archive-push waits for it; others are brought up to date afterwards
+};
+
+std::string lag_of(const Config& config, const std::string& repository) {
+  for (const RepositoryLag& lag : repositories_behind(config)) {
+    if (lag.repository == repository) return describe(lag);
+  }
+  return {};
+}
+
+void report_not_arrived(Findings& findings, Session& session, const Config& config,
+                        const Arrival& arrival, const std::string& segment) {
+  const std::string lag = arrival.must ? "" : lag_of(config, arrival.in.config.name);
+  const std::string failure = arrival.must ? last_archiver_failure(session) : lag;
+  findings.add(
+      {"WAL archive", arrival.must ? FindingLevel::kFailed : FindingLevel::kWarning,
+       fmt::format("segment {} did not arrive in {} within {}{}{}", segment,
+                   arrival.in.repository->store().describe(), human_duration(config.wal.timeout),
+                   failure.empty() ? "" : "; ", failure),
+       arrival.must
+           ? "PostgreSQL's log shows what archive_command says. 'holdfast init' prints the "
+             "command."
+           : "archive-push's helper brings it up to date by itself; what keeps it from "
+             "that stands in wal/push-helper.log in the state directory."});
+}
+
+void await_arrival(Findings& findings, Session& session, const Config& config,
+                   const Arrival& arrival, SegmentName segment, const std::stop_token& stop) {
+  const Repository& repository = *arrival.in.repository;
   const WalSegmentSize size = session.server().wal_segment_size;
-  const std::string object = names::wal_segment(place, segment, size);
-  if (arrives(check.repository, object, config.wal.timeout, stop)) {
-    // As a backup does: the same content, not only the same name.
-    const LocalSegments local{place, size, config.postgres.data_directory + "/pg_wal"};
-    const SegmentName behind{segment.timeline, segment.number + 1};
-    if (const auto other =
-            other_content_before(check.repository, local, behind, kSegmentsLookedBack, stop)) {
-      findings.add({"WAL archive", FindingLevel::kFailed,
-                    fmt::format("the archive has segment {} with other content than this server",
-                                to_string(*other, size)),
-                    "Another server wrote it, or this one was set back to an older state. If this "
-                    "server is the one that goes on, run 'holdfast init --take-over'."});
-      return;
-    }
-    const Seconds taken = std::chrono::steady_clock::now() - began;
-    findings.ok("WAL archive", fmt::format("segment {} was in the repository {} after its end",
-                                           to_string(segment, size), human_duration(taken)));
+  const auto began = std::chrono::steady_clock::now();
+  const std::string object = names::wal_segment(arrival.place, segment, size);
+  if (!arrives(repository, object, config.wal.timeout, stop)) {
+    return report_not_arrived(findings, session, config, arrival, to_string(segment, size));
+  }
+  // As a backup does: the same content, not only the same name.
+  const LocalSegments local{arrival.place, size, config.postgres.data_directory + "/pg_wal"};
+  const SegmentName behind{segment.timeline, segment.number + 1};
+  if (const auto other =
+          other_content_before(repository, local, behind, kSegmentsLookedBack, stop)) {
+    findings.add({"WAL archive", FindingLevel::kFailed,
+                  fmt::format("the archive has segment {} with other content than this server",
+                              to_string(*other, size)),
+                  "Another server wrote it, or this one was set back to an older state. If this "
+                  "server is the one that goes on, run 'holdfast init --take-over'."});
     return;
   }
-  const std::string failure = last_archiver_failure(session);
-  findings.add(
-      {"WAL archive", FindingLevel::kFailed,
-       fmt::format("segment {} did not arrive in {} within {}{}{}", to_string(segment, size),
-                   check.repository.store().describe(), human_duration(config.wal.timeout),
-                   failure.empty() ? "" : "; ", failure),
-       "PostgreSQL's log shows what archive_command says. 'holdfast init' prints the "
-       "command."});
+  const std::string lag = arrival.must ? "" : lag_of(config, arrival.in.config.name);
+  if (!lag.empty()) {
+    findings.add({"WAL archive", FindingLevel::kWarning, lag,
+                  "It is being brought up to date; look again later."});
+    return;
+  }
+  const Seconds taken = std::chrono::steady_clock::now() - began;
+  findings.ok("WAL archive", fmt::format("segment {} was in the repository {} after its end",
+                                         to_string(segment, size), human_duration(taken)));
+}
+
+// In each repository that holds WAL.
+void check_arrivals(Findings& findings, Session& session, const ArchiveCheck& check,
+                    const std::stop_token& stop) {
+  const Config& config = check.config;
+  std::vector<Arrival> arrivals;
+  bool others_write = false;
+  for (const CheckedRepository& each : check.repositories) {
+    if (!each.config.wal) continue;
+    findings.look_at(each.config.name);
+    findings.attempt("WAL archive", [&] {
+      const HistoryRecord history =
+          history_to_write(list_histories(*each.repository, config.cluster, stop), config.cluster,
+                           identity_of(session.server(), host_name()),
+                           read_history_binding(config.postgres.data_directory));
+      const std::size_t rank = rank_of(config, each.config.name);
+      // Only the first gets WAL in the order in which it is archived.
+      if (rank == 0 && !check_other_writers(findings, session,
+                                            {*each.repository, history, config.cluster}, stop)) {
+        others_write = true;
+      }
+      const bool must = rank < config.wal.acknowledge;
+      arrivals.push_back({each, {config.cluster, history.name}, must});
+    });
+  }
+  if (others_write || arrivals.empty()) return;
+  findings.look_at("");
+  const SegmentName segment = end_segment(session);
+  for (const Arrival& arrival : arrivals) {
+    findings.look_at(arrival.in.config.name);
+    findings.attempt("WAL archive",
+                     [&] { await_arrival(findings, session, config, arrival, segment, stop); });
+  }
+  findings.look_at("");
 }
 
 }  // namespace
@@ -149,7 +197,7 @@ void check_archive(Findings& findings, Session& session, const ArchiveCheck& che
     findings.add({"archiver", FindingLevel::kFailed, failure,
                   "PostgreSQL's log shows what archive_command says; it tries again by itself."});
   }
-  check_arrival(findings, session, check, stop);
+  check_arrivals(findings, session, check, stop);
 }
 
 }  // namespace holdfast

@@ -2,6 +2,7 @@
 // The parts of `check`, and the list that they write their findings into. Internal to app/check.cpp
 // and its neighbours.
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "app/check.h"
 #include "core/error.h"
 #include "postgres/session.h"
+#include "repository/history.h"
 #include "repository/repository.h"
 
 namespace holdfast {
@@ -17,9 +19,14 @@ namespace holdfast {
 class Findings {
  public:
   void ok(std::string name, std::string detail) {
-    list_.push_back({std::move(name), FindingLevel::kOk, std::move(detail)});
+    add({std::move(name), FindingLevel::kOk, std::move(detail)});
   }
-  void add(CheckFinding finding) { list_.push_back(std::move(finding)); }
+  void add(CheckFinding finding) {
+    if (finding.repository.empty()) finding.repository = repository_;
+    list_.push_back(std::move(finding));
+  }
+  // What is found from now on is about this repository; empty: about none.
+  void look_at(std::string repository) { repository_ = std::move(repository); }
 
   // Runs `look`; an Error becomes a failed finding of this name. kCancelled passes.
   template <class Look>
@@ -37,6 +44,13 @@ class Findings {
 
  private:
   std::vector<CheckFinding> list_;
+  std::string repository_;
+};
+
+// A repository that could be opened.
+struct CheckedRepository {
+  const RepositoryConfig& config;
+  std::unique_ptr<Repository> repository;
 };
 
 // nullopt when there is no connection; the findings then say why.
@@ -50,12 +64,22 @@ void check_data_directory(Findings& findings, Session& session, const Config& co
 
 struct ArchiveCheck {
   const Config& config;
-  const Repository& repository;
+  const std::vector<CheckedRepository>& repositories;
 };
-// That WAL is archived: ends a segment and waits until the repository has it; and the settings that
-// would make an archive useless.
+// That WAL is archived: ends a segment and waits until the repositories that hold WAL have it; and
+// the settings that would make an archive useless.
 void check_archive(Findings& findings, Session& session, const ArchiveCheck& check,
                    const std::stop_token& stop);
+
+// Invariant 6: two servers that go on with one history are an alarm. Looks into one repository;
+// false when another server was promoted behind this one.
+struct WritersCheck {
+  const Repository& repository;
+  const HistoryRecord& history;
+  std::string cluster;
+};
+bool check_other_writers(Findings& findings, Session& session, const WritersCheck& check,
+                         const std::stop_token& stop);
 
 struct RepositoryCheck {
   const RepositoryConfig& config;

@@ -1,4 +1,5 @@
 // `check`: does the set-up work?
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -26,18 +27,32 @@ Mark mark_of(CheckOutcome outcome) {
   return kMarks.at(static_cast<std::size_t>(outcome));
 }
 
+Json json_or_null(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
+
+std::string label_of(const CheckFinding& finding) {
+  return finding.repository.empty() ? finding.name : finding.repository + ": " + finding.name;
+}
+
 CommandResult render(const std::vector<CheckFinding>& findings, const Style& style) {
   CommandResult result;
+  std::size_t width = 20;
+  for (const CheckFinding& finding : findings) width = std::max(width, label_of(finding).size());
+  width += 2;
   result.json["findings"] = Json::array();
   for (const CheckFinding& finding : findings) {
     const Mark mark = mark_of(finding.level);
     result.json["findings"].push_back({{"name", finding.name},
+                                       {"repository", json_or_null(finding.repository)},
                                        {"status", mark.word},
                                        {"detail", finding.detail},
                                        {"hint", finding.hint}});
     result.text += style.paint(mark.colour, fmt::format("{:<9}", mark.word)) +
-                   fmt::format("{:<22}{}\n", finding.name, printable(finding.detail));
-    if (!finding.hint.empty()) result.text += fmt::format("{:31}{}\n", "", printable(finding.hint));
+                   fmt::format("{:<{}}{}\n", label_of(finding), width, printable(finding.detail));
+    if (!finding.hint.empty()) {
+      result.text += fmt::format("{:{}}{}\n", "", width + 9, printable(finding.hint));
+    }
   }
   const std::size_t failed = count_of(findings, FindingLevel::kFailed);
   result.json["failed"] = failed;
@@ -82,8 +97,11 @@ CommandSpec check_command() {
   spec.name = "check";
   spec.summary = "Prove that the set-up works";
   spec.details =
-      "Looks at the configuration, PostgreSQL, its data directory, the repository, the clocks and\n"
-      "the space. Exit 1 when anything failed, an unreachable PostgreSQL or repository included.";
+      "Looks at the configuration, PostgreSQL, its data directory, every repository (or the one "
+      "of\n"
+      "--repo), the clocks and the space. Exit 1 when anything failed, an unreachable PostgreSQL "
+      "or\n"
+      "repository included.";
   spec.needs = Needs::kConfig;
   spec.options = {switch_option(
       {"--repo-only", "Test instead whether the store does all that Holdfast needs"}, *repo_only)};
@@ -94,7 +112,7 @@ CommandSpec check_command() {
       const RepositoryConfig& repository = context.repository();
       return render(check_store(repository, context.stop()), repository, context.style());
     }
-    const auto findings = check_setup(context.loaded(), context.repository(), {}, context.stop());
+    const auto findings = check_setup(context.loaded(), context.globals().repo, {}, context.stop());
     return render(findings, context.style());
   };
   return spec;

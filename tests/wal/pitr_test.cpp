@@ -230,6 +230,15 @@ TEST(Pitr, FailoverToAStandbyNeedsNoStep) {
   const Answer alarm = archived.holdfast().run({"check"});
   EXPECT_EQ(alarm.outcome.exit_code, 1);
   EXPECT_NE(alarm.text().find("another server was promoted"), std::string::npos) << alarm.text();
+
+  // It writes on: the new primary's check says so, too.
+  primary.sql("insert into kept values (4)");
+  archived.archive();
+  archived.holdfast().other_connection = standby.connection();
+  archived.holdfast().other_data_directory = standby.data_directory();
+  const Answer growing = archived.holdfast().run({"check"});
+  EXPECT_EQ(growing.outcome.exit_code, 1);
+  EXPECT_NE(growing.text().find("goes on growing"), std::string::npos) << growing.text();
 }
 
 TEST(Pitr, AStandbyThatWasRestoredFollowsItsPrimaryAndMayBePromoted) {

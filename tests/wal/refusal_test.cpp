@@ -1,4 +1,8 @@
 // archive-push and archive-get with what they must refuse, and archive-get's three exit codes.
+#include <chrono>
+#include <csignal>
+#include <thread>
+
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -119,6 +123,7 @@ TEST_F(Archive, WhatCannotBeAskedIsUnknown) {
   const std::string absent = "0000000100000000000000F0";
   const fs::path repository = archived_.holdfast().repository_folder();
   const fs::path aside = repository.parent_path() / "aside";
+  const Variable soon("HOLDFAST_WAL_TIMEOUT", "3s");
   fs::rename(repository, aside);
   EXPECT_EQ(archived_.get(absent).exit_code, kUnknown);  // gone
   fs::create_directory(repository);
@@ -132,6 +137,28 @@ TEST_F(Archive, WhatCannotBeAskedIsUnknown) {
   EXPECT_EQ(archived_.get(absent).exit_code, kUnknown);
   fs::permissions(repository, fs::perms::owner_all);
   EXPECT_EQ(archived_.get(absent).exit_code, kAbsent);
+}
+
+// What is away when it is asked may be there a moment later, and is waited for.
+TEST_F(Archive, ARepositoryThatComesBackIsWaitedFor) {
+  const fs::path repository = archived_.holdfast().repository_folder();
+  const fs::path aside = repository.parent_path() / "aside";
+  const Variable patient("HOLDFAST_WAL_TIMEOUT", "5min");
+  const auto get_while_away = [&] {
+    Process call =
+        archived_.start({"archive-get", last_, "pg_wal/RECOVERYXLOG"}, server().data_directory());
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    EXPECT_TRUE(call.running());
+    return call;
+  };
+  fs::rename(repository, aside);
+  Process stopped = get_while_away();
+  stopped.send(SIGTERM);
+  EXPECT_EQ(stopped.wait(std::chrono::minutes(1)).signal, SIGTERM);
+  Process asked = get_while_away();
+  fs::rename(aside, repository);
+  EXPECT_EQ(asked.wait(std::chrono::minutes(1)).exit_code, kRestored);
+  EXPECT_TRUE(read_text(wal("RECOVERYXLOG")) == read_text(wal(last_)));
 }
 
 TEST_F(Archive, BadCallsOfArchiveGetAreUnknownNeverAbsent) {

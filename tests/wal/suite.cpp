@@ -42,12 +42,22 @@ void ArchivedCluster::archive() {
       fmt::format("(select last_archived_wal >= '{}' from pg_stat_archiver)", segment));
 }
 
-Outcome ArchivedCluster::call(const std::vector<std::string>& arguments,
-                              const fs::path& data_directory) {
+Command ArchivedCluster::command(const std::vector<std::string>& arguments,
+                                 const fs::path& data_directory) {
   std::vector<std::string> words{HoldfastProgram::path(), "--config",
                                  holdfast_.configuration().string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  return run({.arguments = as_server_user(words), .folder = data_directory});
+  return {.arguments = as_server_user(words), .folder = data_directory};
+}
+
+Outcome ArchivedCluster::call(const std::vector<std::string>& arguments,
+                              const fs::path& data_directory) {
+  return run(command(arguments, data_directory));
+}
+
+Process ArchivedCluster::start(const std::vector<std::string>& arguments,
+                               const fs::path& data_directory) {
+  return Process(command(arguments, data_directory));
 }
 
 fs::path ArchivedCluster::object_of(const std::string& segment) {
@@ -62,6 +72,13 @@ PostgresCluster start_recovered(const fs::path& data_directory, const ServerProg
   restored.start();
   restored.wait_for("not pg_is_in_recovery() or pg_is_wal_replay_paused()");
   return restored;
+}
+
+Variable::Variable(std::string name, const std::string& value) : name_(std::move(name)) {
+  ::setenv(name_.c_str(), value.c_str(), 1);
+}
+Variable::~Variable() {
+  ::unsetenv(name_.c_str());
 }
 
 bool is_wide_run() {

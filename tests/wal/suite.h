@@ -33,6 +33,9 @@ class ArchivedCluster {
   // Calls archive-push or archive-get as PostgreSQL does: in the data directory.
   Outcome call(const std::vector<std::string>& arguments,
                const std::filesystem::path& data_directory);
+  // The same in the background.
+  Process start(const std::vector<std::string>& arguments,
+                const std::filesystem::path& data_directory);
   Outcome push(const std::string& segment) {
     return call({"archive-push", "pg_wal/" + segment}, cluster_.data_directory());
   }
@@ -43,6 +46,9 @@ class ArchivedCluster {
   std::filesystem::path object_of(const std::string& segment);
 
  private:
+  Command command(const std::vector<std::string>& arguments,
+                  const std::filesystem::path& data_directory);
+
   PostgresCluster cluster_;
   HoldfastProgram holdfast_;
 };
@@ -50,6 +56,18 @@ class ArchivedCluster {
 // Starts a restored directory, waits until its recovery has ended or is paused at its target.
 PostgresCluster start_recovered(const std::filesystem::path& data_directory,
                                 const ServerPrograms& programs = default_server());
+
+// Sets a variable of this process, which servers and programs that it starts inherit.
+class Variable {
+ public:
+  Variable(std::string name, const std::string& value);
+  ~Variable();
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const std::string name_;
+};
 
 bool is_wide_run();
 

@@ -48,6 +48,7 @@ class Recovery : public testing::Test {
 TEST_F(Recovery, StopsWhileTheRepositoryIsAwayAndGoesOnWhenItIsBack) {
   const fs::path repository = archived_.holdfast().repository_folder();
   const fs::path aside = repository.parent_path() / "aside";
+  const Variable soon("HOLDFAST_WAL_TIMEOUT", "3s");
   fs::rename(repository, aside);
   expect_stops("holdfast:");
   fs::create_directory(repository);  // as a mount point without its file system

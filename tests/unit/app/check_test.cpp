@@ -118,12 +118,13 @@ class CheckTest : public testing::Test {
     }});
   }
   void check(const CheckOptions& options = {}) {
-    findings_ = check_setup(loaded_, repository(), options, kNoStop);
+    findings_ = check_setup(loaded_, only_, options, kNoStop);
   }
-  // "ok", "warning", "failed", or "none".
-  std::string level(const std::string& name) const {
+  // "ok", "warning", "failed", or "none"; of a finding that is about a repository, if one is named.
+  std::string level(const std::string& name, const std::string& repository = "") const {
     for (const CheckFinding& finding : findings_) {
       if (finding.name != name) continue;
+      if (!repository.empty() && finding.repository != repository) continue;
       if (finding.level == FindingLevel::kOk) return "ok";
       return finding.level == FindingLevel::kWarning ? "warning" : "failed";
     }
@@ -132,6 +133,7 @@ class CheckTest : public testing::Test {
 
   test::TempFolder folder_;
   LoadedConfig loaded_;
+  std::string only_;
   std::vector<CheckFinding> findings_;
 };
 
@@ -186,6 +188,32 @@ TEST_F(CheckTest, AMissingRepositoryIsAFinding) {
   EXPECT_EQ(level("repository"), "failed");
   EXPECT_EQ(level("repository rights"), "none");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "store"));  // check makes no repository
+}
+
+TEST_F(CheckTest, EveryRepositoryIsLookedAt) {
+  loaded_.config.repositories.push_back(
+      {.name = "second", .url = "file://" + (folder_ / "second").string()});
+  check();
+  EXPECT_EQ(level("repository rights", "first"), "ok");
+  EXPECT_EQ(level("repository", "second"), "failed");  // there is none
+  create_store(store_options(loaded_.config.repositories[1]));
+  Repository::create(*open_store(store_options(loaded_.config.repositories[1])),
+                     {.holdfast_version = "test"}, kNoStop);
+  check();
+  EXPECT_EQ(level("repository", "second"), "ok");
+  EXPECT_EQ(level("repository rights", "second"), "ok");
+  EXPECT_EQ(level("repositories"), "none");
+  only_ = "first";
+  check();
+  EXPECT_EQ(level("repository", "first"), "ok");
+  EXPECT_EQ(level("repository", "second"), "none");
+}
+
+TEST_F(CheckTest, OneRepositoryUnderTwoNamesFails) {
+  loaded_.config.repositories.push_back(repository());
+  loaded_.config.repositories.back().name = "second";
+  check();
+  EXPECT_EQ(level("repositories"), "failed");
 }
 
 TEST_F(CheckTest, AStateDirectoryThatOthersMayEnterFails) {

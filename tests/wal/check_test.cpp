@@ -1,0 +1,74 @@
+// `check` with several repositories: each is looked at, and each must get the WAL.
+#include <fmt/format.h>
+
+#include "suite.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TwoRepositories : public testing::Test {
+ protected:
+  TwoRepositories() {
+    archived_.holdfast().settings().repository_lines = {
+        "  - name: second", fmt::format("    url: file://{}", second().string())};
+    archived_.holdfast().must({"--repo", "second", "init"});
+  }
+
+  fs::path second() { return archived_.holdfast().folder() / "second"; }
+
+  // The status of a finding about a repository; empty: there is none.
+  static std::string status(const Answer& answer, const std::string& repository,
+                            const std::string& name) {
+    for (const Json& finding : answer.result().at("findings")) {
+      if (finding.at("repository") == repository && finding.at("name") == name) {
+        return finding.at("status");
+      }
+    }
+    return {};
+  }
+
+  ArchivedCluster archived_;
+};
+
+TEST_F(TwoRepositories, WalHasToArriveInBoth) {
+  const Answer good = archived_.holdfast().run({"check"});
+  EXPECT_EQ(good.outcome.exit_code, 0) << good.text();
+  for (const char* const name : {"first", "second"}) {
+    EXPECT_EQ(status(good, name, "repository rights"), "ok") << good.text();
+    EXPECT_EQ(status(good, name, "WAL archive"), "ok") << good.text();
+  }
+}
+
+TEST_F(TwoRepositories, OneThatIsAwayFailsAndTheOtherIsCheckedAllTheSame) {
+  fs::rename(second(), second().parent_path() / "aside");
+  const Answer answer = archived_.holdfast().run({"check"});
+  EXPECT_EQ(answer.outcome.exit_code, 1);
+  EXPECT_EQ(status(answer, "second", "repository"), "failed") << answer.text();
+  EXPECT_EQ(status(answer, "first", "WAL archive"), "ok") << answer.text();
+  // Only the one that is asked for.
+  EXPECT_EQ(archived_.holdfast().run({"--repo", "first", "check"}).outcome.exit_code, 0);
+}
+
+TEST_F(TwoRepositories, OneThatGetsNoWalIsAWarning) {
+  // Archiving with a configuration that does not know the second.
+  const fs::path other = archived_.holdfast().folder() / "one.yaml";
+  std::string text = read_text(archived_.holdfast().configuration());
+  text.resize(text.find("  - name: second"));
+  write_text(other, text);
+  give_to_server_user(other);
+  PostgresCluster& server = archived_.server();
+  std::string command = server.sql("show archive_command");
+  const std::string name = archived_.holdfast().configuration().string();
+  command.replace(command.find(name), name.size(), other.string());
+  server.sql(fmt::format("alter system set archive_command = '{}'", command));
+  server.sql("select pg_reload_conf()");
+  server.wait_for("current_setting('archive_command') like '%one.yaml%'");
+  const Answer answer = archived_.holdfast().run({"check"}, {{"HOLDFAST_WAL_TIMEOUT", "10s"}});
+  EXPECT_EQ(status(answer, "first", "WAL archive"), "ok") << answer.text();
+  EXPECT_EQ(status(answer, "second", "WAL archive"), "warning") << answer.text();
+}
+
+}  // namespace
+}  // namespace holdfast::test
