@@ -1,7 +1,7 @@
 // `check` with several repositories: each is looked at, and each must get the WAL.
 #include <fmt/format.h>
 
-#include "suite.h"
+#include "support/archived_cluster.h"
 
 namespace holdfast::test {
 namespace {

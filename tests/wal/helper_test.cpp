@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "suite.h"
+#include "support/archived_cluster.h"
 
 namespace holdfast::test {
 namespace {

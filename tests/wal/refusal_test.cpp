@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#include "suite.h"
+#include "support/archived_cluster.h"
 
 namespace holdfast::test {
 namespace {

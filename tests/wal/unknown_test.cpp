@@ -2,7 +2,7 @@
 // promotes; a standby lives on.
 #include <fmt/format.h>
 
-#include "suite.h"
+#include "support/archived_cluster.h"
 
 namespace holdfast::test {
 namespace {

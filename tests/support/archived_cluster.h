@@ -1,5 +1,6 @@
 #pragma once
-// What the tests of this suite share: a cluster that archives with the program under test.
+// What the tests of WAL and of incremental backups share: a cluster that archives with the program
+// under test.
 //
 // `init --apply` has set its archive_command, so it is the printed one that is tested.
 

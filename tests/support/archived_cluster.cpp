@@ -1,4 +1,4 @@
-#include "suite.h"
+#include "support/archived_cluster.h"
 
 #include <chrono>
 #include <cstdlib>
