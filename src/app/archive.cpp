@@ -1,17 +1,11 @@
 #include "app/archive.h"
 
-#include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <functional>
-#include <mutex>
 #include <thread>
 
-#include "app/archive_helper.h"
+#include "app/deadline.h"
 #include "app/open.h"
 #include "app/prefetched_wal.h"
-#include "core/text.h"
-#include "wal/ready_list.h"
 
 namespace holdfast {
 namespace {
@@ -27,31 +21,6 @@ RepositoryConfig const* first_without_wal(const Config& config) {
   }
   return config.repositories.empty() ? nullptr : &config.repositories.front();
 }
-
-// Stops a command that has not ended in time, whatever it waits for.
-class Deadline {
- public:
-  Deadline(const std::stop_token& outer, std::chrono::milliseconds after)
-      : chain_(outer, [this] { source_.request_stop(); }),
-        timer_([this, after](const std::stop_token& ended) {
-          std::mutex mutex;
-          std::unique_lock lock(mutex);
-          std::condition_variable_any changed;
-          if (!changed.wait_for(lock, ended, after, [&] { return ended.stop_requested(); })) {
-            passed_ = true;
-            source_.request_stop();
-          }
-        }) {}
-
-  std::stop_token token() const { return source_.get_token(); }
-  bool passed() const { return passed_; }
-
- private:
-  std::stop_source source_;
-  std::stop_callback<std::function<void()>> chain_;
-  std::atomic<bool> passed_ = false;
-  std::jthread timer_;
-};
 
 struct Limits {
   std::chrono::milliseconds patience;
@@ -192,69 +161,6 @@ std::unique_ptr<Archive> wal_archive(const Config& config, std::chrono::millisec
                 {.object = first->name});
   }
   return std::make_unique<Archive>(config.cluster, std::move(repositories));
-}
-
-PushOptions push_options(const Config& config, const fs::path& data_directory) {
-  return {.cluster = config.cluster,
-          .host = host_name(),
-          .data_directory = data_directory,
-          .state_directory = config.state_directory,
-          .acknowledge = config.wal.acknowledge,
-          .compression = config.wal.compression};
-}
-
-std::vector<RepositoryLag> repositories_behind(const Config& config) {
-  std::vector<RepositoryLag> behind;
-  const RepositoryConfig* first = nullptr;
-  for (const RepositoryConfig& repository : config.repositories) {
-    if (!repository.wal) continue;
-    if (first == nullptr) {
-      first = &repository;
-      continue;
-    }
-    auto lag = read_lag(config.state_directory, repository.name);
-    if (!lag || lag->url != repository.url || lag->first_url != first->url) continue;
-    if (lag->missing > 0 || !lag->failure.empty()) behind.push_back(std::move(*lag));
-  }
-  return behind;
-}
-
-ArchivePushAnswer archive_push(const Config& config, const fs::path& file,
-                               const std::stop_token& stop) {
-  const fs::path data_directory = data_directory_of(file);
-  prepare_state_directory(config);
-  const auto archive = wal_archive(config, config.wal.timeout);
-  if (config.wal.acknowledge > archive->size()) {
-    throw Error(ErrorKind::kConfiguration,
-                fmt::format("wal.acknowledge is {}, but {} repositories hold WAL",
-                            config.wal.acknowledge, archive->size()),
-                {.object = "wal.acknowledge"});
-  }
-  ArchivePushAnswer answer;
-  const auto start_helper = [&] {
-    const bool others_lack_it = archive->size() > config.wal.acknowledge;
-    if (!others_lack_it && !others_wait(data_directory, file.filename().string())) return;
-    try {
-      start_archive_helper(
-          config,
-          {.direction = ArchiveDirection::kPush, .data_directory = data_directory, .history = {}});
-    } catch (const Error& error) {
-      answer.warnings.push_back("the archive helper could not be started: " + error.message());
-    }
-  };
-  Pusher pusher(*archive, push_options(config, data_directory));
-  const Deadline deadline(stop, config.wal.timeout);
-  try {
-    answer.report = pusher.push(fs::absolute(file), start_helper, deadline.token());
-  } catch (const Error&) {
-    if (stop.stop_requested() || !deadline.passed()) throw;
-    throw Error(ErrorKind::kRepository,
-                fmt::format("the WAL file was not stored within wal.timeout ({})",
-                            human_duration(config.wal.timeout)),
-                {.object = file.string(), .hint = "PostgreSQL will try again.", .retryable = true});
-  }
-  answer.behind = repositories_behind(config);
-  return answer;
 }
 
 ArchiveGetAnswer archive_get(const Config& config, const ArchiveGetRequest& request,

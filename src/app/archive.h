@@ -10,6 +10,7 @@
 
 #include "app/config.h"
 #include "wal/archive.h"
+#include "wal/drop_ledger.h"
 #include "wal/get.h"
 #include "wal/lag.h"
 #include "wal/push.h"
@@ -25,6 +26,8 @@ struct ArchivePushAnswer {
   PushReport report;
   std::vector<RepositoryLag> behind;  // as the helper saw it last
   std::vector<std::string> warnings;
+  WalBacklog backlog;           // of a file that was not stored: why it was dropped or is owed
+  std::string dropped_because;  // what kept it from being stored
 };
 ArchivePushAnswer archive_push(const Config& config, const std::filesystem::path& file,
                                const std::stop_token& stop);

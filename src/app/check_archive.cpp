@@ -7,6 +7,7 @@
 
 #include "app/archive.h"
 #include "app/check_parts.h"
+#include "app/dropped.h"
 #include "app/open.h"
 #include "app/settings.h"
 #include "backup/archived_wal.h"
@@ -131,6 +132,20 @@ void await_arrival(Findings& findings, Session& session, const Config& config,
                                          to_string(segment, size), human_duration(taken)));
 }
 
+void check_dropped(Findings& findings, const Config& config, const Repository& repository,
+                   const HistoryName& history, const std::stop_token& stop) {
+  const auto dropped = dropped_wal(config, repository, history, stop);
+  if (!dropped) return;
+  const std::string what = "dropped without being stored: " + describe(dropped->last);
+  if (!dropped->backup_since.empty()) {
+    return findings.ok("dropped WAL",
+                       fmt::format("{}; backup {} was taken since", what, dropped->backup_since));
+  }
+  findings.add({"dropped WAL", FindingLevel::kFailed, what,
+                "Nothing from there on can be recovered, until a backup was taken: 'holdfast "
+                "backup'. 'holdfast window' shows the gap."});
+}
+
 // In each repository that holds WAL.
 void check_arrivals(Findings& findings, Session& session, const ArchiveCheck& check,
                     const std::stop_token& stop) {
@@ -145,6 +160,7 @@ void check_arrivals(Findings& findings, Session& session, const ArchiveCheck& ch
           history_to_write(list_histories(*each.repository, config.cluster, stop), config.cluster,
                            identity_of(session.server(), host_name()),
                            read_history_binding(config.postgres.data_directory));
+      check_dropped(findings, config, *each.repository, history.name, stop);
       const std::size_t rank = rank_of(config, each.config.name);
       // Only the first gets WAL in the order in which it is archived.
       if (rank == 0 && !check_other_writers(findings, session,

@@ -77,6 +77,7 @@ struct WalConfig {
   std::chrono::milliseconds archive_timeout{std::chrono::minutes(5)};
   std::uint64_t prefetch_bytes = std::uint64_t{512} << 20U;
   bool promote_without_archive = false;
+  std::uint64_t drop_when_behind_bytes = 0;  // 0: WAL is never dropped
 };
 
 struct Config {

@@ -172,6 +172,14 @@ constexpr ConfigKey kKeys[] = {
      [](KeyTarget to, const KeyValue& value) {
        to.config.wal.promote_without_archive = value.number != 0;
      }},
+    {"wal.drop_when_behind", Type::kBytes, kReady, "0",
+     "Once more WAL than this waits in pg_wal and cannot be stored, archive-push drops it, so that "
+     "the server's disk does not fill; what was dropped can never be recovered. 0 never drops "
+     "any.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.wal.drop_when_behind_bytes = value.number;
+     },
+     "", 0, kRateBytesMax},
     {"objectives", Type::kSection, kLater, "", "Recovery point and recovery time to measure by."},
     {"checks", Type::kSection, kLater, "", "SQL assertions on a recovered copy."},
     {"hooks", Type::kSection, kLater, "", "Commands around a recovery."},

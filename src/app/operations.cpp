@@ -1,6 +1,7 @@
 #include "app/operations.h"
 
 #include "app/clock.h"
+#include "app/dropped.h"
 #include "app/open.h"
 #include "app/version.h"
 #include "backup/archived_wal.h"
@@ -43,6 +44,22 @@ void write_roll_ups(const Repository& repository, const BackupInfo& backup,
   }
 }
 
+// A gap that began before this backup ends with it.
+void warn_of_dropped(const Config& config, const Repository& repository, BackupResult& result,
+                     const std::stop_token& stop) {
+  try {
+    const auto dropped = dropped_wal(config, repository, result.info.name.history, stop);
+    if (!dropped || dropped->backup_since != result.info.name.id.text) return;
+    result.warnings.push_back(
+        fmt::format("WAL was dropped without being stored since the last backup: {}. What lies "
+                    "between its first segment and the end of this backup cannot be recovered",
+                    describe(dropped->last)));
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kCancelled) throw;
+    log_warning("whether WAL was dropped is not known", {{"error", error.message()}});
+  }
+}
+
 }  // namespace
 
 BackupResult backup(const Config& config, const RepositoryConfig& repository,
@@ -75,6 +92,7 @@ BackupResult backup(const Config& config, const RepositoryConfig& repository,
                               .host = host_name(),
                               .holdfast_version = holdfast_version()};
   BackupResult result = take_backup(*opened, options, progress, stop);
+  warn_of_dropped(config, *opened, result, stop);
   if (look.archives) write_roll_ups(*opened, result.info, stop);
   result.warnings.insert(result.warnings.begin(), look.warnings.begin(), look.warnings.end());
   return result;

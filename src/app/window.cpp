@@ -14,6 +14,9 @@ std::vector<HistoryWindow> window(const Config& config, const RepositoryConfig& 
                 fmt::format("the repository holds no cluster '{}'", config.cluster),
                 {.object = repository.url, .hint = "Run 'holdfast init' first."});
   }
+  for (HistoryWindow& history : histories) {
+    history.dropped = list_dropped_wal(*opened, {config.cluster, history.record.name}, stop);
+  }
   return histories;
 }
 

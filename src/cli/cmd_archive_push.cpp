@@ -3,6 +3,7 @@
 
 #include "app/archive.h"
 #include "cli/command.h"
+#include "core/text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -15,6 +16,10 @@ std::string_view word_of(PushOutcome outcome) {
       return "there already";
     case PushOutcome::kRemembered:
       return "stored ahead";
+    case PushOutcome::kDropped:
+      return "dropped";
+    case PushOutcome::kOwed:
+      return "owed";
   }
   return "stored";
 }
@@ -40,9 +45,27 @@ Json behind_json(const std::vector<RepositoryLag>& behind) {
   return json;
 }
 
+// As loud as it can be: this is PostgreSQL's log.
+void warn_of_loss(CommandContext& context, const ArchivePushAnswer& answer) {
+  const std::string& file = answer.report.identity.file.text;
+  if (answer.report.outcome == PushOutcome::kDropped) {
+    context.warn(fmt::format(
+        "WAL IS LOST: {} was dropped without being stored, because {} wait in pg_wal and "
+        "wal.drop_when_behind allows {}: {}. Nothing from there to the end of the next backup can "
+        "be recovered: repair the repository and take a backup",
+        file, human_bytes(answer.backlog.waiting), human_bytes(answer.backlog.allowed),
+        answer.dropped_because));
+  }
+  if (answer.report.outcome == PushOutcome::kOwed) {
+    context.warn(file +
+                 " is not stored yet; it will be, from pg_wal, when the repository takes it");
+  }
+}
+
 CommandResult run(CommandContext& context, const std::string& path) {
   const ArchivePushAnswer answer = archive_push(context.config(), path, context.stop());
   const PushReport& report = answer.report;
+  warn_of_loss(context, answer);
   for (const std::string& failed : report.failed) {
     context.warn("a repository does not have this WAL file yet: " + failed);
   }

@@ -82,6 +82,12 @@ Json timeline_json(const TimelineWindow& window, WalSegmentSize size) {
   return json;
 }
 
+Json json_of(const DroppedWal& dropped) {
+  return {{"first", dropped.first},  {"last", dropped.last}, {"segments", dropped.segments},
+          {"from", dropped.from},    {"to", dropped.to},     {"host", dropped.host},
+          {"reason", dropped.reason}};
+}
+
 std::string time_text(const WalPoint& point) {
   return point.time ? to_rfc3339_seconds(*point.time) : "?";
 }
@@ -230,12 +236,29 @@ Json json_of(const HistoryWindow& history) {
                                       {"lsn", json_of(record.fork->lsn)}}
                                : Json();
   json["wal_segment_bytes"] = record.wal_segment_size.bytes;
+  json["dropped_wal"] = Json::array();
+  for (const DroppedWal& dropped : history.dropped) json["dropped_wal"].push_back(json_of(dropped));
   json["timelines"] = Json::array();
   for (const TimelineWindow& window : history.timelines) {
     json["timelines"].push_back(timeline_json(window, record.wal_segment_size));
   }
   return json;
 }
+
+namespace {
+
+std::string dropped_text(const HistoryWindow& history, const Style& style) {
+  constexpr std::size_t kShown = 5;
+  std::string text;
+  const std::size_t all = history.dropped.size();
+  for (std::size_t i = all - std::min(all, kShown); i < all; ++i) {
+    text += style.paint(Colour::kRed, "Dropped unstored (wal.drop_when_behind): ") +
+            describe(history.dropped[i]) + "\n";
+  }
+  return text;
+}
+
+}  // namespace
 
 std::string text_of(const HistoryWindow& history, const Style& style, std::size_t width) {
   std::string text = style.paint(Colour::kBold, title_of(history.record)) + "\n";
@@ -244,6 +267,7 @@ std::string text_of(const HistoryWindow& history, const Style& style, std::size_
   for (const TimelineWindow& window : history.timelines) add_rows(table, window);
   if (table.empty()) return text + "Neither WAL nor a backup.\n";
   text += table.render(style);
+  text += dropped_text(history, style);
   const auto span = span_of(history);
   if (!span) return text;
   text += "\n";

@@ -50,6 +50,7 @@ enum class ContainerKind : std::uint8_t {
   kWal = 10,
   kWalPart = 11,
   kWalRollUp = 12,
+  kDroppedWal = 17,
 };
 std::string_view to_string(ContainerKind kind);
 

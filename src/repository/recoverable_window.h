@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "repository/dropped_wal.h"
 #include "repository/recoverable.h"
 
 namespace holdfast {
@@ -31,6 +32,8 @@ struct TimelineWindow {
 struct HistoryWindow {
   HistoryRecord record;
   std::vector<TimelineWindow> timelines;  // ascending
+  // Why some of the WAL of its gaps is missing: it was dropped to protect a server's disk.
+  std::vector<DroppedWal> dropped = {};
 };
 
 std::vector<HistoryWindow> recoverable_window(const Repository& repository,

@@ -7,6 +7,7 @@
 
 #include "core/cancellation.h"
 #include "core/fault_point.h"
+#include "wal/drop_ledger.h"
 #include "wal/look_back.h"
 
 namespace holdfast {
@@ -235,6 +236,27 @@ void Pusher::refuse_other_content(std::size_t repository, const WalPlace& place,
       {.object =
            archive_.about(repository).url + "/" + names::wal_object(place, wal.file, wal.content),
        .hint = kWayOut});
+}
+
+void record_dropped_wal(Archive& archive, std::size_t repository, const PushOptions& options,
+                        const std::stop_token& stop) {
+  DropLedger ledger(options.state_directory);
+  if (ledger.empty()) return;
+  const ControlFile control = read_control_file(options.data_directory).parsed;
+  const std::string& url = archive.about(repository).url;
+  for (const DropEntry& entry : ledger.entries()) {
+    if (std::ranges::find(entry.recorded_in, url) != entry.recorded_in.end()) continue;
+    const ClusterIdentity identity{.system_identifier = control.system_identifier,
+                                   .wal_segment_size = control.wal_segment_size,
+                                   .host = options.host};
+    const HistoryName history =
+        history_to_write(archive.histories(repository, stop), options.cluster, identity,
+                         read_history_binding(options.data_directory))
+            .name;
+    write_dropped_wal(archive.repository(repository, stop), {options.cluster, history}, entry.what,
+                      stop);
+    ledger.recorded(entry.what, url);
+  }
 }
 
 }  // namespace holdfast

@@ -41,6 +41,8 @@ enum class PushOutcome {
   kStored,        // by this call
   kThereAlready,  // with the same content
   kRemembered,    // the spool says that it was stored ahead
+  kDropped,       // never stored: more waits than the operator allows (wal/drop_ledger.h)
+  kOwed,          // not stored yet, and PostgreSQL does not ask again
 };
 
 enum class AheadOutcome {
@@ -67,6 +69,10 @@ struct PushReport {
 // The data directory of a path that PostgreSQL gave: the folder above pg_wal, by name, because
 // pg_wal may be a symbolic link. kUsage when that is no data directory.
 std::filesystem::path data_directory_of(const std::filesystem::path& wal_file);
+
+// Writes what was dropped (wal/drop_ledger.h) into a repository that does not have it yet.
+void record_dropped_wal(Archive& archive, std::size_t repository, const PushOptions& options,
+                        const std::stop_token& stop);
 
 class Pusher {
  public:

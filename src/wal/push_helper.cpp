@@ -123,12 +123,15 @@ class Ahead {
 class Others {
  public:
   Others(Archive& archive, const PushHelperOptions& options, HelperLife& life)
-      : status_folder_(options.push.data_directory / "pg_wal" / "archive_status"), life_(life) {
+      : archive_(archive),
+        push_(options.push),
+        status_folder_(options.push.data_directory / "pg_wal" / "archive_status"),
+        life_(life) {
     for (std::size_t i = 1; i < archive.size(); ++i) {
       const CatchUpOptions how{.state_directory = options.push.state_directory,
                                .jobs = options.jobs,
                                .progressed = [&life] { life.was_of_use(); }};
-      others_.push_back({.copy = std::make_unique<CatchUp>(archive, i, how)});
+      others_.push_back({.index = i, .copy = std::make_unique<CatchUp>(archive, i, how)});
     }
   }
 
@@ -147,6 +150,7 @@ class Others {
 
  private:
   struct Other {
+    std::size_t index = 0;
     std::unique_ptr<CatchUp> copy;
     std::optional<fs::file_time_type> complete_at = {};
     SteadyClock::time_point next = {};
@@ -159,6 +163,7 @@ class Others {
       if (other.copy->round(life_.token())) other.complete_at = changed;
       const RepositoryLag& lag = other.copy->lag();
       if (lag.failure.empty()) {
+        record_dropped_wal(archive_, other.index, push_, life_.token());
         other.backoff = {};
         return;
       }
@@ -172,6 +177,8 @@ class Others {
     }
   }
 
+  Archive& archive_;
+  const PushOptions& push_;
   const fs::path status_folder_;
   HelperLife& life_;
   std::vector<Other> others_;

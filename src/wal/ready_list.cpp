@@ -51,6 +51,16 @@ std::vector<std::string> files_waiting(const fs::path& data_directory, std::size
   return first;
 }
 
+std::uint64_t segments_waiting(const fs::path& data_directory) {
+  std::uint64_t count = 0;
+  for_each_waiting(data_directory, [&](const std::string& name) {
+    const auto file = parse_wal_file_name(name);
+    count += file && file->kind == WalFileKind::kSegment ? 1 : 0;
+    return true;
+  });
+  return count;
+}
+
 bool others_wait(const fs::path& data_directory, std::string_view file) {
   bool found = false;
   for_each_waiting(data_directory, [&](const std::string& name) {

@@ -23,12 +23,25 @@ TEST(WindowJson, a_gap_and_a_backup_without_its_wal) {
   archive.backup({.start = 5, .stop = 5});
   archive.backup({.start = 8, .stop = 10});
   archive.backup({.start = 15, .stop = 15});
-  Json json = json_of(window_of(archive).at(0));
+  HistoryWindow history = window_of(archive).at(0);
+  history.dropped = {{.first = "00000001000000000000000A",
+                      .last = "00000001000000000000000B",
+                      .segments = 2,
+                      .from = "2026-01-01T00:10:00Z",
+                      .to = "2026-01-01T00:11:00Z",
+                      .host = "db1",
+                      .reason = "full"}};
+  EXPECT_NE(text_of(history, Style(), 60).find("0A-00000001000000000000000B (2"),
+            std::string::npos);
+  Json json = json_of(history);
   EXPECT_FALSE(json.at("opened").get<std::string>().empty());
   json.erase("opened");
   EXPECT_EQ(json, Json::parse(R"({
     "history": "0001-77", "number": 1, "system_identifier": "77", "reason": "init",
     "parent": null, "wal_segment_bytes": 1048576,
+    "dropped_wal": [{"first": "00000001000000000000000A", "last": "00000001000000000000000B",
+                     "segments": 2, "from": "2026-01-01T00:10:00Z", "to": "2026-01-01T00:11:00Z",
+                     "host": "db1", "reason": "full"}],
     "timelines": [{
       "timeline": 1, "parent": null, "problem": null, "segments": 18,
       "first_segment": "000000010000000000000001", "last_segment": "000000010000000000000014",
