@@ -67,22 +67,21 @@ class CutFile final : public SourceFile {
 
 CarriedWal::CarriedWal(const CarriedWalOptions& options) : options_(options) {
   const WalSegmentSize size = options.segment_size;
-  const SegmentName first = segment_of(options.timeline, options.start, size);
-  const SegmentName last = segment_of(options.timeline, Lsn{options.stop.value - 1}, size);
-  for (SegmentName segment = first; segment.number <= last.number; ++segment.number) {
+  for (const auto& [segment, valid_bytes] :
+       carried_segments(options.timeline, options.start, options.stop, size)) {
     const std::string name = to_string(segment, size);
     const std::filesystem::path path = options.wal_directory / name;
     const auto fd = open_to_read(path);
     if (!fd) unusable(path, "the server has removed it");
     if (std::filesystem::file_size(path) != size.bytes) unusable(path, "it has the wrong size");
-    const Lsn end{std::min(options.stop.value, start_of(segment, size).value + size.bytes)};
+    const Lsn end{start_of(segment, size).value + valid_bytes};
     const MappedFile mapped(*fd, size.bytes, path.string());
     if (const auto wrong =
             check_wal_pages(mapped.view(), segment, size, options.system_identifier, end)) {
       unusable(path, *wrong);
     }
     files_.push_back({"pg_wal/" + name, size.bytes});
-    valid_bytes_["pg_wal/" + name] = end.value - start_of(segment, size).value;
+    valid_bytes_["pg_wal/" + name] = valid_bytes;
   }
   if (options.timeline.value > 1) {
     const std::string name = fmt::format("{:08X}.history", options.timeline.value);

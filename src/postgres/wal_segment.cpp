@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/error.h"
 #include "postgres/crc32c.h"
 #include "postgres/wal_page_layout.h"
 
@@ -183,6 +184,23 @@ std::optional<std::string> check_wal_pages(ByteView segment, SegmentName name, W
     lowest = header.timeline;
   }
   return std::nullopt;
+}
+
+std::vector<CarriedSegment> carried_segments(TimelineId timeline, Lsn start, Lsn stop,
+                                             WalSegmentSize size) {
+  const std::uint64_t first = start.value / size.bytes;
+  const std::uint64_t end = stop.value == 0 ? 0 : (stop.value - 1) / size.bytes + 1;
+  if (stop <= start || end - first > kMaxCarriedSegments) {
+    throw Error(ErrorKind::kDamage, fmt::format("impossible WAL of a backup: from {} to {}",
+                                                to_string(start), to_string(stop)));
+  }
+  std::vector<CarriedSegment> segments;
+  for (std::uint64_t number = first; number < end; ++number) {
+    const SegmentName name{timeline, number};
+    const std::uint64_t begin = start_of(name, size).value;
+    segments.push_back({name, std::min<std::uint64_t>(size.bytes, stop.value - begin)});
+  }
+  return segments;
 }
 
 }  // namespace holdfast

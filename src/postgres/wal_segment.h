@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/bytes.h"
 #include "core/wal_position.h"
@@ -31,5 +32,16 @@ std::optional<WalSegmentHeader> parse_wal_segment_header(ByteView first_page);
 // one is not seen here. `segment` is the whole segment file, or its front up to `end`.
 std::optional<std::string> check_wal_pages(ByteView segment, SegmentName name, WalSegmentSize size,
                                            std::uint64_t system_identifier, Lsn end);
+
+// The segments that a backup from `start` to `stop` (behind `start`) needs, in order, and how many
+// bytes at the front of each: all of it, but of the last one what lies before `stop`. More than
+// kMaxCarriedSegments are kDamage: no backup runs that long.
+inline constexpr std::uint64_t kMaxCarriedSegments = std::uint64_t{1} << 22U;
+struct CarriedSegment {
+  SegmentName name;
+  std::uint64_t valid_bytes = 0;
+};
+std::vector<CarriedSegment> carried_segments(TimelineId timeline, Lsn start, Lsn stop,
+                                             WalSegmentSize size);
 
 }  // namespace holdfast

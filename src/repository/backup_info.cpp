@@ -82,6 +82,12 @@ IncrementalFacts incremental_from(const Json& json, const std::string& cluster) 
   return facts;
 }
 
+Json to_json(const CopyFacts& facts) {
+  return {{"repository_id", facts.repository_id},
+          {"repository", facts.repository},
+          {"time", facts.time}};
+}
+
 void read_name(const Json& json, BackupInfo& info) {
   const auto history = parse_history_name(json.at("history").get<std::string>());
   const auto id = parse_backup_id(json.at("id").get<std::string>());
@@ -133,6 +139,10 @@ void read_sizes(const Json& json, BackupInfo& info) {
   if (const Json& facts = json.at("incremental"); !facts.is_null()) {
     info.incremental = incremental_from(facts, info.name.cluster);
   }
+  if (const Json& facts = json.at("copied_from"); !facts.is_null()) {
+    info.copied_from =
+        CopyFacts{facts.at("repository_id"), facts.at("repository"), facts.at("time")};
+  }
   info.compression = json.at("compression");
   info.encryption = json.at("encryption");
   info.damaged_pages = json.at("damaged_pages");
@@ -181,6 +191,7 @@ std::string to_json(const BackupInfo& info) {
   json["packs"] = info.pack_count;
   json["page_hash_key"] = info.page_hash_key;
   json["incremental"] = info.incremental ? to_json(*info.incremental) : Json(nullptr);
+  json["copied_from"] = info.copied_from ? to_json(*info.copied_from) : Json(nullptr);
   json["compression"] = info.compression;
   json["encryption"] = info.encryption;
   json["damaged_pages"] = info.damaged_pages;

@@ -44,6 +44,13 @@ struct IncrementalFacts {
   std::uint64_t refreshed_bytes = 0;  // written again although it had not changed
 };
 
+// Where a copied backup was taken over from.
+struct CopyFacts {
+  std::string repository_id;  // hexadecimal
+  std::string repository;     // what the configuration called it
+  std::string time;           // RFC 3339, by the copier's clock
+};
+
 struct BackupInfo {
   BackupName name;    // cluster, history, id
   std::string label;  // --name; may be empty
@@ -83,6 +90,7 @@ struct BackupInfo {
   // same one can the hashes of two backups be compared.
   std::string page_hash_key;
   std::optional<IncrementalFacts> incremental;  // of type "incr"
+  std::optional<CopyFacts> copied_from;
   std::string compression;
   std::string encryption;  // "none" or "aes-256-gcm"
 

@@ -160,3 +160,11 @@ ManifestRoot read_manifest(const Repository& repository, const Outcome& outcome,
 }
 
 }  // namespace holdfast
+  if (page_hasher_of(repository, root).key_name() != root.info.page_hash_key) {
+    throw Error(ErrorKind::kDamage, "the manifest lacks the key of its block hashes",
+                {.object = name});
+  }
+PageHasher page_hasher_of(const Repository& repository, const ManifestRoot& root) {
+  return root.hash_key ? PageHasher(*root.hash_key) : repository.page_hasher();
+}
+

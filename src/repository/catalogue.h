@@ -50,3 +50,5 @@ ManifestRoot read_manifest(const Repository& repository, const Outcome& outcome,
                            PackRegistry& registry, const std::stop_token& stop);
 
 }  // namespace holdfast
+// What the block hashes of this manifest were made with: its own key, else the repository's.
+PageHasher page_hasher_of(const Repository& repository, const ManifestRoot& root);

@@ -10,7 +10,7 @@ std::string ChunkReader::pack_name(PackIndex pack) const {
 }
 
 ChunkKey ChunkReader::key_of(PackIndex pack) const {
-  return {keys_.cipher, keys_.data_key, registry_.at(pack).salt};
+  return {keys_.cipher, keys_.data_key, registry_.at(pack).salt, pack_name(pack)};
 }
 
 void ChunkReader::open(const ChunkAddress& address, const ChunkKey& key, MutableByteView sealed,

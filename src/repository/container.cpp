@@ -133,7 +133,9 @@ using VisitSealed =
 
 void walk_chunks(MutableByteView object, const ContainerHeader& header, const RepositoryKeys& keys,
                  std::string_view name, const VisitSealed& visit) {
-  const ChunkKey key(header.cipher, keys.data_key, header.salt);
+  const bool is_pack =
+      header.kind == ContainerKind::kDataPack || header.kind == ContainerKind::kMapPack;
+  const ChunkKey key(header.cipher, keys.data_key, header.salt, is_pack ? name : "");
   const std::size_t end = object.size() - kContainerTrailerBytes;
   const auto expected = load_le<std::uint32_t>(object.data() + end);
   std::uint32_t count = 0;
@@ -192,6 +194,28 @@ PackedChunk pack_chunk(Compressor& compressor, ByteView plain) {
 }
 
 Bytes seal_container(ContainerKind kind, const RepositoryKeys& keys, Cipher cipher,
+void reseal_pack(MutableByteView pack, const ContainerHeader& header, const PackPlace& from,
+                 const PackPlace& to) {
+  const bool sealed_alike = header.cipher == Cipher::kNone && to.keys.cipher == Cipher::kNone;
+  const ChunkKey key(to.keys.cipher, to.keys.data_key, header.salt, to.name);
+  Bytes payload;
+  std::uint32_t chunks = 0;
+  walk_chunks(pack, header, from.keys, from.name,
+              [&](std::uint32_t offset, std::uint32_t length, const ChunkKey::Opened& opened) {
+                ++chunks;
+                if (sealed_alike) return;
+                payload.assign(opened.payload.begin(), opened.payload.end());
+                key.seal(offset, opened.plain_length, opened.compression, payload,
+                         pack.subspan(offset, length));
+              });
+  ContainerHeader moved = header;
+  moved.cipher = to.keys.cipher;
+  moved.repository_id = to.keys.repository_id;
+  encode_header(moved, pack.first(kContainerHeaderBytes));
+  const auto trailer = make_trailer(pack.first(pack.size() - kContainerTrailerBytes), chunks);
+  std::ranges::copy(trailer, pack.last(kContainerTrailerBytes).begin());
+}
+
                      std::span<const PackedChunk> chunks) {
   const ContainerHeader header{
       .kind = kind, .cipher = cipher, .repository_id = keys.repository_id, .salt = random_salt()};

@@ -104,6 +104,20 @@ void authenticate_chunks(MutableByteView object, const ContainerHeader& header,
 // repositories.
 struct PackedChunk {
   std::uint32_t plain_length = 0;
+// Makes of a checked pack the same pack in another place: another repository, another name, or
+// both. Every chunk is opened with the one's key and sealed with the other's, and not decompressed.
+// Kind, salt, offsets and lengths stay, because a sealed chunk is as long with any cipher; header
+// and trailer are the new repository's. The same pack resealed twice is the same bytes. Why the
+// salt may stay: a pack's key comes of the data key, the salt and the pack's name, and a name is
+// used once; so whoever chose the salt, no nonce meets a key that it met before. Works in place.
+// Errors: as authenticate_chunks(); `pack` is worthless then.
+struct PackPlace {
+  const RepositoryKeys& keys;
+  std::string_view name;
+};
+void reseal_pack(MutableByteView pack, const ContainerHeader& header, const PackPlace& from,
+                 const PackPlace& to);
+
   Compression compression = Compression::kNone;
   Bytes payload;
 };

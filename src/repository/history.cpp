@@ -314,6 +314,35 @@ HistoryRecord open_history(const Repository& repository, const std::string& clus
   return create_history(repository, cluster, std::move(record), stop);
 }
 
+bool adopt_history(const Repository& repository, const std::string& cluster,
+                   const HistoryRecord& record, const std::stop_token& stop) {
+  const auto known = [&] {
+    const auto histories = list_histories(repository, cluster, stop);
+    const auto same = std::ranges::find_if(histories, [&](const HistoryRecord& other) {
+      return other.name.number == record.name.number;
+    });
+    if (same == histories.end()) return false;
+    if (same->name == record.name && same->fork == record.fork &&
+        same->wal_segment_size == record.wal_segment_size) {
+      return true;
+    }
+    throw Error(ErrorKind::kRefused,
+                fmt::format("the repository has another history of number {} for this cluster",
+                            record.name.number),
+                {.object = names::history(cluster, same->name),
+                 .hint = "The two repositories went different ways, so what is in one cannot be "
+                         "told from what is in the other. Use a repository of its own."});
+  };
+  if (known()) return false;
+  fault_point("init.before_history");
+  const auto outcome =
+      try_put_once(repository.store(), names::history(cluster, record.name),
+                   encode(repository, cluster, record), ObjectClass::kCatalogue, stop);
+  // Also after a put of ours: another history may have taken the number at the same moment.
+  known();
+  return outcome == WriteOnceOutcome::kCreated;
+}
+
 std::vector<LineStep> line_of(const std::vector<HistoryRecord>& histories,
                               const HistoryName& history) {
   std::vector<LineStep> line;

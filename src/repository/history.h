@@ -31,6 +31,7 @@ struct HistoryFork {
   std::uint32_t parent = 0;  // number of the history
   TimelineId timeline;
   Lsn lsn;  // begin of a segment
+  bool operator==(const HistoryFork&) const = default;
 };
 
 struct HistoryRecord {
@@ -102,6 +103,12 @@ struct NewHistory {
 HistoryRecord open_history(const Repository& repository, const std::string& cluster,
                            const ClusterIdentity& identity, const NewHistory& wanted,
                            const std::stop_token& stop);
+
+// Registers a history of another repository of this cluster as it is there: same number, same fork.
+// True when it was not known here. kRefused when another history has the number, or when the one of
+// this name has another fork or segment size: then the two repositories went different ways.
+bool adopt_history(const Repository& repository, const std::string& cluster,
+                   const HistoryRecord& record, const std::stop_token& stop);
 
 // A history and those that it came from, youngest first, each with what of it belongs to the line.
 struct LineStep {

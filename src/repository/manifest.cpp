@@ -167,6 +167,8 @@ Bytes encode_manifest_root(const ManifestRoot& root, const PackRegistry& registr
   Encoder out;
   table.encode(out);
   out.raw(body.view());
+  body.u8(root.hash_key ? 1 : 0);
+  if (root.hash_key) body.raw(root.hash_key->view());
   return out.take();
 }
 
@@ -186,6 +188,9 @@ ManifestRoot decode_manifest_root(ByteView bytes, PackRegistry& registry) {
   if (!in.done()) malformed("bytes are left over");
   return root;
 }
+  const std::uint8_t has_hash_key = in.u8();
+  if (has_hash_key > 1) malformed("its hash key has an unknown form");
+  if (has_hash_key == 1) root.hash_key.emplace(in.raw(Secret::kBytes));
 
 ChunkAddress MapSink::seal(ByteView plain) {
   thread_local Compressor compressor({Compression::kZstd, 3});

@@ -8,14 +8,15 @@
 namespace holdfast {
 
 struct PackWriter::Pack {
-  Pack(Buffer memory, std::uint32_t pack_number, const Salt& pack_salt, const RepositoryKeys& keys)
+  Pack(Buffer memory, std::string object, const Salt& pack_salt, const RepositoryKeys& keys)
       : buffer(std::move(memory)),
-        number(pack_number),
+        name(std::move(object)),
         salt(pack_salt),
-        key(keys.cipher, keys.data_key, pack_salt) {}
+        key(keys.cipher, keys.data_key, pack_salt, name) {}
 
   Buffer buffer;
-  std::uint32_t number;
+  std::string name;  // of the object
+  std::uint32_t number = 0;
   Salt salt;
   ChunkKey key;
   std::size_t used = kContainerHeaderBytes;  // these four are guarded by the writer's mutex
@@ -100,8 +101,10 @@ std::shared_ptr<PackWriter::Pack> PackWriter::new_pack() {
   const Salt salt = random_salt();
   salts_.push_back(salt);
   ++unfinished_;
-  auto pack = std::make_shared<Pack>(std::move(buffer), static_cast<std::uint32_t>(salts_.size()),
-                                     salt, keys_);
+  const auto number = options_.first_number + static_cast<std::uint32_t>(salts_.size() - 1);
+  auto pack = std::make_shared<Pack>(
+      std::move(buffer), names::pack(options_.backup, options_.kind, number), salt, keys_);
+  pack->number = number;
   encode_header({.kind = options_.kind == names::PackKind::kData ? ContainerKind::kDataPack
                                                                  : ContainerKind::kMapPack,
                  .cipher = keys_.cipher,
@@ -146,7 +149,7 @@ void PackWriter::upload(Pack& pack) {
   const auto trailer = make_trailer(memory.first(pack.used), pack.chunks);
   std::ranges::copy(trailer, memory.begin() + static_cast<std::ptrdiff_t>(pack.used));
   const std::size_t bytes = pack.used + trailer.size();
-  put_once(store_, names::pack(options_.backup, options_.kind, pack.number), memory.first(bytes),
+  put_once(store_, pack.name, memory.first(bytes),
            options_.kind == names::PackKind::kData ? ObjectClass::kData : ObjectClass::kCatalogue,
            abandon_.get_token());
   const StoredPack stored{pack.number, static_cast<std::uint32_t>(bytes), pack.salt};
@@ -185,7 +188,7 @@ std::vector<StoredPack> PackWriter::finish() {
 
 Salt PackWriter::salt(std::uint32_t pack_number) const {
   const std::lock_guard lock(mutex_);
-  return salts_.at(pack_number - 1);
+  return salts_.at(pack_number - options_.first_number);
 }
 
 }  // namespace holdfast

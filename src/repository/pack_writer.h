@@ -40,7 +40,7 @@ struct StoredPack {
 
 // Where a sealed chunk lies: in pack `number` of the backup that is being written.
 struct NewChunk {
-  std::uint32_t pack = 0;  // number of the pack, from 1
+  std::uint32_t pack = 0;  // number of the pack
   std::uint32_t offset = 0;
   std::uint32_t sealed_length = 0;
 };
@@ -50,6 +50,7 @@ struct PackWriterOptions {
   names::PackKind kind = names::PackKind::kData;
   std::size_t pack_bytes = std::size_t{32} << 20U;     // a pack is closed when a chunk does not fit
   std::size_t uploads = 2;                             // packs in flight besides the open one
+  std::uint32_t first_number = 1;                      // of the first pack
   std::function<void(const StoredPack&)> stored = {};  // after each pack; from an upload thread
 };
 

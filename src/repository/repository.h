@@ -48,15 +48,23 @@ class Repository {
   ObjectStore& store() const { return *store_; }
   const RepositoryKeys& keys() const { return keys_; }
   const PageHasher& page_hasher() const { return hasher_; }
+  // The key of page_hasher(): it travels with copies of backups, whose block hashes were made with
+  // it (repository/manifest.h: ManifestRoot::hash_key).
+  const Secret& page_hash_key() const { return hash_key_; }
   const RepositoryFacts& facts() const { return facts_; }
 
  private:
   Repository(std::unique_ptr<ObjectStore> store, const RepositoryKeys& keys, const Secret& hash_key,
              RepositoryFacts facts)
-      : store_(std::move(store)), keys_(keys), hasher_(hash_key), facts_(std::move(facts)) {}
+      : store_(std::move(store)),
+        keys_(keys),
+        hash_key_(hash_key),
+        hasher_(hash_key),
+        facts_(std::move(facts)) {}
 
   std::unique_ptr<ObjectStore> store_;
   RepositoryKeys keys_;
+  Secret hash_key_;
   PageHasher hasher_;
   RepositoryFacts facts_;
 };

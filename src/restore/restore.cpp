@@ -43,6 +43,7 @@ class RestoreRun {
         stop_(stop),
         chunks_(repository.store(), repository.keys(), backup.name.cluster),
         manifest_(read_manifest(repository, backup.outcome, chunks_.registry(), stop), chunks_),
+        hasher_(page_hasher_of(repository, manifest_.root())),
         ownership_(manifest_.info().owners) {}
 
   RestoreResult run();
@@ -71,6 +72,7 @@ class RestoreRun {
   const std::stop_token& stop_;
   ChunkReader chunks_;
   Manifest manifest_;
+  const PageHasher hasher_;
   Ownership ownership_;
   RestoreResult result_;
   std::optional<FileLock> lock_;
@@ -131,7 +133,7 @@ RestoreResult RestoreRun::run() {
 void RestoreRun::restore_section(Section section) {
   const WindowContext context{.manifest = manifest_,
                               .chunks = chunks_,
-                              .hasher = repository_.page_hasher(),
+                              .hasher = hasher_,
                               .data_directory = result_.target.data_directory,
                               .compare_first = result_.target.state != TargetState::kFresh,
                               .threads = threads(),
@@ -274,7 +276,7 @@ void RestoreRun::write_control_file() {
                 {.object = chunks_.pack_name(extent.chunk.pack)});
   }
   const ByteView content = ByteView(chunk).subspan(extent.offset_in_chunk, entry->size);
-  if (repository_.page_hasher()(content) != entry->map->hashes.at(0)) {
+  if (hasher_(content) != entry->map->hashes.at(0)) {
     throw Error(ErrorKind::kDamage, "the control file is not what was backed up",
                 {.object = chunks_.pack_name(extent.chunk.pack)});
   }

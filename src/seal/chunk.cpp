@@ -1,6 +1,7 @@
 #include "seal/chunk.h"
 
 #include <algorithm>
+#include <string>
 
 #include "core/error.h"
 #include "seal/aead.h"
@@ -54,8 +55,12 @@ Salt random_salt() {
   return salt;
 }
 
-ChunkKey::ChunkKey(Cipher cipher, const Secret& data_key, const Salt& salt) : cipher_(cipher) {
-  if (cipher == Cipher::kAes256Gcm) key_ = derive(data_key, salt, kKeyPurpose);
+ChunkKey::ChunkKey(Cipher cipher, const Secret& data_key, const Salt& salt,
+                   std::string_view bound_to)
+    : cipher_(cipher) {
+  if (cipher == Cipher::kAes256Gcm) {
+    key_ = derive(data_key, salt, std::string(kKeyPurpose).append(bound_to));
+  }
   seed_ = load_le<std::uint64_t>(salt.data());
 }
 

@@ -12,11 +12,13 @@
 // payload is always shorter than the plain bytes.
 //
 // The key is derived per container: HKDF of the data key, salt: the container's random salt, info
-// "holdfast pack key v0". The nonce is the ordinal (u32) and eight zero bytes: it cannot repeat
-// under one key as long as a container never gives out an ordinal twice. The seed of the checksum
-// is the first eight bytes of the salt (u64). A chunk from another container, or whose ordinal was
-// changed, therefore does not open; a chunk that was moved within its container opens and says its
-// true ordinal, which the container compares with the one that it asked for.
+// "holdfast pack key v0", and behind it, for packs, the object's name: `copy` takes packs over from
+// another repository with their salts, which nobody vouches for where that one is not encrypted, so
+// a salt alone may not choose a key. The nonce is the ordinal (u32) and eight zero bytes: it cannot
+// repeat under one key as long as a container never gives out an ordinal twice. The seed of the
+// checksum is the first eight bytes of the salt (u64). A chunk from another container, or whose
+// ordinal was changed, therefore does not open; a chunk that was moved within its container opens
+// and says its true ordinal, which the container compares with the one that it asked for.
 //
 // Errors: a chunk that does not open is Error(kDamage); a length or compression that this build
 // does not know is kDamage too, because the container's version was checked before. A level that
@@ -28,6 +30,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "core/bytes.h"
 #include "seal/secret.h"
@@ -88,8 +91,8 @@ class Decompressor {
 // Key material of one container. Immutable.
 class ChunkKey {
  public:
-  // `data_key` is used only with kAes256Gcm.
-  ChunkKey(Cipher cipher, const Secret& data_key, const Salt& salt);
+  // `data_key` is used only with kAes256Gcm. `bound_to`: the object's name, of a pack.
+  ChunkKey(Cipher cipher, const Secret& data_key, const Salt& salt, std::string_view bound_to = {});
 
   // Writes header, payload and tag to `out`, which is payload.size() + kChunkOverheadBytes long and
   // does not overlap the payload. The payload is what Compressor made of `plain_length` bytes.

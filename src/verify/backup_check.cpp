@@ -134,7 +134,8 @@ std::size_t BackupCheck::check_round(Manifest& manifest, std::size_t first) {
 void BackupCheck::check_deep(Manifest& manifest, VerifiedBackup& verified,
                              std::vector<std::string>& warnings) {
   progress_.phase("compare " + backup_.name.id.text, manifest.info().data_bytes);
-  DeepCheck deep(repository_, chunks_, findings_, manifest.info(), chunk_threads());
+  DeepCheck deep(page_hasher_of(repository_, manifest.root()), chunks_, findings_, manifest.info(),
+                 chunk_threads());
   ContentWalk(manifest, chunks_, findings_, {.threads = chunk_threads()})
       .run([&](const std::vector<WalkedSlice>& slices) { deep.check(slices, progress_, stop_); },
            stop_);
@@ -168,7 +169,7 @@ void BackupCheck::check_segment(Manifest& manifest, const FileEntry& file, Segme
   const BackupInfo& info = manifest.info();
   Bytes content;
   content.reserve(file.size);
-  FileReader(manifest, chunks_, repository_.page_hasher())
+  FileReader(manifest, chunks_, page_hasher_of(repository_, manifest.root()))
       .read(
           file, {0, file.size},
           [&](ByteView part) { content.insert(content.end(), part.begin(), part.end()); }, stop_);

@@ -71,9 +71,9 @@ const std::string& PlaceCheck::probe(const ChunkAddress& chunk, const std::stop_
   return probed_[{chunk.pack, chunk.offset}] = problem;
 }
 
-DeepCheck::DeepCheck(const Repository& repository, ChunkReader& chunks, Findings& findings,
+DeepCheck::DeepCheck(const PageHasher& hasher, ChunkReader& chunks, Findings& findings,
                      const BackupInfo& info, std::size_t threads)
-    : repository_(repository),
+    : hasher_(hasher),
       chunks_(chunks),
       findings_(findings),
       info_(info),
@@ -108,7 +108,7 @@ void DeepCheck::check_piece(const WalkedPiece& piece, ByteView plain) {
   for (std::uint64_t i = 0; i < piece.blocks.count; ++i) {
     const std::uint64_t at = i * kBlockBytes;
     const ByteView block = content.subspan(at, std::min(kBlockBytes, content.size() - at));
-    if (repository_.page_hasher()(block) == piece.slice->map.hashes[piece.first_hash + i]) continue;
+    if (hasher_(block) == piece.slice->map.hashes[piece.first_hash + i]) continue;
     good = false;
     findings_.add_loss(chunks_.pack_name(piece.chunk.pack),
                        {"it holds another content than was backed up",

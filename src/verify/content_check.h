@@ -54,7 +54,7 @@ struct PageCounts {
 
 class DeepCheck {
  public:
-  DeepCheck(const Repository& repository, ChunkReader& chunks, Findings& findings,
+  DeepCheck(const PageHasher& hasher, ChunkReader& chunks, Findings& findings,
             const BackupInfo& info, std::size_t threads);
 
   void check(const std::vector<WalkedSlice>& slices, Progress& progress,
@@ -67,7 +67,7 @@ class DeepCheck {
   void check_pages(const WalkedPiece& piece, ByteView content);
   void judge_page(const WalkedPiece& piece, std::uint64_t block);
 
-  const Repository& repository_;
+  const PageHasher hasher_;
   ChunkReader& chunks_;
   Findings& findings_;
   const BackupInfo& info_;

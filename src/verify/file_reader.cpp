@@ -141,7 +141,7 @@ std::uint64_t cat_file(const Repository& repository, const CatalogueEntry& backu
   }
   const std::uint64_t rest = file.size - request.offset;
   const std::uint64_t length = std::min(rest, request.length.value_or(rest));
-  FileReader(manifest, chunks, repository.page_hasher())
+  FileReader(manifest, chunks, page_hasher_of(repository, manifest.root()))
       .read(file, {request.offset, length}, sink, stop);
   return length;
 }

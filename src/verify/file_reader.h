@@ -41,7 +41,7 @@ class FileReader {
 
   Manifest& manifest_;
   ChunkReader& chunks_;
-  const PageHasher& hasher_;
+  const PageHasher hasher_;
   ChunkAddress last_;  // the chunk that `plain_` holds
   Bytes plain_;
 };

@@ -46,12 +46,17 @@ TEST(PackWriterConcurrent, EveryChunkOfEveryThreadIsReadable) {
   ChunkReader chunks(repository->store(), repository->keys(), "demo");
   for (std::size_t i = 0; i < packs.size(); ++i) {
     EXPECT_EQ(packs[i].number, i + 1);
-    const Bytes& object =
-        shared.object(names::pack(backup_name(), names::PackKind::kData, packs[i].number));
+    const std::string name = names::pack(backup_name(), names::PackKind::kData, packs[i].number);
+    const Bytes& object = shared.object(name);
     EXPECT_EQ(object.size(), packs[i].bytes);
-    Bytes copy = object;
-    authenticate_chunks(copy, check_container(copy, "pack"), repository->keys(), "pack",
-                        [](const ChunkPlace&) {});
+    const auto authenticate = [&](const std::string& as) {
+      Bytes copy = object;
+      authenticate_chunks(copy, check_container(copy, as), repository->keys(), as,
+                          [](const ChunkPlace&) {});
+    };
+    authenticate(name);
+    EXPECT_EQ(kind_of([&] { authenticate(name + "0"); }), ErrorKind::kWrongKey)
+        << "a pack opens under another name";
     chunks.registry().intern(
         {{1, 77}, backup_name().id, names::PackKind::kData, packs[i].number, packs[i].salt});
   }

@@ -221,6 +221,7 @@ inline void write_backup(const Repository& repository, const std::vector<TestFil
   root.info.name = name;
   root.info.label = options.label;
   root.info.owners = {{}};
+  root.info.page_hash_key = repository.page_hasher().key_name();
   const auto cite = [&](PackWriter& writer, names::PackKind kind) {
     for (const StoredPack& pack : writer.finish()) {
       root.packs.push_back(

@@ -136,6 +136,11 @@ TEST(EncryptedChunk, HidesItsContentAndRepeatsNothing) {
   EXPECT_EQ(payload(key, 0).find(hex(plain).substr(0, 16)), std::string::npos);
   EXPECT_NE(payload(key, 0), payload(key, 1)) << "the nonce does not depend on the ordinal";
   EXPECT_NE(payload(key, 0), payload({Cipher::kAes256Gcm, secret_of(1), salt_of(3)}, 0));
+  // A salt that somebody chose must not lead to the key of another object.
+  const ChunkKey here(Cipher::kAes256Gcm, secret_of(1), salt_of(2), "c/1/pack/000001");
+  EXPECT_NE(payload(key, 0), payload(here, 0));
+  EXPECT_NE(payload({Cipher::kAes256Gcm, secret_of(1), salt_of(2), "c/1/pack/000002"}, 0),
+            payload(here, 0));
 }
 
 // Not encrypted means readable with nothing but the format document.
