@@ -84,6 +84,14 @@ std::string_view to_string(ContainerKind kind) {
       return "part of a WAL file";
     case ContainerKind::kWalRollUp:
       return "WAL roll-up";
+    case ContainerKind::kHold:
+      return "hold";
+    case ContainerKind::kIntent:
+      return "intent";
+    case ContainerKind::kTombstone:
+      return "tombstone";
+    case ContainerKind::kWalMark:
+      return "mark of WAL that goes";
     case ContainerKind::kDroppedWal:
       return "record of dropped WAL";
   }
@@ -188,12 +196,6 @@ void authenticate_chunks(MutableByteView object, const ContainerHeader& header,
               });
 }
 
-PackedChunk pack_chunk(Compressor& compressor, ByteView plain) {
-  const Compressor::Result packed = compressor.compress(plain);
-  return {static_cast<std::uint32_t>(plain.size()), packed.compression, to_bytes(packed.payload)};
-}
-
-Bytes seal_container(ContainerKind kind, const RepositoryKeys& keys, Cipher cipher,
 void reseal_pack(MutableByteView pack, const ContainerHeader& header, const PackPlace& from,
                  const PackPlace& to) {
   const bool sealed_alike = header.cipher == Cipher::kNone && to.keys.cipher == Cipher::kNone;
@@ -216,6 +218,12 @@ void reseal_pack(MutableByteView pack, const ContainerHeader& header, const Pack
   std::ranges::copy(trailer, pack.last(kContainerTrailerBytes).begin());
 }
 
+PackedChunk pack_chunk(Compressor& compressor, ByteView plain) {
+  const Compressor::Result packed = compressor.compress(plain);
+  return {static_cast<std::uint32_t>(plain.size()), packed.compression, to_bytes(packed.payload)};
+}
+
+Bytes seal_container(ContainerKind kind, const RepositoryKeys& keys, Cipher cipher,
                      std::span<const PackedChunk> chunks) {
   const ContainerHeader header{
       .kind = kind, .cipher = cipher, .repository_id = keys.repository_id, .salt = random_salt()};

@@ -15,8 +15,9 @@
 // The number that a chunk is sealed with is its own offset in the object: unique, so that no nonce
 // repeats, and it tells a chunk that was moved within its object, also to a ranged read.
 //
-// Records (descriptor, key slots, history, begin, outcome, proofs) hold JSON, the manifest holds
-// its binary root, both cut into chunks of 1 MiB; packs hold chunks of files or of maps.
+// Records (descriptor, key slots, history, begin, outcome, proofs, holds, intents, tombstones,
+// marks of WAL) hold JSON, the manifest holds its binary root, both cut into chunks of 1 MiB; packs
+// hold chunks of files or of maps.
 
 #include <cstdint>
 #include <functional>
@@ -50,6 +51,10 @@ enum class ContainerKind : std::uint8_t {
   kWal = 10,
   kWalPart = 11,
   kWalRollUp = 12,
+  kHold = 13,
+  kIntent = 14,
+  kTombstone = 15,
+  kWalMark = 16,
   kDroppedWal = 17,
 };
 std::string_view to_string(ContainerKind kind);
@@ -100,10 +105,6 @@ void authenticate_chunks(MutableByteView object, const ContainerHeader& header,
                          const RepositoryKeys& keys, std::string_view name,
                          const std::function<void(const ChunkPlace&)>& visit);
 
-// A chunk that is compressed but not sealed yet, so that one compression serves several
-// repositories.
-struct PackedChunk {
-  std::uint32_t plain_length = 0;
 // Makes of a checked pack the same pack in another place: another repository, another name, or
 // both. Every chunk is opened with the one's key and sealed with the other's, and not decompressed.
 // Kind, salt, offsets and lengths stay, because a sealed chunk is as long with any cipher; header
@@ -118,6 +119,10 @@ struct PackPlace {
 void reseal_pack(MutableByteView pack, const ContainerHeader& header, const PackPlace& from,
                  const PackPlace& to);
 
+// A chunk that is compressed but not sealed yet, so that one compression serves several
+// repositories.
+struct PackedChunk {
+  std::uint32_t plain_length = 0;
   Compression compression = Compression::kNone;
   Bytes payload;
 };
