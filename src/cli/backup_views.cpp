@@ -22,9 +22,11 @@ Json json_of(const BackupInfo& info) {
 }
 
 Json json_of(const CatalogueEntry& entry) {
-  if (entry.state == BackupState::kCommitted) {
+  const bool has_facts = entry.outcome.committed;
+  if (entry.state == BackupState::kCommitted ||
+      (entry.state == BackupState::kExpiring && has_facts)) {
     Json json = json_of(entry.outcome.info);
-    json["state"] = "complete";
+    json["state"] = to_string(entry.state);
     return json;
   }
   Json json;

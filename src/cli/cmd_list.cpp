@@ -16,10 +16,12 @@ void add_row(Table& table, const CatalogueEntry& entry) {
     return;
   }
   const BackupInfo& info = entry.outcome.info;
+  const bool expiring = entry.state == BackupState::kExpiring;
   table.add_row({entry.name.id.text, info.label, info.type, to_rfc3339_seconds(info.stop_time),
                  human_bytes(info.data_bytes), human_bytes(info.stored_bytes),
                  human_duration(Seconds(info.duration_seconds)),
-                 info.damaged_pages == 0
+                 expiring ? Cell("expiring", Colour::kYellow)
+                 : info.damaged_pages == 0
                      ? Cell("")
                      : Cell(fmt::format("{} damaged pages", info.damaged_pages), Colour::kRed)});
 }
@@ -57,15 +59,13 @@ CommandResult run(CommandContext& context, bool all) {
                {"DURATION", Align::kRight},
                {""}});
   for (const CatalogueEntry& entry : list(context.config(), context.repository(), context.stop())) {
-    const bool there =
-        entry.state == BackupState::kCommitted || entry.state == BackupState::kDamaged;
+    const bool there = is_listed(entry.state);
     if (!there && !all) continue;
     result.json["backups"].push_back(json_of(entry));
     if (there) {
       add_row(table, entry);
     } else {
-      table.add_row({entry.name.id.text, Cell(""),
-                     Cell(entry.state == BackupState::kAborted ? "aborted" : "unfinished")});
+      table.add_row({entry.name.id.text, Cell(""), Cell(std::string(to_string(entry.state)))});
     }
   }
   result.text = table.empty()

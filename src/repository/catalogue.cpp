@@ -1,10 +1,12 @@
 #include "repository/catalogue.h"
 
 #include <algorithm>
+#include <span>
 
 #include "core/error.h"
 #include "core/parallel.h"
 #include "repository/history.h"
+#include "repository/tombstone.h"
 
 namespace holdfast {
 namespace {
@@ -32,6 +34,8 @@ CatalogueEntry read_entry(const Repository& repository, const BackupName& name,
     if (auto outcome = read_outcome(repository, name, stop)) {
       entry.state = outcome->committed ? BackupState::kCommitted : BackupState::kAborted;
       entry.outcome = std::move(*outcome);
+    } else if (!repository.store().head(names::begin(name), stop)) {
+      entry.state = BackupState::kPacksOnly;  // every backup writes its begin record first
     }
   } catch (const Error& error) {
     if (!condemns_one_object(error.kind())) throw;
@@ -39,6 +43,23 @@ CatalogueEntry read_entry(const Repository& repository, const BackupName& name,
     entry.damage = error.message();
   }
   return entry;
+}
+
+// What a tombstone makes of an entry. A record that says "aborted" stays one: it is over anyway.
+void mark_going(CatalogueEntry& entry) {
+  if (entry.state == BackupState::kAborted) return;
+  const bool has_outcome = entry.state != BackupState::kUnfinished;
+  entry.state = has_outcome ? BackupState::kExpiring : BackupState::kPacksOnly;
+}
+
+// One listing per history, and a get for each of the few whose last record is not a mark.
+void note_tombstones(const Repository& repository, const std::string& cluster,
+                     const HistoryName& history, std::span<CatalogueEntry> entries,
+                     const std::stop_token& stop) {
+  for (const TombstoneName& last : list_tombstones(repository, cluster, history, stop)) {
+    const auto entry = std::ranges::find(entries, last.backup, &CatalogueEntry::name);
+    if (entry != entries.end() && is_going(repository, last, stop)) mark_going(*entry);
+  }
 }
 
 bool is_damaged(const CatalogueEntry& entry) {
@@ -84,6 +105,10 @@ std::string_view to_string(BackupState state) {
       return "unfinished";
     case BackupState::kAborted:
       return "aborted";
+    case BackupState::kExpiring:
+      return "expiring";
+    case BackupState::kPacksOnly:
+      return "packs only";
   }
   return "unknown";
 }
@@ -93,10 +118,16 @@ bool condemns_one_object(ErrorKind kind) {
          kind == ErrorKind::kWrongKey || kind == ErrorKind::kRefused;
 }
 
+bool is_listed(BackupState state) {
+  return state == BackupState::kCommitted || state == BackupState::kDamaged ||
+         state == BackupState::kExpiring;
+}
+
 std::vector<CatalogueEntry> list_backups(const Repository& repository, const std::string& cluster,
                                          const std::stop_token& stop) {
   std::vector<BackupName> found;
-  for (const HistoryName& history : list_history_names(repository, cluster, stop)) {
+  const std::vector<HistoryName> histories = list_history_names(repository, cluster, stop);
+  for (const HistoryName& history : histories) {
     const auto of_history = list_backup_names(repository, cluster, history, stop);
     found.insert(found.end(), of_history.begin(), of_history.end());
   }
@@ -105,12 +136,30 @@ std::vector<CatalogueEntry> list_backups(const Repository& repository, const std
                [&](std::size_t i, const std::stop_token& inner) {
                  entries[i] = read_entry(repository, found[i], inner);
                });
+  // After the outcomes: what is committed by then and has no tombstone was whole at that moment.
+  for (const HistoryName& history : histories) {
+    note_tombstones(repository, cluster, history, entries, stop);
+  }
   std::ranges::stable_sort(entries, {}, [](const CatalogueEntry& e) { return e.name.id.text; });
   return entries;
 }
 
 CatalogueEntry find_backup(const Repository& repository, const std::string& cluster,
                            const std::string& wanted, const std::stop_token& stop) {
+  CatalogueEntry found = find_listed_backup(repository, cluster, wanted, stop);
+  if (is_damaged(found)) {
+    throw Error(ErrorKind::kDamage, found.damage, {.object = names::outcome(found.name)});
+  }
+  if (found.state == BackupState::kExpiring) {
+    throw Error(ErrorKind::kRefused, "this backup is going to be deleted",
+                {.object = wanted,
+                 .hint = "If its deletion has not begun, 'holdfast hold' brings it back."});
+  }
+  return found;
+}
+
+CatalogueEntry find_listed_backup(const Repository& repository, const std::string& cluster,
+                                  const std::string& wanted, const std::stop_token& stop) {
   const std::vector<CatalogueEntry> all = list_backups(repository, cluster, stop);
   if (wanted == "latest" || wanted == "oldest") return pick_end(all, wanted, cluster);
   std::vector<CatalogueEntry> found;
@@ -120,13 +169,9 @@ CatalogueEntry find_backup(const Repository& repository, const std::string& clus
     throw Error(ErrorKind::kRefused, "several backups have this name",
                 {.object = wanted, .hint = "Use the id: see 'holdfast list'."});
   }
-  if (found.empty() || found[0].state == BackupState::kUnfinished ||
-      found[0].state == BackupState::kAborted) {
+  if (found.empty() || !is_listed(found[0].state)) {
     throw Error(ErrorKind::kNotFound, "there is no such backup",
                 {.object = wanted, .hint = "See 'holdfast list'."});
-  }
-  if (is_damaged(found[0])) {
-    throw Error(ErrorKind::kDamage, found[0].damage, {.object = names::outcome(found[0].name)});
   }
   return found[0];
 }
@@ -156,15 +201,15 @@ ManifestRoot read_manifest(const Repository& repository, const Outcome& outcome,
   if (!(root.info.name == backup)) {
     throw Error(ErrorKind::kDamage, "the manifest is that of another backup", {.object = name});
   }
-  return root;
-}
-
-}  // namespace holdfast
   if (page_hasher_of(repository, root).key_name() != root.info.page_hash_key) {
     throw Error(ErrorKind::kDamage, "the manifest lacks the key of its block hashes",
                 {.object = name});
   }
+  return root;
+}
+
 PageHasher page_hasher_of(const Repository& repository, const ManifestRoot& root) {
   return root.hash_key ? PageHasher(*root.hash_key) : repository.page_hasher();
 }
 
+}  // namespace holdfast

@@ -131,5 +131,61 @@ std::optional<std::uint32_t> parse_proof(const BackupName& backup, std::string_v
   return number;
 }
 
+std::string series_prefix(std::string_view cluster, const HistoryName& history, SeriesKind kind) {
+  return history_prefix(cluster, history) + (kind == SeriesKind::kHold ? "hold/" : "tombstone/");
+}
+
+std::string series_prefix(const BackupName& backup, SeriesKind kind) {
+  return series_prefix(backup.cluster, backup.history, kind) + backup.id.text + "/";
+}
+
+std::string series_record(const BackupName& backup, SeriesKind kind, std::uint32_t number) {
+  return fmt::format("{}{:04}", series_prefix(backup, kind), number);
+}
+
+std::optional<SeriesName> parse_series_record(std::string_view cluster, const HistoryName& history,
+                                              SeriesKind kind, std::string_view name) {
+  const std::string prefix = series_prefix(cluster, history, kind);
+  if (!name.starts_with(prefix)) return std::nullopt;
+  const std::string_view rest = name.substr(prefix.size());
+  const auto slash = rest.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const auto id = parse_backup_id(rest.substr(0, slash));
+  const auto number = parse_decimal<std::uint32_t>(rest.substr(slash + 1));
+  if (!id || !number || *number == 0) return std::nullopt;
+  SeriesName parsed{{std::string(cluster), history, *id}, *number};
+  if (series_record(parsed.backup, kind, *number) != name) return std::nullopt;
+  return parsed;
+}
+
+std::string intents_prefix(std::string_view cluster, const HistoryName& history) {
+  return history_prefix(cluster, history) + "intent/";
+}
+
+std::string intents_prefix(const BackupName& cited) {
+  return intents_prefix(cited.cluster, cited.history) + cited.id.text + "/";
+}
+
+std::string intent(const IntentName& intent) {
+  return fmt::format("{}{}/{}", intents_prefix(intent.cited), to_string(intent.citing.history),
+                     intent.citing.id.text);
+}
+
+std::optional<IntentName> parse_intent(std::string_view cluster, const HistoryName& history,
+                                       std::string_view name) {
+  const std::string prefix = intents_prefix(cluster, history);
+  if (!name.starts_with(prefix)) return std::nullopt;
+  const std::string_view rest = name.substr(prefix.size());
+  const auto first = rest.find('/');
+  const auto last = rest.rfind('/');
+  if (first == std::string_view::npos || first == last) return std::nullopt;
+  const auto cited = parse_backup_id(rest.substr(0, first));
+  const auto citing_history = parse_history_name(rest.substr(first + 1, last - first - 1));
+  const auto citing = parse_backup_id(rest.substr(last + 1));
+  if (!cited || !citing_history || !citing) return std::nullopt;
+  return IntentName{{std::string(cluster), history, *cited},
+                    {std::string(cluster), *citing_history, *citing}};
+}
+
 }  // namespace names
 }  // namespace holdfast

@@ -64,5 +64,31 @@ std::string proofs_prefix(const BackupName& backup);                // "…/proo
 std::string proof(const BackupName& backup, std::uint32_t number);  // "…/proof/0001"
 std::optional<std::uint32_t> parse_proof(const BackupName& backup, std::string_view name);
 
+// Records about a backup that stand beside its folder, so that one listing tells all of a history:
+// "…/tombstone/<id>/0001", "…/hold/<id>/0001". The highest number counts.
+enum class SeriesKind : std::uint8_t { kTombstone, kHold };
+std::string series_prefix(std::string_view cluster, const HistoryName& history, SeriesKind kind);
+std::string series_prefix(const BackupName& backup, SeriesKind kind);
+std::string series_record(const BackupName& backup, SeriesKind kind, std::uint32_t number);
+struct SeriesName {
+  BackupName backup;
+  std::uint32_t number = 0;
+};
+std::optional<SeriesName> parse_series_record(std::string_view cluster, const HistoryName& history,
+                                              SeriesKind kind, std::string_view name);
+
+// "…/intent/<id of the cited>/<history of the citing>/<id of the citing>", in the cited one's
+// history.
+std::string intents_prefix(std::string_view cluster, const HistoryName& history);
+std::string intents_prefix(const BackupName& cited);
+struct IntentName {
+  BackupName cited;
+  BackupName citing;
+  bool operator==(const IntentName&) const = default;
+};
+std::string intent(const IntentName& intent);
+std::optional<IntentName> parse_intent(std::string_view cluster, const HistoryName& history,
+                                       std::string_view name);
+
 }  // namespace names
 }  // namespace holdfast

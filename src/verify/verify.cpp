@@ -57,7 +57,11 @@ VerifyResult VerifyRun::run(const std::vector<CatalogueEntry>& backups) {
   result_.mode = options_.mode;
   check_repository();
   check_histories(backups);
-  for (const CatalogueEntry& backup : backups) check_backup(backup);
+  for (const CatalogueEntry& backup : backups) {
+    // Of these, objects are being removed, or there is no backup at all.
+    if (backup.state == BackupState::kExpiring || backup.state == BackupState::kPacksOnly) continue;
+    check_backup(backup);
+  }
   for (const VerifiedBackup& verified : result_.backups) {
     result_.objects += verified.objects;
     result_.bytes += verified.bytes;
