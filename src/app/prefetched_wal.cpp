@@ -31,6 +31,18 @@ void quietly(Call call) noexcept {
   }
 }
 
+// Whether the helper was fetching the file and has ended that.
+bool wait_for_helper(const GetSpool& spool, const WalFileName& file, const std::stop_token& stop) {
+  const auto until = std::chrono::steady_clock::now() + kHelperPatience;
+  bool waited = false;
+  while (spool.is_being_fetched(file.text)) {
+    if (stop.stop_requested() || std::chrono::steady_clock::now() > until) return false;
+    waited = true;
+    std::this_thread::sleep_for(kHelperPoll);
+  }
+  return waited || spool.has(file.text);
+}
+
 }  // namespace
 
 PrefetchedWal::PrefetchedWal(const Config& config, PrefetchedFor what) noexcept
@@ -48,48 +60,39 @@ std::optional<ArchiveGetAnswer::Source> PrefetchedWal::take(const WalFileName& f
                                                             const std::stop_token& stop) noexcept {
   std::optional<ArchiveGetAnswer::Source> source;
   if (spool_ && file.kind == WalFileKind::kSegment) {
-    quietly([&] { source = try_take(file, destination, stop); });
+    GetSpool& spool = *spool_;
+    quietly([&] { source = try_take(spool, file, destination, stop); });
   }
   return source;
 }
 
-std::optional<ArchiveGetAnswer::Source> PrefetchedWal::try_take(const WalFileName& file,
+std::optional<ArchiveGetAnswer::Source> PrefetchedWal::try_take(GetSpool& spool,
+                                                                const WalFileName& file,
                                                                 const fs::path& destination,
                                                                 const std::stop_token& stop) {
   using Source = ArchiveGetAnswer::Source;
-  const bool there = spool_->has(file.text);
+  const bool there = spool.has(file.text);
   // Noted first: while it is taken, the helper must not think that it is still to be fetched.
   if (there || !what_.is_standby) {
-    spool_->make_folder();
-    spool_->note_request(file);
+    spool.make_folder();
+    spool.note_request(file);
   }
-  if (there && spool_->take(file, destination)) return Source::kPrefetched;
+  if (there && spool.take(file, destination)) return Source::kPrefetched;
   if (!what_.is_standby) start_helper();
-  if (wait_for_helper(file, stop) && spool_->take(file, destination)) {
-    spool_->note_request(file);
+  if (wait_for_helper(spool, file, stop) && spool.take(file, destination)) {
+    spool.note_request(file);
     return Source::kAwaited;
   }
   return std::nullopt;
 }
 
-// Whether the helper was fetching the file and has ended that.
-bool PrefetchedWal::wait_for_helper(const WalFileName& file, const std::stop_token& stop) const {
-  const auto until = std::chrono::steady_clock::now() + kHelperPatience;
-  bool waited = false;
-  while (spool_->is_being_fetched(file.text)) {
-    if (stop.stop_requested() || std::chrono::steady_clock::now() > until) return false;
-    waited = true;
-    std::this_thread::sleep_for(kHelperPoll);
-  }
-  return waited || spool_->has(file.text);
-}
-
 void PrefetchedWal::fetched_directly(const WalFileName& file) noexcept {
   if (!spool_ || !what_.is_standby || file.kind != WalFileKind::kSegment) return;
+  GetSpool& spool = *spool_;
   quietly([&] {
-    const auto before = spool_->last_request();
-    spool_->make_folder();
-    spool_->note_request(file);
+    const auto before = spool.last_request();
+    spool.make_folder();
+    spool.note_request(file);
     if (before && std::chrono::system_clock::now() - before->at < kCatchingUp) start_helper();
   });
 }

@@ -36,10 +36,9 @@ class PrefetchedWal {
   void fetched_directly(const WalFileName& file) noexcept;
 
  private:
-  std::optional<ArchiveGetAnswer::Source> try_take(const WalFileName& file,
+  std::optional<ArchiveGetAnswer::Source> try_take(GetSpool& spool, const WalFileName& file,
                                                    const std::filesystem::path& destination,
                                                    const std::stop_token& stop);
-  bool wait_for_helper(const WalFileName& file, const std::stop_token& stop) const;
   void start_helper() const;
 
   const Config& config_;

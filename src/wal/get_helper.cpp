@@ -37,6 +37,8 @@ class Prefetcher {
     spool_.make_folder();
     spool_.remove_others();
     std::vector<std::jthread> threads;
+    threads.reserve(options_.jobs);
+    const QueueCloser closer(queue_);  // before the threads are waited for, whatever is thrown
     for (std::size_t i = 0; i < options_.jobs; ++i) {
       threads.emplace_back([this] { work(); });
     }
@@ -46,7 +48,6 @@ class Prefetcher {
       life_.pause(poll);
       life_.look_after_itself();
     }
-    queue_.close();
   }
 
   void clean_up() { spool_.remove_all(); }
@@ -57,11 +58,11 @@ class Prefetcher {
     try {
       const bool asked = take_request();
       const bool due = ended_one_.exchange(false) || SteadyClock::now() > plan_until_;
-      if (!position_ || !(asked || due)) return asked;
+      const auto position = position_;
+      if (!position || !(asked || due)) return asked;
       plan_until_ = SteadyClock::now() + kPlanAge;
       if (spool_.others_ask_after(last_request_at_ + kYieldAfter)) life_.end();
-      if (!route_ || SteadyClock::now() > route_until_) find_route();
-      return queue_.offer(lacking()) || asked;
+      return queue_.offer(lacking(*position, route_from(position->timeline))) || asked;
     } catch (const Error& error) {
       // Not for longer: it must soon see that nobody needs it any more.
       if (!life_.over()) life_.pause(std::min(failures_.note(error), kBackoffMin));
@@ -106,14 +107,15 @@ class Prefetcher {
   }
 
   // From the first repository: a guess does not need more.
-  void find_route() {
+  const TimelineRoute& route_from(TimelineId oldest) {
+    if (route_ && SteadyClock::now() <= route_until_) return *route_;
     const Repository& repository = archive_.repository(0, life_.token());
     const WalLine along = line(0);
     std::set<TimelineId> timelines;
     for (const LineStep& step : along.steps) {
       const WalPlace place{along.cluster, step.history};
       for (const TimelineId timeline : list_timelines(repository, place, life_.token())) {
-        if (step.has_timeline(timeline) && timeline >= position_->timeline) {
+        if (step.has_timeline(timeline) && timeline >= oldest) {
           timelines.insert(timeline);
         }
       }
@@ -130,19 +132,19 @@ class Prefetcher {
       }
       histories.push_back(histories_[timeline]);
     }
-    route_.emplace(std::move(histories), segment_size());
     route_until_ = SteadyClock::now() + kRouteAge;
+    return route_.emplace(std::move(histories), segment_size());
   }
 
   // What comes next and is not in the spool, up to the end of the archive. What does not come next
   // any more is removed.
-  std::vector<std::string> lacking() {
+  std::vector<std::string> lacking(const SegmentName& position, const TimelineRoute& route) {
     const std::size_t count =
         std::min<std::size_t>(options_.bytes_max / segment_size().bytes, kPrefetchMax);
     std::vector<std::string> files;
     // What was asked for last may be on its way out of the spool.
-    std::set<std::string> planned{to_string(*position_, segment_size())};
-    for (const SegmentName& segment : route_->following(*position_, count)) {
+    std::set<std::string> planned{to_string(position, segment_size())};
+    for (const SegmentName& segment : route.following(position, count)) {
       std::string file = to_string(segment, segment_size());
       planned.insert(file);
       files.push_back(std::move(file));
@@ -182,7 +184,7 @@ class Prefetcher {
     const auto file = parse_wal_file_name(name);
     const auto fetching = spool_.begin_fetching(name);
     if (!file || !fetching || spool_.has(name)) return;
-    std::optional<Error> failure;
+    std::exception_ptr failure;
     for (std::size_t i = 0; i < archive_.size(); ++i) {
       try {
         const auto identity = fetch_wal(archive_.repository(i, life_.token()), line(i), *file,
@@ -192,11 +194,11 @@ class Prefetcher {
         spool_.publish({.file = name, .content = identity->content, .bytes = identity->bytes});
         found(name);
         return;
-      } catch (const Error& error) {
-        failure = error;
+      } catch (const Error&) {
+        failure = std::current_exception();
       }
     }
-    if (failure) throw *failure;
+    if (failure) std::rethrow_exception(failure);
     const std::lock_guard lock(mutex_);
     // The first that is lacking is the end; others may be asked for at the same time.
     if (end_.empty() || name <= end_) end_ = name;
@@ -222,11 +224,12 @@ class Prefetcher {
   SteadyClock::time_point route_until_ = {}, plan_until_ = {};
   std::map<TimelineId, TimelineHistory> histories_;
   std::optional<WalSegmentSize> segment_size_;
+  // Written by that thread before it offers the first file, read by all.
+  std::optional<HistoryName> history_;
   // Shared.
   std::atomic<bool> ended_one_ = false;
-  std::mutex mutex_;
-  std::optional<HistoryName> history_;
-  std::string end_;  // absent when it was asked for
+  std::mutex mutex_;  // guards the two below
+  std::string end_;   // absent when it was asked for
   SteadyClock::time_point end_until_ = {};
 };
 

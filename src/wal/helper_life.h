@@ -45,6 +45,19 @@ class HelperLife {
   std::stop_callback<End> chain_;  // last: it may call end() at once
 };
 
+// Ends a life at the end of its scope. Declared behind threads that live as long, it lets them end
+// before they are waited for, also when an exception ends the scope.
+class HelperLifeEnder {
+ public:
+  explicit HelperLifeEnder(HelperLife& life) : life_(life) {}
+  ~HelperLifeEnder() { life_.end(); }
+  HelperLifeEnder(const HelperLifeEnder&) = delete;
+  HelperLifeEnder& operator=(const HelperLifeEnder&) = delete;
+
+ private:
+  HelperLife& life_;
+};
+
 inline constexpr std::chrono::milliseconds kBackoffMin{1000}, kBackoffMax{30'000};
 
 // Says how long to wait after a failure, and logs it when it is not the one before.

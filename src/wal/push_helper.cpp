@@ -36,6 +36,8 @@ class Ahead {
 
   void run() {
     std::vector<std::jthread> threads;
+    threads.reserve(options_.jobs);
+    const QueueCloser closer(queue_);  // before the threads are waited for, whatever is thrown
     for (std::size_t i = 0; i < options_.jobs; ++i) {
       threads.emplace_back([this] { work(); });
     }
@@ -48,7 +50,6 @@ class Ahead {
       life_.look_after_itself();
       forget_histories();
     }
-    queue_.close();
   }
 
  private:
@@ -196,8 +197,10 @@ void run_push_helper(Archive& archive, const PushHelperOptions& options,
   HelperLife life(options.life, stop);
   PushSpool(options.push.state_directory).remove_outdated();
   Others others(archive, options, life);
+  Ahead ahead(archive, options, life);
   const std::jthread copying([&] { others.run(); });
-  Ahead(archive, options, life).run();
+  const HelperLifeEnder ender(life);
+  ahead.run();
 }
 
 }  // namespace holdfast

@@ -56,4 +56,17 @@ class WorkQueue {
   bool closed_ = false;
 };
 
+// Closes the queue at the end of its scope. Declared behind the threads that take from it, it lets
+// them end before they are waited for, also when an exception ends the scope.
+class QueueCloser {
+ public:
+  explicit QueueCloser(WorkQueue& queue) : queue_(queue) {}
+  ~QueueCloser() { queue_.close(); }
+  QueueCloser(const QueueCloser&) = delete;
+  QueueCloser& operator=(const QueueCloser&) = delete;
+
+ private:
+  WorkQueue& queue_;
+};
+
 }  // namespace holdfast

@@ -13,9 +13,9 @@ namespace fs = std::filesystem;
 
 constexpr WalSegmentSize kSize{1U << 20U};
 
-class PushOrderTest : public testing::Test {
+class PushOrderConcurrent : public testing::Test {
  protected:
-  PushOrderTest() {
+  PushOrderConcurrent() {
     fs::create_directories(wal() / "archive_status");
     for (const std::string& file : files_) make(file);
     order_.list(files_);
@@ -42,7 +42,7 @@ class PushOrderTest : public testing::Test {
   PushOrder order_{folder_.path(), kSize, queue_};
 };
 
-TEST_F(PushOrderTest, OneAfterAnother) {
+TEST_F(PushOrderConcurrent, OneAfterAnother) {
   for (std::size_t i = 0; i < files_.size(); ++i) {
     EXPECT_TRUE(turn(files_[i])) << i;
     for (std::size_t j = i + 1; j < files_.size(); ++j) EXPECT_FALSE(turn(files_[j])) << i << j;
@@ -50,13 +50,13 @@ TEST_F(PushOrderTest, OneAfterAnother) {
   }
 }
 
-TEST_F(PushOrderTest, WhatPostgresHasAnAnswerForIsSettled) {
+TEST_F(PushOrderConcurrent, WhatPostgresHasAnAnswerForIsSettled) {
   fs::remove(ready(files_[0]));
   EXPECT_TRUE(turn(files_[1]));
   EXPECT_FALSE(turn(files_[0]));  // there is nothing to store any more
 }
 
-TEST_F(PushOrderTest, WaitsForWhatIsAtHandAndGivesUpWhenItFails) {
+TEST_F(PushOrderConcurrent, WaitsForWhatIsAtHandAndGivesUpWhenItFails) {
   ASSERT_EQ(queue_.take(), files_[0]);
   auto second = std::async(std::launch::async, [&] { return turn(files_[1]); });
   EXPECT_EQ(second.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
@@ -70,7 +70,7 @@ TEST_F(PushOrderTest, WaitsForWhatIsAtHandAndGivesUpWhenItFails) {
   EXPECT_FALSE(third.get());
 }
 
-TEST_F(PushOrderTest, WaitsForAnotherProcess) {
+TEST_F(PushOrderConcurrent, WaitsForAnotherProcess) {
   order_.is_elsewhere(files_[0]);
   EXPECT_TRUE(order_.is_near(files_[1]));
   EXPECT_FALSE(order_.is_near(files_[2]));
@@ -80,20 +80,20 @@ TEST_F(PushOrderTest, WaitsForAnotherProcess) {
   EXPECT_TRUE(second.get());
 }
 
-TEST_F(PushOrderTest, AFileThatTookThePlaceOfTheStoredOneIsNotSettled) {
+TEST_F(PushOrderConcurrent, AFileThatTookThePlaceOfTheStoredOneIsNotSettled) {
   store(files_[0]);
   fs::remove(wal() / files_[0]);
   write_text(wal() / files_[0], files_[0]);
   EXPECT_FALSE(turn(files_[1]));
 }
 
-TEST_F(PushOrderTest, AFileThatIsAnotherThanWasReadHasNoTurn) {
+TEST_F(PushOrderConcurrent, AFileThatIsAnotherThanWasReadHasNoTurn) {
   const auto read = version_of(wal() / files_[0]).value();
   write_text(wal() / files_[0], "another length");
   EXPECT_FALSE(order_.wait_for_turn(files_[0], read, {}));
 }
 
-TEST_F(PushOrderTest, ASegmentFollowsTheOneThatWasStoredLastAndIsStillTheSameFile) {
+TEST_F(PushOrderConcurrent, ASegmentFollowsTheOneThatWasStoredLastAndIsStillTheSameFile) {
   EXPECT_FALSE(order_.follows_stored(files_[3]));  // nothing is stored
   store(files_[2]);
   EXPECT_TRUE(order_.follows_stored(files_[3]));
@@ -105,7 +105,7 @@ TEST_F(PushOrderTest, ASegmentFollowsTheOneThatWasStoredLastAndIsStillTheSameFil
   EXPECT_FALSE(order_.follows_stored(files_[3]));
 }
 
-TEST_F(PushOrderTest, ASegmentWaitsForItsPredecessorThatTheListingMissed) {
+TEST_F(PushOrderConcurrent, ASegmentWaitsForItsPredecessorThatTheListingMissed) {
   const std::string missed = "000000010000000000000006";
   make(missed);
   store(files_[0]);
