@@ -16,7 +16,7 @@
 
 namespace holdfast {
 
-void Findings::fail(const std::string& name, const Error& error) {
+void CheckFindings::fail(const std::string& name, const Error& error) {
   std::string detail = error.message();
   if (!error.object().empty() && detail.find(error.object()) == std::string::npos) {
     detail += fmt::format(" ({})", error.object());
@@ -28,7 +28,7 @@ namespace {
 
 constexpr std::string_view kFileScheme = "file://";
 
-void check_configuration(Findings& findings, const LoadedConfig& loaded) {
+void check_configuration(CheckFindings& findings, const LoadedConfig& loaded) {
   const auto problems = check_config(loaded);
   for (const ConfigFinding& problem : problems) {
     const bool failed = problem.severity == ConfigFinding::Severity::kProblem;
@@ -38,14 +38,14 @@ void check_configuration(Findings& findings, const LoadedConfig& loaded) {
   if (problems.empty()) findings.ok("configuration", loaded.config.file.string());
 }
 
-void check_state_directory(Findings& findings, const Config& config) {
+void check_state_directory(CheckFindings& findings, const Config& config) {
   const std::string path = config.state_directory.string();
   prepare_state_directory(config);
   if (::access(path.c_str(), R_OK | W_OK | X_OK) != 0) throw_errno(errno, "use", path);
   findings.ok("state directory", path);
 }
 
-void check_registration(Findings& findings, Session& session, const Repository& repository,
+void check_registration(CheckFindings& findings, Session& session, const Repository& repository,
                         const Config& config, const std::stop_token& stop) {
   const HistoryRecord history =
       history_to_write(list_histories(repository, config.cluster, stop), config.cluster,
@@ -55,7 +55,7 @@ void check_registration(Findings& findings, Session& session, const Repository& 
               fmt::format("cluster '{}', history {}", config.cluster, to_string(history.name)));
 }
 
-void check_clocks(Findings& findings, std::optional<Session>& session,
+void check_clocks(CheckFindings& findings, std::optional<Session>& session,
                   const std::vector<CheckedRepository>& repositories, const std::stop_token& stop) {
   std::vector<ClockReading> readings;
   if (session) readings.push_back(read_clock(*session));
@@ -76,7 +76,7 @@ void check_clocks(Findings& findings, std::optional<Session>& session,
 }
 
 // Two names for one place look like two copies, and are one.
-void check_distinct(Findings& findings, const std::vector<CheckedRepository>& repositories) {
+void check_distinct(CheckFindings& findings, const std::vector<CheckedRepository>& repositories) {
   std::map<RepositoryId, std::string> names;
   for (const CheckedRepository& each : repositories) {
     const auto [known, fresh] =
@@ -90,7 +90,7 @@ void check_distinct(Findings& findings, const std::vector<CheckedRepository>& re
 }
 
 // Only for a folder: nobody knows how much room a bucket has.
-void check_space(Findings& findings, Session& session, const RepositoryConfig& config) {
+void check_space(CheckFindings& findings, Session& session, const RepositoryConfig& config) {
   if (!config.url.starts_with(kFileScheme)) return;
   const std::uint64_t free = free_bytes(config.url.substr(kFileScheme.size()));
   const auto rows = session.query("select sum(pg_database_size(oid))::bigint from pg_database");
@@ -102,7 +102,7 @@ void check_space(Findings& findings, Session& session, const RepositoryConfig& c
                 "A backup is smaller than the databases, but not for certain."});
 }
 
-void look_into(Findings& findings, const RepositoryCheck& check,
+void look_into(CheckFindings& findings, const RepositoryCheck& check,
                std::vector<CheckedRepository>& opened, const std::stop_token& stop) {
   auto repository = check_repository(findings, check, stop);
   if (!repository) return;
@@ -111,7 +111,7 @@ void look_into(Findings& findings, const RepositoryCheck& check,
   opened.push_back({check.config, std::move(repository)});
 }
 
-void check_with_server(Findings& findings, Session& session, const Config& config,
+void check_with_server(CheckFindings& findings, Session& session, const Config& config,
                        const std::vector<CheckedRepository>& repositories,
                        const std::stop_token& stop) {
   bool archive = false;
@@ -135,7 +135,7 @@ std::vector<CheckFinding> check_setup(const LoadedConfig& loaded, const std::str
                                       const CheckOptions& options, const std::stop_token& stop) {
   const Config& config = loaded.config;
   find_repository(config, only);  // there is one of this name
-  Findings findings;
+  CheckFindings findings;
   check_configuration(findings, loaded);
   findings.attempt("state directory", [&] { check_state_directory(findings, config); });
   std::optional<Session> session = check_connection(findings, config, stop);

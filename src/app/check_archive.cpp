@@ -41,7 +41,7 @@ bool arrives(const Repository& repository, const std::string& object,
   return true;
 }
 
-void check_settings(Findings& findings, Session& session, const Config& config) {
+void check_settings(CheckFindings& findings, Session& session, const Config& config) {
   for (const PostgresSetting& setting : archive_settings(session, config)) {
     if (setting.fits) continue;
     findings.add({setting.name, FindingLevel::kWarning,
@@ -52,7 +52,7 @@ void check_settings(Findings& findings, Session& session, const Config& config) 
 }
 
 // PostgreSQL 17 keeps a summary of WAL from which an incremental backup learns what changed.
-void check_summaries(Findings& findings, Session& session) {
+void check_summaries(CheckFindings& findings, Session& session) {
   const auto rows =
       session.query("select setting from pg_catalog.pg_settings where name = 'summarize_wal'");
   if (rows.empty() || rows[0].at(0) != "off") return;
@@ -84,7 +84,7 @@ std::string lag_of(const Config& config, const std::string& repository) {
   return {};
 }
 
-void report_not_arrived(Findings& findings, Session& session, const Config& config,
+void report_not_arrived(CheckFindings& findings, Session& session, const Config& config,
                         const Arrival& arrival, const std::string& segment) {
   const std::string lag = arrival.must ? "" : lag_of(config, arrival.in.config.name);
   const std::string failure = arrival.must ? last_archiver_failure(session) : lag;
@@ -100,7 +100,7 @@ void report_not_arrived(Findings& findings, Session& session, const Config& conf
              "that stands in wal/push-helper.log in the state directory."});
 }
 
-void await_arrival(Findings& findings, Session& session, const Config& config,
+void await_arrival(CheckFindings& findings, Session& session, const Config& config,
                    const Arrival& arrival, SegmentName segment, const std::stop_token& stop) {
   const Repository& repository = *arrival.in.repository;
   const WalSegmentSize size = session.server().wal_segment_size;
@@ -132,7 +132,7 @@ void await_arrival(Findings& findings, Session& session, const Config& config,
                                          to_string(segment, size), human_duration(taken)));
 }
 
-void check_dropped(Findings& findings, const Config& config, const Repository& repository,
+void check_dropped(CheckFindings& findings, const Config& config, const Repository& repository,
                    const HistoryName& history, const std::stop_token& stop) {
   const auto dropped = dropped_wal(config, repository, history, stop);
   if (!dropped) return;
@@ -147,7 +147,7 @@ void check_dropped(Findings& findings, const Config& config, const Repository& r
 }
 
 // In each repository that holds WAL.
-void check_arrivals(Findings& findings, Session& session, const ArchiveCheck& check,
+void check_arrivals(CheckFindings& findings, Session& session, const ArchiveCheck& check,
                     const std::stop_token& stop) {
   const Config& config = check.config;
   std::vector<Arrival> arrivals;
@@ -184,7 +184,7 @@ void check_arrivals(Findings& findings, Session& session, const ArchiveCheck& ch
 
 }  // namespace
 
-void check_archive(Findings& findings, Session& session, const ArchiveCheck& check,
+void check_archive(CheckFindings& findings, Session& session, const ArchiveCheck& check,
                    const std::stop_token& stop) {
   check_settings(findings, session, check.config);
   check_summaries(findings, session);

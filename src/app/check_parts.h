@@ -16,7 +16,7 @@
 
 namespace holdfast {
 
-class Findings {
+class CheckFindings {
  public:
   void ok(std::string name, std::string detail) {
     add({std::move(name), FindingLevel::kOk, std::move(detail)});
@@ -54,13 +54,13 @@ struct CheckedRepository {
 };
 
 // nullopt when there is no connection; the findings then say why.
-std::optional<Session> check_connection(Findings& findings, const Config& config,
+std::optional<Session> check_connection(CheckFindings& findings, const Config& config,
                                         const std::stop_token& stop);
 // Privileges, settings, and for a standby its primary.
-void check_postgres(Findings& findings, Session& session, const Config& config,
+void check_postgres(CheckFindings& findings, Session& session, const Config& config,
                     const std::stop_token& stop);
 // The data directory: the server's own, and readable.
-void check_data_directory(Findings& findings, Session& session, const Config& config);
+void check_data_directory(CheckFindings& findings, Session& session, const Config& config);
 
 struct ArchiveCheck {
   const Config& config;
@@ -68,7 +68,7 @@ struct ArchiveCheck {
 };
 // That WAL is archived: ends a segment and waits until the repositories that hold WAL have it; and
 // the settings that would make an archive useless.
-void check_archive(Findings& findings, Session& session, const ArchiveCheck& check,
+void check_archive(CheckFindings& findings, Session& session, const ArchiveCheck& check,
                    const std::stop_token& stop);
 
 // Invariant 6: two servers that go on with one history are an alarm. Looks into one repository;
@@ -78,7 +78,7 @@ struct WritersCheck {
   const HistoryRecord& history;
   std::string cluster;
 };
-bool check_other_writers(Findings& findings, Session& session, const WritersCheck& check,
+bool check_other_writers(CheckFindings& findings, Session& session, const WritersCheck& check,
                          const std::stop_token& stop);
 
 struct RepositoryCheck {
@@ -86,10 +86,10 @@ struct RepositoryCheck {
   const CheckOptions& options;
 };
 // nullptr when it cannot be opened; the findings then say why.
-std::unique_ptr<Repository> check_repository(Findings& findings, const RepositoryCheck& check,
+std::unique_ptr<Repository> check_repository(CheckFindings& findings, const RepositoryCheck& check,
                                              const std::stop_token& stop);
 // That this store may be written, read, listed and cleaned up, in every configured storage class.
-void check_rights(Findings& findings, Repository& repository, const RepositoryConfig& config,
+void check_rights(CheckFindings& findings, Repository& repository, const RepositoryConfig& config,
                   const std::stop_token& stop);
 
 }  // namespace holdfast

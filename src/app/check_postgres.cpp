@@ -29,7 +29,7 @@ bool may_execute(Session& session, const std::string& function) {
              .at(0) == "t";
 }
 
-void check_privileges(Findings& findings, Session& session) {
+void check_privileges(CheckFindings& findings, Session& session) {
   const int version = session.server().version_num;
   std::string missing;
   const auto miss = [&](std::string_view what) {
@@ -52,7 +52,7 @@ void check_privileges(Findings& findings, Session& session) {
                 "Run the SQL that 'holdfast init' prints, in the database that it names."});
 }
 
-void check_setting(Findings& findings, const PostgresSetting& setting) {
+void check_setting(CheckFindings& findings, const PostgresSetting& setting) {
   if (setting.fits) return findings.ok(setting.name, setting.current);
   findings.add({setting.name, FindingLevel::kFailed,
                 fmt::format("{}, wanted is {}", setting.current, setting.wanted),
@@ -61,7 +61,7 @@ void check_setting(Findings& findings, const PostgresSetting& setting) {
                                           "PostgreSQL."});
 }
 
-void check_full_page_writes(Findings& findings, Session& session) {
+void check_full_page_writes(CheckFindings& findings, Session& session) {
   const auto rows = session.query("select current_setting('full_page_writes')");
   const std::string value = rows.at(0).at(0).value_or("");
   if (value == "on") return findings.ok("full_page_writes", value);
@@ -71,7 +71,7 @@ void check_full_page_writes(Findings& findings, Session& session) {
 }
 
 // Where the WAL of a standby's backup is finished.
-void check_primary(Findings& findings, const ServerInfo& standby, const Config& config,
+void check_primary(CheckFindings& findings, const ServerInfo& standby, const Config& config,
                    const std::stop_token& stop) {
   if (config.postgres.primary_connection.empty()) {
     findings.add({"primary", FindingLevel::kWarning,
@@ -106,7 +106,7 @@ void check_readable(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::optional<Session> check_connection(Findings& findings, const Config& config,
+std::optional<Session> check_connection(CheckFindings& findings, const Config& config,
                                         const std::stop_token& stop) {
   std::optional<Session> session;
   findings.attempt("connection", [&] {
@@ -118,7 +118,7 @@ std::optional<Session> check_connection(Findings& findings, const Config& config
   return session;
 }
 
-void check_postgres(Findings& findings, Session& session, const Config& config,
+void check_postgres(CheckFindings& findings, Session& session, const Config& config,
                     const std::stop_token& stop) {
   findings.attempt("privileges", [&] { check_privileges(findings, session); });
   findings.attempt("settings", [&] {
@@ -131,7 +131,7 @@ void check_postgres(Findings& findings, Session& session, const Config& config,
   findings.attempt("primary", [&] { check_primary(findings, session.server(), config, stop); });
 }
 
-void check_data_directory(Findings& findings, Session& session, const Config& config) {
+void check_data_directory(CheckFindings& findings, Session& session, const Config& config) {
   const std::filesystem::path folder = config.postgres.data_directory;
   if (folder.empty()) return;  // the configuration's finding
   findings.attempt("data directory", [&] {

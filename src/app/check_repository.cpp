@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::array kObjectClasses{ObjectClass::kCatalogue, ObjectClass::kData, ObjectClass::kWal};
 
-void check_exclusive_create(Findings& findings, ObjectStore& store, const std::string& prefix,
+void check_exclusive_create(CheckFindings& findings, ObjectStore& store, const std::string& prefix,
                             const RepositoryConfig& config, const std::stop_token& stop) {
   if (probe_exclusive_create(store, prefix, stop)) {
     return findings.ok("create only", "objects are never overwritten");
@@ -28,7 +28,7 @@ void check_exclusive_create(Findings& findings, ObjectStore& store, const std::s
 
 }  // namespace
 
-std::unique_ptr<Repository> check_repository(Findings& findings, const RepositoryCheck& check,
+std::unique_ptr<Repository> check_repository(CheckFindings& findings, const RepositoryCheck& check,
                                              const std::stop_token& stop) {
   std::unique_ptr<Repository> repository;
   findings.attempt("repository", [&] {
@@ -44,7 +44,7 @@ std::unique_ptr<Repository> check_repository(Findings& findings, const Repositor
   return repository;
 }
 
-void check_rights(Findings& findings, Repository& repository, const RepositoryConfig& config,
+void check_rights(CheckFindings& findings, Repository& repository, const RepositoryConfig& config,
                   const std::stop_token& stop) {
   ObjectStore& store = repository.store();
   const std::string prefix = scratch_prefix();

@@ -54,7 +54,7 @@ SegmentName first_not_ours(const TimelineHistory& ours, TimelineId timeline, Wal
 
 // A primary that was given up by a failover, but lives: the timeline that this server left goes on
 // growing after this server's own had begun.
-void check_left_timelines(Findings& findings, const WritersCheck& check, const WalLine& line,
+void check_left_timelines(CheckFindings& findings, const WritersCheck& check, const WalLine& line,
                           TimelineId ours, const std::stop_token& stop) {
   const WalPlace place{check.cluster, check.history.name};
   ObjectStore& store = check.repository.store();
@@ -82,7 +82,7 @@ void check_left_timelines(Findings& findings, const WritersCheck& check, const W
 
 }  // namespace
 
-bool check_other_writers(Findings& findings, Session& session, const WritersCheck& check,
+bool check_other_writers(CheckFindings& findings, Session& session, const WritersCheck& check,
                          const std::stop_token& stop) {
   const WalPlace place{check.cluster, check.history.name};
   const TimelineId ours = session.timeline();

@@ -82,8 +82,8 @@ TEST(Clock, AReadingCountsForTheMiddleOfTheCall) {
   EXPECT_EQ(read_clock(there, kNoStop, here).ahead, std::chrono::seconds(100));
 }
 
-TEST(Findings, AnErrorIsAFindingAndACancelIsNot) {
-  Findings findings;
+TEST(CheckFindings, AnErrorIsAFindingAndACancelIsNot) {
+  CheckFindings findings;
   findings.attempt("one", [] {
     throw Error(ErrorKind::kHost, "no room", {.object = "/srv", .hint = "make some"});
   });
