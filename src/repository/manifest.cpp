@@ -164,11 +164,11 @@ Bytes encode_manifest_root(const ManifestRoot& root, const PackRegistry& registr
     body.varint(cited.bytes);
   }
   for (const auto& section : root.pages) encode_section(body, section, table);
+  body.u8(root.hash_key ? 1 : 0);
+  if (root.hash_key) body.raw(root.hash_key->view());
   Encoder out;
   table.encode(out);
   out.raw(body.view());
-  body.u8(root.hash_key ? 1 : 0);
-  if (root.hash_key) body.raw(root.hash_key->view());
   return out.take();
 }
 
@@ -185,12 +185,12 @@ ManifestRoot decode_manifest_root(ByteView bytes, PackRegistry& registry) {
     cited.bytes = number_from(in);
   }
   for (auto& section : root.pages) section = decode_section(in, table);
-  if (!in.done()) malformed("bytes are left over");
-  return root;
-}
   const std::uint8_t has_hash_key = in.u8();
   if (has_hash_key > 1) malformed("its hash key has an unknown form");
   if (has_hash_key == 1) root.hash_key.emplace(in.raw(Secret::kBytes));
+  if (!in.done()) malformed("bytes are left over");
+  return root;
+}
 
 ChunkAddress MapSink::seal(ByteView plain) {
   thread_local Compressor compressor({Compression::kZstd, 3});

@@ -75,13 +75,13 @@ struct ManifestRoot {
   BackupInfo info;
   std::vector<CitedPack> packs;
   std::vector<FilePageRef> pages[kSections];
+  // What its block hashes were made with, where that is not the repository's own hash key: of a
+  // copy, and of what was built on one (BackupInfo::page_hash_key names the key).
+  std::optional<Secret> hash_key = {};
 };
 Bytes encode_manifest_root(const ManifestRoot& root, const PackRegistry& registry);
 ManifestRoot decode_manifest_root(ByteView bytes, PackRegistry& registry);
 
-  // What its block hashes were made with, where that is not the repository's own hash key: of a
-  // copy, and of what was built on one (BackupInfo::page_hash_key names the key).
-  std::optional<Secret> hash_key = {};
 // Where sealed map pages and file pages go. Both seal() and seal_map() may be called from several
 // threads.
 class MapSink {
