@@ -67,6 +67,8 @@ struct BackupConfig {
   unsigned jobs = 0;  // 0: every core
   CheckpointMode checkpoint = CheckpointMode::kFast;
   std::uint64_t rate = 0;  // bytes per second read; 0: no limit
+  // An incremental backup uses no pack older than this; 0: however old.
+  std::chrono::milliseconds refresh{std::chrono::days(30)};
 };
 
 struct WalConfig {

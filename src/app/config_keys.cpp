@@ -25,6 +25,7 @@ constexpr std::uint64_t kRateBytesMax = std::uint64_t{1} << 50U;
 constexpr std::uint64_t kJobsMax = 256;
 constexpr std::uint64_t kWalJobsMax = 64;
 constexpr std::uint64_t kSecond = 1000;  // in milliseconds
+constexpr std::uint64_t kRefreshMax = 3650ULL * 24 * 60 * 60 * kSecond;
 
 constexpr ConfigKey kKeys[] = {
     {"cluster", Type::kName, kReady, "",
@@ -128,7 +129,13 @@ constexpr ConfigKey kKeys[] = {
      [](KeyTarget to, const KeyValue& value) { to.config.backup.rate = value.number; }, "", 0,
      kRateBytesMax},
     {"backup.schedule", Type::kSection, kLater, "", "When backups are taken."},
-    {"backup.refresh", Type::kSection, kLater, "", "How old a pack may be that a backup uses."},
+    {"backup.refresh", Type::kDuration, kReady, "30d",
+     "No backup uses packs older than this: each incremental one reads and stores a part of the "
+     "oldest data again. 0 means that packs may get as old as they like.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.backup.refresh = std::chrono::milliseconds(value.number);
+     },
+     "", 0, kRefreshMax},
 
     {"wal.compression", Type::kCompression, kReady, "zstd",
      "How WAL is compressed before it is stored.",

@@ -73,6 +73,9 @@ BackupResult backup(const Config& config, const RepositoryConfig& repository,
         "to its end, and to no later point");
   }
   const BackupOptions options{.cluster = config.cluster,
+                              .type = request.type,
+                              .reread = request.reread,
+                              .refresh = config.backup.refresh,
                               .label = request.label,
                               .reason = request.reason,
                               .annotations = request.annotations,

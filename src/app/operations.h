@@ -19,7 +19,9 @@ namespace holdfast {
 struct BackupRequest {
   std::string label, reason;
   std::map<std::string, std::string> annotations;
+  BackupType type = BackupType::kIncremental;
   bool standalone = false;  // carry the WAL inside, also where it is archived
+  bool reread = false;      // of an incremental one: read and compare everything
 };
 BackupResult backup(const Config& config, const RepositoryConfig& repository,
                     const BackupRequest& request, Progress& progress, const std::stop_token& stop);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "backup/archived_wal.h"
+#include "backup/choose_base.h"
 #include "backup/external_config.h"
 #include "backup/file_pipeline.h"
 #include "backup/file_walker.h"
@@ -33,7 +34,8 @@ class BackupRun {
         stop_(stop),
         session_(Session::connect(options.connection, stop)),
         plan_(plan_memory(options.memory_bytes, options.jobs,
-                          repository.store().capabilities().parallel_requests)) {
+                          repository.store().capabilities().parallel_requests)),
+        chunks_(repository.store(), repository.keys(), options.cluster) {
     if (options.rate > 0) rate_.emplace(RateLimit{options.rate});
   }
 
@@ -43,6 +45,7 @@ class BackupRun {
   void lock();
   void prepare();
   void start();
+  void find_base();
   void collect_config();
   void read_data_files();
   void stop_backup_mode();
@@ -55,6 +58,9 @@ class BackupRun {
   FileEntry entry_for(const WalkedFile& file);
   void note_findings(const PageGuard& guard);
   void count(const FilePipeline::Counts& counts);
+  void count_changes();
+  void offer(SectionWriter& section, const KnownFilePage& page) const;
+  void cite_older_packs(const std::set<PackIndex>& cited);
   std::uint64_t expected_bytes();
 
   const Repository& repository_;
@@ -73,7 +79,10 @@ class BackupRun {
   FinalFiles final_files_;
   BackupResult result_;
 
-  PackRegistry registry_;
+  std::vector<CatalogueEntry> backups_;
+  ChunkReader chunks_;  // of older backups; its registry has this one's packs too
+  PackRegistry& registry_ = chunks_.registry();
+  ChosenBase base_;
   std::unique_ptr<PackWriter> data_packs_, map_packs_;
   std::unique_ptr<MapSink> maps_;
   ManifestRoot root_;
@@ -105,9 +114,9 @@ void BackupRun::prepare() {
       list_histories(repository_, options_.cluster, stop_), options_.cluster,
       identity_of(server, options_.host), read_history_binding(options_.data_directory));
   lock();
-  const auto backups = list_backups(repository_, options_.cluster, stop_);
-  check_label(options_.label, backups);
-  SweepResult swept = sweep_dead_backups(repository_, backups,
+  backups_ = list_backups(repository_, options_.cluster, stop_);
+  check_label(options_.label, backups_);
+  SweepResult swept = sweep_dead_backups(repository_, backups_,
                                          {options_.host, options_.data_directory.string()}, stop_);
   result_.swept = std::move(swept.swept);
   for (const std::string& id : swept.lost_commit) {
@@ -122,7 +131,7 @@ void BackupRun::prepare() {
                     swept.not_removed.size(), swept.not_removed.front()));
   }
   BackupInfo& info = result_.info;
-  info.name = {options_.cluster, history.name, next_backup_id(session_.server_time(), backups)};
+  info.name = {options_.cluster, history.name, next_backup_id(session_.server_time(), backups_)};
   write_begin(repository_, info.name,
               {.host = options_.host,
                .pid = static_cast<std::uint64_t>(::getpid()),
@@ -170,6 +179,30 @@ void BackupRun::start() {
     info.data_directory_owner = owners_.intern(root->uid, root->gid);
   }
   fault_point("backup.started");
+}
+
+void BackupRun::find_base() {
+  if (options_.type == BackupType::kFull) return;
+  progress_.note("looking for what changed");
+  BackupInfo& info = result_.info;
+  base_ = choose_base(repository_, backups_,
+                      {.child = info.name,
+                       .timeline = info.timeline,
+                       .start = info.start_lsn,
+                       .start_time = info.start_time,
+                       .data_checksums = info.data_checksums,
+                       .relation_segment_blocks = info.relation_segment_blocks,
+                       .postgres_version_num = info.postgres_version_num,
+                       .wal_directory = options_.data_directory / "pg_wal",
+                       .refresh = options_.refresh,
+                       .reread = options_.reread,
+                       .threads = repository_.store().capabilities().parallel_requests},
+                      chunks_, stop_);
+  std::ranges::move(base_.warnings, std::back_inserter(result_.warnings));
+  if (!base_.base) return;
+  info.type = "incr";
+  // The same owners under the same numbers, so that file pages can be shared.
+  for (const FileOwner& owner : base_.manifest->info().owners) owners_.intern(owner.uid, owner.gid);
 }
 
 Lsn BackupRun::insert_position() {
@@ -231,8 +264,14 @@ void BackupRun::read_data_files() {
                    .relation_segment_blocks = info.relation_segment_blocks,
                    .insert_position = [this] { return insert_position(); }});
   SectionWriter section(*maps_);
-  FilePipeline pipeline(seal_context(*source, info.data_checksums ? &guard : nullptr),
-                        plan_.workers, section, stop_);
+  std::optional<ManifestCursor> parents;
+  SealContext context = seal_context(*source, info.data_checksums ? &guard : nullptr);
+  if (base_.base) {
+    context.base = base_.base.get();
+    parents.emplace(*base_.manifest, Section::kData, stop_,
+                    [&](const KnownFilePage& page) { offer(section, page); });
+  }
+  FilePipeline pipeline(context, plan_.workers, section, stop_);
   FileWalker walker(*source, {info.postgres_version_num / 10000, info.catalog_version});
   progress_.phase("copy", expected_bytes());
   walker.walk(
@@ -242,7 +281,9 @@ void BackupRun::read_data_files() {
         if (result_.info.external_config.contains(file.path)) return;  // not what the server reads
         FileEntry entry = entry_for(file);
         if (entry.type == FileType::kRegular) {
-          pipeline.add_file(std::move(entry));
+          auto parent = parents ? parents->find(entry.path) : std::nullopt;
+          if (parent && (parent->type != FileType::kRegular || parent->size == 0)) parent.reset();
+          pipeline.add_file(std::move(entry), std::move(parent));
         } else {
           pipeline.add_without_content(std::move(entry));
         }
@@ -250,7 +291,9 @@ void BackupRun::read_data_files() {
       stop_);
   pipeline.finish();
   root_.pages[std::size_t(Section::kData)] = section.finish();
+  cite_older_packs(section.cited());
   count(pipeline.counts());
+  count_changes();
   info.wal_directory = walker.wal_directory();
   for (const std::string& link : walker.followed_links()) {
     result_.warnings.push_back("followed a symbolic link inside the data directory: " + link);
@@ -271,6 +314,27 @@ void BackupRun::count(const FilePipeline::Counts& counts) {
     const auto at = counts.tablespace_content.find(space.oid);
     if (at != counts.tablespace_content.end()) space.content_bytes += at->second;
   }
+}
+
+// A page in a pack that is due must not be shared.
+void BackupRun::offer(SectionWriter& section, const KnownFilePage& page) const {
+  if (!base_.base->due.has(page.address.pack)) section.offer(page);
+}
+
+void BackupRun::cite_older_packs(const std::set<PackIndex>& cited) {
+  if (!base_.base) return;
+  for (const CitedPack& pack : base_.manifest->root().packs) {
+    if (cited.contains(pack.pack)) root_.packs.push_back(pack);
+  }
+}
+
+void BackupRun::count_changes() {
+  if (!base_.base) return;
+  const UpdateCounts& counts = base_.base->counts;
+  base_.facts.read_bytes = counts.read_bytes;
+  base_.facts.changed_bytes = counts.changed_bytes;
+  base_.facts.refreshed_bytes = counts.refreshed_bytes;
+  result_.info.incremental = base_.facts;
 }
 
 // For the progress display only; 0 when the role may not see sizes.
@@ -404,6 +468,7 @@ void BackupRun::commit() {
 BackupResult BackupRun::run() {
   prepare();
   start();
+  find_base();
   collect_config();
   read_data_files();
   stop_backup_mode();

@@ -5,6 +5,8 @@
 //   global/pg_control was read, last of all. Every WAL byte from its start to its stop is in the
 //   repository before it is committed: archived there as segments, or, of a standalone backup,
 //   carried inside it.
+// An incremental backup is complete in itself: its manifest names every pack that it needs, also
+//   those that older backups wrote (backup/choose_base.h says what it may build on).
 // Publish order: packs, maps, manifest, then the commit record (`outcome`); every object was
 //   accepted by the store before the next is written. Nothing is listed before the commit.
 // Crashes, cancellation: whatever was stored stays unlisted and is swept by a later backup, which
@@ -29,9 +31,17 @@
 
 namespace holdfast {
 
+enum class BackupType {
+  kFull,         // stores everything
+  kIncremental,  // stores what changed since an older backup; full where there is none
+};
+
 struct BackupOptions {
   std::string cluster;
-  std::string label;  // --name
+  BackupType type = BackupType::kFull;
+  bool reread = false;                  // of an incremental one: read and compare everything
+  std::chrono::milliseconds refresh{};  // no block lies in a pack older than this; 0: no limit
+  std::string label;                    // --name
   std::string reason;
   std::map<std::string, std::string> annotations;
 

@@ -79,14 +79,17 @@ void FilePipeline::add_without_content(FileEntry entry) {
   drain(kWindow);
 }
 
-void FilePipeline::add_file(FileEntry entry) {
+void FilePipeline::add_file(FileEntry entry, std::optional<FileEntry> parent) {
   if (entry.size == 0) {
     add_without_content(std::move(entry));
     return;
   }
   auto job = std::make_shared<FileJob>();
   job->entry = std::move(entry);
+  job->parent = std::move(parent);
   const std::uint64_t size = job->entry.size;
+  const std::size_t slices = slice_count(job->entry);
+  job->entry.map_pages.resize(slices);
   window_.push_back(job);
   if (size <= kSmallFileBytes) {
     if (small_bytes_ + size > kSmallFileBytes || small_files_.size() == kSmallFilesInChunk) {
@@ -96,9 +99,7 @@ void FilePipeline::add_file(FileEntry entry) {
     small_bytes_ += size;
     small_files_.push_back(std::move(job));
   } else {
-    const std::size_t slices = slice_count(job->entry);
     job->open_slices = slices;
-    job->entry.map_pages.resize(slices);
     for (std::size_t i = 0; i < slices; ++i) {
       submit(Slice{job, i});
     }

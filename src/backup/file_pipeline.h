@@ -30,7 +30,8 @@ class FilePipeline {
 
   // A folder, a symbolic link or an empty file: nothing to read.
   void add_without_content(FileEntry entry);
-  void add_file(FileEntry entry);
+  // `parent`: the same file in the backup that this one builds on.
+  void add_file(FileEntry entry, std::optional<FileEntry> parent = {});
   // Waits for everything that was added.
   void finish();
 

@@ -47,6 +47,16 @@ std::string text_of(const BackupInfo& info, const Style& style) {
   add("reason", info.reason);
   for (const auto& [key, value] : info.annotations) add(key, value);
   add("type", info.type + (info.standalone ? ", standalone" : ""));
+  if (info.incremental) {
+    const IncrementalFacts& facts = *info.incremental;
+    add("builds on", facts.parent.id.text);
+    add("changes from",
+        facts.source + (facts.source_reason.empty() ? std::string()
+                                                    : fmt::format(" ({})", facts.source_reason)));
+    add("read", human_bytes(facts.read_bytes));
+    add("changed", human_bytes(facts.changed_bytes));
+    if (facts.refreshed_bytes > 0) add("refreshed", human_bytes(facts.refreshed_bytes));
+  }
   add("cluster",
       fmt::format("{} (PostgreSQL {}, system identifier {})", info.name.cluster,
                   version_text(info.postgres_version_num), info.name.history.system_identifier));
@@ -64,6 +74,10 @@ std::string text_of(const BackupInfo& info, const Style& style) {
   for (const BackupTablespace& space : info.tablespaces) {
     add("tablespace", fmt::format("{} at {}", space.name,
                                   space.location.empty() ? "(in place)" : space.location));
+  }
+  if (info.copied_from) {
+    add("copied from",
+        fmt::format("{} on {}", info.copied_from->repository, info.copied_from->time));
   }
   add("page checksums", info.data_checksums ? "on, verified" : "off");
   if (info.damaged_pages > 0) {

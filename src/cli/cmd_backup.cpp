@@ -9,10 +9,7 @@
 namespace holdfast::cli {
 namespace {
 
-enum class Type { kFull };
-
 struct Arguments {
-  Type type = Type::kFull;
   BackupRequest request;
   std::vector<std::string> annotations;
   bool fail_on_damage = false;
@@ -43,10 +40,15 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   result.json["swept"] = done.swept;
   const double seconds = std::max(info.duration_seconds, 0.001);
   result.text = fmt::format(
-      "Backup {} is complete: {} in {} files, {} stored, {} ({}/s).\n", info.name.id.text,
-      human_bytes(info.data_bytes), info.files, human_bytes(info.stored_bytes),
-      human_duration(Seconds(info.duration_seconds)),
+      "Backup {} is complete: {}, {} in {} files, {} stored, {} ({}/s).\n", info.name.id.text,
+      info.incremental ? "incremental" : "full", human_bytes(info.data_bytes), info.files,
+      human_bytes(info.stored_bytes), human_duration(Seconds(info.duration_seconds)),
       human_bytes(static_cast<std::uint64_t>(static_cast<double>(info.data_bytes) / seconds)));
+  if (const auto& facts = info.incremental) {
+    result.text += fmt::format("It builds on {}: {} read, {} changed; changes from {}.\n",
+                               facts->parent.id.text, human_bytes(facts->read_bytes),
+                               human_bytes(facts->changed_bytes), facts->source);
+  }
   if (!done.swept.empty()) {
     result.text += fmt::format("Swept what {} dead backups had left behind.\n", done.swept.size());
   }
@@ -66,11 +68,19 @@ CommandSpec backup_command() {
   spec.name = "backup";
   spec.summary = "Take a backup of the running cluster";
   spec.details =
-      "Every backup of this build is full. It is complete when the WAL that it needs is in the\n"
-      "archive too; a standalone one carries that WAL inside, and needs no archive.";
+      "Stores what changed since an older backup; the first one, or one with '--type full',\n"
+      "stores everything. Every backup can be restored by itself, also when those before it are "
+      "deleted.\n"
+      "It is complete when the WAL that it needs is in the archive too; a standalone one carries\n"
+      "that WAL inside, and needs no archive.";
   spec.needs = Needs::kConfig;
   spec.options = {
-      choice_option<Type>({"--type", "What to take"}, {{"full", Type::kFull}}, arguments->type),
+      choice_option<BackupType>(
+          {"--type", "What to store: everything, or what changed since an older backup"},
+          {{"full", BackupType::kFull}, {"incr", BackupType::kIncremental}},
+          arguments->request.type),
+      switch_option({"--reread", "Read and compare everything, whatever the WAL says of changes"},
+                    arguments->request.reread),
       text_option({"--name", "NAME", "A name to call it by besides its id"},
                   arguments->request.label),
       text_option({"--reason", "TEXT", "Why it was taken"}, arguments->request.reason),

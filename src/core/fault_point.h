@@ -14,13 +14,14 @@
 
 namespace holdfast {
 
-inline constexpr std::array<std::string_view, 30> kFaultPoints{
+inline constexpr std::array<std::string_view, 31> kFaultPoints{
     "init.before_descriptor",
     "init.before_keys",
     "init.before_history",
     "backup.locked",
     "backup.begun",
     "backup.started",
+    "backup.intent_written",
     "backup.pack_stored",
     "backup.files_read",
     "backup.stopped",

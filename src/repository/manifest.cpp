@@ -42,14 +42,23 @@ void encode_entry(Encoder& out, const FileEntry& entry, PackTableEncoder& table)
   } else {
     for (const MapPage& page : entry.map_pages) {
       encode(out, page.address, table);
+      out.varint(page.stored_blocks);
       out.varint(page.packs.size());
       for (const PackIndex pack : page.packs) out.varint(table.local(pack));
     }
   }
 }
 
+std::uint32_t number_from(Decoder& in) {
+  const std::uint64_t value = in.varint();
+  if (value > std::numeric_limits<std::uint32_t>::max()) malformed("a number is out of range");
+  return static_cast<std::uint32_t>(value);
+}
+
 MapPage decode_map_page_ref(Decoder& in, const std::vector<PackIndex>& table) {
   MapPage page{.address = decode_chunk_address(in, table), .packs = {}};
+  page.stored_blocks = number_from(in);
+  if (page.stored_blocks > kBlocksPerMapPage) malformed("a map page holds more than its slice");
   page.packs.resize(in.count(1));
   for (PackIndex& pack : page.packs) {
     const std::uint64_t local = in.varint();
@@ -81,12 +90,6 @@ void decode_content(Decoder& in, FileEntry& entry, const std::vector<PackIndex>&
     default:
       malformed("an unknown form of block map");
   }
-}
-
-std::uint32_t number_from(Decoder& in) {
-  const std::uint64_t value = in.varint();
-  if (value > std::numeric_limits<std::uint32_t>::max()) malformed("a number is out of range");
-  return static_cast<std::uint32_t>(value);
 }
 
 // A path that could leave the directory it is restored into is not one that Holdfast wrote.
@@ -203,7 +206,9 @@ ChunkAddress MapSink::seal(ByteView plain) {
 }
 
 MapPage MapSink::seal_map(const BlockMap& map) {
-  return {.address = seal(encode_map_page(map, registry_)), .packs = packs_of(map)};
+  return {.address = seal(encode_map_page(map, registry_)),
+          .packs = packs_of(map),
+          .stored_blocks = static_cast<std::uint32_t>(map.hashes.size())};
 }
 
 bool fits_in_entry(const BlockMap& map) {
@@ -217,9 +222,30 @@ void SectionWriter::add(const FileEntry& entry) {
   HF_INVARIANT(last_path_.empty() || path_before(last_path_, entry.path));
   if (entries_ == 0) first_path_ = entry.path;
   encode_entry(body_, entry, *table_);
+  cite(entry);
   last_path_ = entry.path;
   ++entries_;
   if (body_.size() >= kFilePageBytes || cut_after(entry.path)) flush();
+}
+
+void SectionWriter::offer(const KnownFilePage& page) {
+  known_[page.hash] = page.address;
+}
+
+void SectionWriter::cite(const FileEntry& entry) {
+  if (entry.map) {
+    for (const PackIndex pack : packs_of(*entry.map)) cited_.insert(pack);
+  }
+  for (const MapPage& page : entry.map_pages) {
+    cited_.insert(page.address.pack);
+    cited_.insert(page.packs.begin(), page.packs.end());
+  }
+}
+
+ChunkAddress SectionWriter::store(ByteView page) {
+  if (known_.empty()) return sink_.seal(page);
+  const auto known = known_.find(sha256(page));
+  return known == known_.end() ? sink_.seal(page) : known->second;
 }
 
 void SectionWriter::flush() {
@@ -228,7 +254,8 @@ void SectionWriter::flush() {
   table_->encode(page);
   page.varint(entries_);
   page.raw(body_.view());
-  pages_.push_back({first_path_, entries_, sink_.seal(page.view())});
+  pages_.push_back({first_path_, entries_, store(page.view())});
+  cited_.insert(pages_.back().address.pack);
   table_.emplace(sink_.registry());
   body_ = Encoder();
   entries_ = 0;
@@ -239,8 +266,12 @@ std::vector<FilePageRef> SectionWriter::finish() {
   return std::move(pages_);
 }
 
+Bytes Manifest::read_page_bytes(const FilePageRef& page, const std::stop_token& stop) {
+  return chunks_.read(page.address, stop);
+}
+
 std::vector<FileEntry> Manifest::read_page(const FilePageRef& page, const std::stop_token& stop) {
-  const Bytes plain = chunks_.read(page.address, stop);
+  const Bytes plain = read_page_bytes(page, stop);
   try {
     return decode_page(page, plain);
   } catch (Error& error) {
@@ -295,6 +326,33 @@ std::optional<FileEntry> Manifest::find(std::string_view path, const std::stop_t
     }
   }
   return std::nullopt;
+}
+
+ManifestCursor::ManifestCursor(Manifest& manifest, Section section, std::stop_token stop,
+                               std::function<void(const KnownFilePage&)> page_read)
+    : manifest_(manifest),
+      pages_(manifest.root().pages[static_cast<std::size_t>(section)]),
+      stop_(std::move(stop)),
+      page_read_(std::move(page_read)) {}
+
+void ManifestCursor::read_page_for(std::string_view path) {
+  const auto is_behind = [&](std::size_t page) {
+    return page >= pages_.size() || path_before(path, pages_[page].first_path);
+  };
+  if (is_behind(next_page_)) return;
+  while (!is_behind(next_page_ + 1)) ++next_page_;  // nobody asks for what is in those any more
+  const FilePageRef& page = pages_[next_page_++];
+  const Bytes plain = manifest_.read_page_bytes(page, stop_);
+  entries_ = manifest_.decode_page(page, plain);
+  at_ = 0;
+  if (page_read_) page_read_({.hash = sha256(plain), .address = page.address});
+}
+
+std::optional<FileEntry> ManifestCursor::find(std::string_view path) {
+  read_page_for(path);
+  while (at_ < entries_.size() && path_before(entries_[at_].path, path)) ++at_;
+  if (at_ == entries_.size() || entries_[at_].path != path) return std::nullopt;
+  return std::move(entries_[at_++]);
 }
 
 BlockMap decode_slice_map(const FileEntry& entry, std::size_t slice, ByteView page,

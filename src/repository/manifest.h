@@ -19,7 +19,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,7 @@
 #include "repository/block_map.h"
 #include "repository/chunk_reader.h"
 #include "repository/pack_writer.h"
+#include "seal/hash.h"
 
 namespace holdfast {
 
@@ -36,7 +39,8 @@ enum class FileType : std::uint8_t { kFolder = 0, kRegular = 1, kSymlink = 2 };
 // from its file pages alone, and a slice that did not change is carried on unread.
 struct MapPage {
   ChunkAddress address;
-  std::vector<PackIndex> packs;  // each once, in the order of the map
+  std::vector<PackIndex> packs;     // each once, in the order of the map
+  std::uint32_t stored_blocks = 0;  // of the map, not zero
   bool operator==(const MapPage&) const = default;
 };
 
@@ -101,16 +105,30 @@ class MapSink {
 // Whether the map of a file with a single slice stays in the file's entry.
 bool fits_in_entry(const BlockMap& map);
 
+// A file page that is stored already, by the hash of its plain bytes.
+struct KnownFilePage {
+  Sha256 hash{};
+  ChunkAddress address;
+};
+
 // Takes the entries of one section in path order and writes file pages.
 class SectionWriter {
  public:
   explicit SectionWriter(MapSink& sink);
+  // A page with exactly these bytes is not written again, if it comes up at the next flush or soon.
+  void offer(const KnownFilePage& page);
   void add(const FileEntry& entry);
   std::vector<FilePageRef> finish();
+  // Packs that its entries and pages name; complete after finish().
+  const std::set<PackIndex>& cited() const { return cited_; }
 
  private:
   void flush();
+  void cite(const FileEntry& entry);
+  ChunkAddress store(ByteView page);
   MapSink& sink_;
+  std::map<Sha256, ChunkAddress> known_;
+  std::set<PackIndex> cited_;
   std::optional<PackTableEncoder> table_;
   Encoder body_;
   std::string first_path_, last_path_;
@@ -134,7 +152,8 @@ class Manifest {
   std::optional<FileEntry> find(std::string_view path, const std::stop_token& stop);
   // The map of slice `slice` (64 MiB each) of a file; reads at most one map page.
   BlockMap slice_map(const FileEntry& entry, std::size_t slice, const std::stop_token& stop);
-  // The entries of one file page; an error names the pack that it lies in.
+  // The plain bytes of one file page, and its entries; an error names the pack that it lies in.
+  Bytes read_page_bytes(const FilePageRef& page, const std::stop_token& stop);
   std::vector<FileEntry> read_page(const FilePageRef& page, const std::stop_token& stop);
   // The same from the page's plain bytes, fetched by other means. Thread-safe.
   std::vector<FileEntry> decode_page(const FilePageRef& page, ByteView plain);
@@ -142,6 +161,27 @@ class Manifest {
  private:
   ManifestRoot root_;
   ChunkReader& chunks_;
+};
+
+// Entries of one section in path order, for who asks for one path after the other in that order.
+// Memory: one file page.
+class ManifestCursor {
+ public:
+  // `page_read` is told of every page that was read.
+  ManifestCursor(Manifest& manifest, Section section, std::stop_token stop,
+                 std::function<void(const KnownFilePage&)> page_read = {});
+  // The entry of `path`; nullopt when the section has none. Paths ascend from call to call.
+  std::optional<FileEntry> find(std::string_view path);
+
+ private:
+  void read_page_for(std::string_view path);
+  Manifest& manifest_;
+  const std::vector<FilePageRef>& pages_;
+  const std::stop_token stop_;
+  const std::function<void(const KnownFilePage&)> page_read_;
+  std::size_t next_page_ = 0;
+  std::vector<FileEntry> entries_;
+  std::size_t at_ = 0;  // the first entry that may still be asked for
 };
 
 std::size_t slice_count(const FileEntry& entry);

@@ -67,6 +67,7 @@ TEST_P(BackupKilledAt, LeavesNothingListedThatDoesNotRestoreAndTheNextSweepsIt) 
   HoldfastProgram holdfast(crash_cluster(), {.lines = kSmallPacks});
   holdfast.init();
   const std::string point = GetParam() == "backup.pack_stored" ? GetParam() + "#2" : GetParam();
+  if (point == "backup.intent_written") holdfast.backup();  // to build on
   WriteLoad load(crash_cluster());
   load.wait_for_more(10);
   const Answer killed = holdfast.run({"backup"}, {{"HOLDFAST_FAULT_POINT", point + ":kill"}});

@@ -1,0 +1,209 @@
+// What an incremental backup may build on, and when it must read everything: restarts, crashes,
+// failovers, servers that were set back, and WAL that does not prove enough.
+#include <fmt/format.h>
+
+#include "suite.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+const std::vector<std::string> kNothing;
+
+void change(PostgresCluster& server, int round) {
+  server.sql(fmt::format("update kept set t = 'round {}' where n % 91 = {}", round, round));
+}
+
+void make_kept(PostgresCluster& server) {
+  server.sql(
+      "create table kept (n int primary key, t text);"
+      "insert into kept select i, repeat('x', 100) from generate_series(1, 20000) i");
+  server.sql("vacuum kept");
+}
+
+std::string reason_of(const Json& backup) {
+  return backup.at("incremental").at("source_reason");
+}
+
+TEST(Lines, RestartsAndCrashesOfTheServerChangeNothing) {
+  Grown grown;
+  PostgresCluster& server = grown.server();
+  make_kept(server);
+  const Json full = grown.full();
+  change(server, 1);
+  server.stop();
+  server.start();
+  change(server, 2);
+  const Json first = grown.incremental("wal index");
+  EXPECT_EQ(first.at("incremental").at("parent"), full.at("id"));
+  EXPECT_EQ(grown.check(first), kNothing);
+  change(server, 3);
+  server.stop(PostgresCluster::Shutdown::kImmediate);
+  server.start();
+  change(server, 4);
+  EXPECT_EQ(grown.check(grown.incremental("wal index")), kNothing);
+}
+
+TEST(Lines, ABackupThatWasKilledIsNoParent) {
+  Grown grown;
+  PostgresCluster& server = grown.server();
+  make_kept(server);
+  const Json full = grown.full();
+  change(server, 1);
+  const Answer killed = grown.holdfast().run(
+      {"backup"}, {{"HOLDFAST_FAULT_POINT", std::string("backup.manifest_stored:kill")}});
+  ASSERT_EQ(killed.outcome.signal, SIGKILL) << killed.text();
+  const Json made = grown.incremental("wal index");
+  EXPECT_EQ(made.at("incremental").at("parent"), full.at("id"));
+  EXPECT_EQ(grown.check(made), kNothing);
+}
+
+TEST(Lines, AfterAFailoverItBuildsOnTheOldPrimarysBackup) {
+  Grown grown;
+  PostgresCluster& server = grown.server();
+  make_kept(server);
+  const Json full = grown.full();
+  change(server, 1);
+  PostgresCluster standby =
+      PostgresCluster::standby_of(server, {"archive_mode = on", "autovacuum = off"});
+  standby.start();
+  change(server, 2);
+  grown.archived().archive();
+  standby.wait_for(
+      fmt::format("pg_last_wal_replay_lsn() >= '{}'", server.sql("select pg_current_wal_lsn()")));
+  server.stop();
+  standby.promote();
+  standby.wait_for("not pg_is_in_recovery()");
+  change(standby, 3);
+  grown.holdfast().other_connection = standby.connection();
+  grown.holdfast().other_data_directory = standby.data_directory();
+  // Its first segments must be in the archive, as PostgreSQL's archiver brings them.
+  standby.sql("select pg_create_restore_point('end'); select pg_switch_wal()");
+  const Json made = grown.incremental("wal index");
+  EXPECT_EQ(made.at("incremental").at("parent"), full.at("id"));
+  EXPECT_EQ(made.at("timeline"), 2);
+  const fs::path target = grown.holdfast().new_path();
+  grown.holdfast().restore(target, {"--target-immediate", "--target-action", "promote"});
+  EXPECT_EQ(complaints_about(target, default_server()), kNothing);
+}
+
+// The server was set back to before its last backup: that one holds blocks of a line that is gone.
+TEST(Lines, AfterRecoveryToBeforeTheParentAnOlderOneIsTakenThatLiesOnTheLine) {
+  Grown grown;
+  PostgresCluster& server = grown.server();
+  make_kept(server);
+  const Json full = grown.full();
+  server.sql("select pg_create_restore_point('before')");
+  change(server, 1);
+  grown.archived().archive();
+  const Json later = grown.incremental("wal index");
+  const fs::path target = grown.holdfast().new_path();
+  grown.holdfast().restore(
+      target, {"--target-name", "before", "--target-action", "promote", "--archive", "on"});
+  server.stop();
+  PostgresCluster back = start_recovered(target);
+  back.wait_for("not pg_is_in_recovery()");
+  grown.holdfast().other_connection = back.connection();
+  grown.holdfast().other_data_directory = target;
+  grown.holdfast().must({"init", "--take-over"});
+  change(back, 2);
+  back.sql("select pg_create_restore_point('end'); select pg_switch_wal()");
+  const Json made = grown.holdfast().backup();
+  EXPECT_EQ(made.at("incremental").at("parent"), full.at("id")) << later.at("id");
+  EXPECT_EQ(made.at("incremental").at("source"), "wal index") << made.dump(2);
+  const fs::path again = grown.holdfast().new_path();
+  grown.holdfast().restore(again, {"--target-immediate", "--target-action", "promote"});
+  PostgresCluster restored = start_recovered(again);
+  EXPECT_EQ(restored.sql("select string_agg(distinct t, ',') from kept where t like 'r%'"),
+            "round 2");
+  restored.stop();
+  back.stop();
+}
+
+TEST(Lines, SwitchedChecksumsAreComparedBlockByBlock) {
+  Grown grown;
+  PostgresCluster& server = grown.server();
+  make_kept(server);
+  grown.full();
+  server.stop();
+  const auto checksums = [&](const char* what) {
+    run_or_throw(
+        {.arguments = as_server_user({(server.programs().bin_directory / "pg_checksums").string(),
+                                      what, "-D", server.data_directory().string()})});
+  };
+  checksums("--disable");
+  server.start();
+  change(server, 1);
+  const Json off = grown.incremental("comparison");
+  EXPECT_NE(reason_of(off).find("checksums"), std::string::npos) << reason_of(off);
+  server.stop();
+  checksums("--enable");
+  server.start();
+  const Json on = grown.incremental("comparison");
+  EXPECT_NE(reason_of(on).find("checksums"), std::string::npos) << reason_of(on);
+  EXPECT_EQ(grown.check(on), kNothing);
+}
+
+TEST(Lines, WithoutTheWalInBetweenEverythingIsCompared) {
+  Grown grown;
+  PostgresCluster& server = grown.server();
+  make_kept(server);
+  grown.full();
+  change(server, 1);
+  const std::string segment = server.sql("select pg_walfile_name(pg_current_wal_lsn())");
+  grown.archived().archive();
+  change(server, 2);
+  grown.archived().archive();
+  fs::remove(grown.archived().object_of(segment));
+  fs::remove(server.data_directory() / "pg_wal" / segment);
+  const Json made = grown.incremental("comparison");
+  EXPECT_NE(reason_of(made).find(segment), std::string::npos) << reason_of(made);
+  EXPECT_EQ(grown.check(made), kNothing);
+}
+
+TEST(Lines, WhereNothingIsArchivedEverythingIsCompared) {
+  PostgresCluster server;
+  server.start();
+  HoldfastProgram holdfast(server);
+  holdfast.init();
+  make_kept(server);
+  holdfast.backup();
+  change(server, 1);
+  const Json made = holdfast.backup();
+  EXPECT_EQ(made.at("type"), "incr");
+  EXPECT_EQ(made.at("incremental").at("source"), "comparison");
+  EXPECT_EQ(made.at("standalone"), true);
+  const fs::path target = holdfast.new_path();
+  holdfast.restore(target);
+  EXPECT_EQ(complaints_about(target, default_server()), kNothing);
+}
+
+TEST(Lines, MinimalWalInBetweenIsNoticed) {
+  Grown grown;
+  PostgresCluster& server = grown.server();
+  make_kept(server);
+  grown.full();
+  const auto set = [&](const std::string& level, const std::string& rest) {
+    server.sql("alter system set wal_level = " + level);
+    for (const std::string& line : {std::string("archive_mode"), std::string("max_wal_senders")}) {
+      server.sql(fmt::format("alter system set {} = {}", line,
+                             rest == "off" ? (line == "archive_mode" ? "off" : "0")
+                                           : (line == "archive_mode" ? "on" : "10")));
+    }
+    server.stop();
+    server.start();
+  };
+  set("minimal", "off");
+  server.sql(
+      "begin; create table unlogged_rows as select i n from generate_series(1, 50000) i; "
+      "truncate kept; insert into kept select i, 'minimal' from generate_series(1, 20000) i; "
+      "commit");
+  set("replica", "on");
+  change(server, 1);
+  const Json made = grown.holdfast().backup();
+  EXPECT_EQ(made.at("incremental").at("source"), "comparison") << made.dump(2);
+  EXPECT_EQ(grown.check(made), kNothing);
+}
+
+}  // namespace
+}  // namespace holdfast::test
