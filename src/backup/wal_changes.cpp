@@ -12,7 +12,7 @@ namespace holdfast {
 namespace {
 
 // Indexes that are read at once; one is a few MiB at the most.
-constexpr std::size_t kBatch = 16;
+constexpr std::size_t kSegmentsAtOnce = 16;
 
 class ChangeReader {
  public:
@@ -112,8 +112,9 @@ std::string ChangeReader::take(std::uint64_t number, const SegmentIndex& index) 
 
 std::string ChangeReader::read(const std::stop_token& stop) {
   const std::uint64_t end = last_segment() + 1;
-  for (std::uint64_t first = first_segment(); first < end; first += kBatch) {
-    std::vector<std::optional<SegmentIndex>> batch(std::min<std::uint64_t>(kBatch, end - first));
+  for (std::uint64_t first = first_segment(); first < end; first += kSegmentsAtOnce) {
+    std::vector<std::optional<SegmentIndex>> batch(
+        std::min<std::uint64_t>(kSegmentsAtOnce, end - first));
     parallel_for(batch.size(), stretch_.threads, stop,
                  [&](std::size_t i, const std::stop_token& inner) {
                    batch[i] = index_of(first + i, inner);

@@ -22,7 +22,7 @@ constexpr std::size_t kAccessKeyBytesMax = 4096;
 // Looks through the sources in their order. Collects why each of them had nothing.
 class Search {
  public:
-  Search(const CredentialOptions& options, const Environment& environment,
+  Search(const CredentialOptions& options, const EnvironmentLookup& environment,
          const std::stop_token& stop)
       : options_(options), environment_(environment), stop_(stop) {}
 
@@ -148,14 +148,14 @@ class Search {
   }
 
   const CredentialOptions& options_;
-  const Environment& environment_;
+  const EnvironmentLookup& environment_;
   const std::stop_token& stop_;
   std::string tried_;
 };
 
 class CachedProvider final : public CredentialProvider {
  public:
-  CachedProvider(CredentialOptions options, Environment environment, const Clock& clock)
+  CachedProvider(CredentialOptions options, EnvironmentLookup environment, const Clock& clock)
       : options_(std::move(options)), environment_(std::move(environment)), clock_(clock) {}
 
   Credentials get(const std::stop_token& stop) override {
@@ -215,7 +215,7 @@ class CachedProvider final : public CredentialProvider {
   }
 
   const CredentialOptions options_;
-  const Environment environment_;
+  const EnvironmentLookup environment_;
   const Clock& clock_;
   std::mutex mutex_;  // guards everything below
   std::condition_variable_any changed_;
@@ -226,7 +226,7 @@ class CachedProvider final : public CredentialProvider {
 
 }  // namespace
 
-Environment process_environment() {
+EnvironmentLookup process_environment() {
   return [](const std::string& name) -> std::optional<std::string> {
     const char* value = std::getenv(name.c_str());
     return value == nullptr ? std::nullopt : std::optional<std::string>(value);
@@ -234,13 +234,13 @@ Environment process_environment() {
 }
 
 std::unique_ptr<CredentialProvider> make_credential_provider(CredentialOptions options,
-                                                             Environment environment,
+                                                             EnvironmentLookup environment,
                                                              const Clock& clock) {
   return std::make_unique<CachedProvider>(std::move(options), std::move(environment), clock);
 }
 
 std::optional<std::string> find_region(const CredentialOptions& options,
-                                       const Environment& environment) {
+                                       const EnvironmentLookup& environment) {
   for (const char* name : {"AWS_REGION", "AWS_DEFAULT_REGION"}) {
     if (const auto region = environment(name); region && !region->empty()) return region;
   }

@@ -23,9 +23,9 @@
 
 namespace holdfast {
 
-// Environment variables; a test gives its own.
-using Environment = std::function<std::optional<std::string>(const std::string& name)>;
-Environment process_environment();
+// EnvironmentLookup variables; a test gives its own.
+using EnvironmentLookup = std::function<std::optional<std::string>(const std::string& name)>;
+EnvironmentLookup process_environment();
 
 struct Credentials {
   AccessKeys keys;
@@ -56,11 +56,11 @@ class CredentialProvider {
 
 // Makes no request and reads no file before the first get(). `clock` must outlive the provider.
 std::unique_ptr<CredentialProvider> make_credential_provider(CredentialOptions options,
-                                                             Environment environment,
+                                                             EnvironmentLookup environment,
                                                              const Clock& clock);
 
 // The region that environment or profile name, else nullopt. Reads files.
 std::optional<std::string> find_region(const CredentialOptions& options,
-                                       const Environment& environment);
+                                       const EnvironmentLookup& environment);
 
 }  // namespace holdfast

@@ -32,7 +32,7 @@ struct SharedFile {
   bool named = false;  // by the user, not by convention
 };
 
-SharedFile shared_file(const Environment& environment, const std::string& variable,
+SharedFile shared_file(const EnvironmentLookup& environment, const std::string& variable,
                        std::string_view file_name) {
   if (const auto path = environment(variable)) return {*path, true};
   const auto home = environment("HOME");
@@ -94,7 +94,7 @@ std::map<std::string, ProfileSettings> parse_profile_file(std::string_view text)
 }
 
 std::optional<Profile> load_profile(const CredentialOptions& options,
-                                    const Environment& environment) {
+                                    const EnvironmentLookup& environment) {
   Profile profile;
   profile.name = options.profile;
   if (profile.name.empty()) profile.name = environment("AWS_PROFILE").value_or("");

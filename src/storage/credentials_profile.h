@@ -31,6 +31,6 @@ std::map<std::string, ProfileSettings> parse_profile_file(std::string_view text)
 // The chosen profile. nullopt when no file has it; that is an error (kConfiguration) when the
 // configuration or AWS_PROFILE names it.
 std::optional<Profile> load_profile(const CredentialOptions& options,
-                                    const Environment& environment);
+                                    const EnvironmentLookup& environment);
 
 }  // namespace holdfast

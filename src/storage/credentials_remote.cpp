@@ -17,7 +17,7 @@ constexpr int kMetadataAttemptsMax = 3;
 constexpr std::chrono::milliseconds kMetadataConnectTimeout{1'000};
 constexpr std::chrono::milliseconds kMetadataTotalTimeout{5'000};
 
-std::string value_of(const Environment& environment, const std::string& name) {
+std::string value_of(const EnvironmentLookup& environment, const std::string& name) {
   return environment(name).value_or("");
 }
 
@@ -92,7 +92,7 @@ HttpResponse ask(HttpClient& client, const HttpRequest& request, const std::stop
 
 // ---- STS ----
 
-std::string sts_url(const CredentialOptions& options, const Environment& environment) {
+std::string sts_url(const CredentialOptions& options, const EnvironmentLookup& environment) {
   if (const auto url = environment("AWS_ENDPOINT_URL_STS"); url && !url->empty()) return *url;
   const std::string region = options.region.empty() ? "us-east-1" : options.region;
   const char* suffix = region.starts_with("cn-") ? ".cn" : "";
@@ -145,7 +145,7 @@ bool may_use_plain_http(std::string_view url) {
   return plain_port && is_local_address(authority.substr(0, host_end));
 }
 
-std::string container_url(const Environment& environment) {
+std::string container_url(const EnvironmentLookup& environment) {
   const std::string relative = value_of(environment, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
   if (!relative.empty()) return "http://169.254.170.2" + relative;
   const std::string url = value_of(environment, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
@@ -158,7 +158,7 @@ std::string container_url(const Environment& environment) {
   return url;
 }
 
-std::string container_token(const Environment& environment) {
+std::string container_token(const EnvironmentLookup& environment) {
   const std::string file = value_of(environment, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
   if (!file.empty()) return read_token(file);
   return value_of(environment, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
@@ -166,7 +166,7 @@ std::string container_token(const Environment& environment) {
 
 // ---- instance metadata ----
 
-std::string metadata_endpoint(const Environment& environment) {
+std::string metadata_endpoint(const EnvironmentLookup& environment) {
   std::string endpoint = value_of(environment, "AWS_EC2_METADATA_SERVICE_ENDPOINT");
   if (endpoint.empty()) {
     const bool ipv6 = value_of(environment, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE") == "IPv6";
@@ -202,7 +202,7 @@ MetadataSession open_metadata_session(HttpClient& client, const std::string& end
 
 Credentials assume_role_with_web_identity(const WebIdentity& identity,
                                           const CredentialOptions& options,
-                                          const Environment& environment,
+                                          const EnvironmentLookup& environment,
                                           const std::stop_token& stop) {
   const std::string url = sts_url(options, environment);
   const std::string form = canonical_query({{"Action", "AssumeRoleWithWebIdentity"},
@@ -220,7 +220,7 @@ Credentials assume_role_with_web_identity(const WebIdentity& identity,
   return parse_sts(client.request(request, stop), url);
 }
 
-std::optional<Credentials> container_credentials(const Environment& environment,
+std::optional<Credentials> container_credentials(const EnvironmentLookup& environment,
                                                  const std::stop_token& stop) {
   const std::string url = container_url(environment);
   if (url.empty()) return std::nullopt;
@@ -235,7 +235,8 @@ std::optional<Credentials> container_credentials(const Environment& environment,
   return parse_json(response, "the container credential service", url);
 }
 
-InstanceAnswer instance_credentials(const Environment& environment, const std::stop_token& stop) {
+InstanceAnswer instance_credentials(const EnvironmentLookup& environment,
+                                    const std::stop_token& stop) {
   const std::string disabled = value_of(environment, "AWS_EC2_METADATA_DISABLED");
   if (disabled == "true" || disabled == "TRUE" || disabled == "True") {
     return {std::nullopt, "switched off by AWS_EC2_METADATA_DISABLED"};

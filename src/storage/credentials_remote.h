@@ -21,11 +21,11 @@ struct WebIdentity {
 // AssumeRoleWithWebIdentity at AWS_ENDPOINT_URL_STS, else at the region's STS.
 Credentials assume_role_with_web_identity(const WebIdentity& identity,
                                           const CredentialOptions& options,
-                                          const Environment& environment,
+                                          const EnvironmentLookup& environment,
                                           const std::stop_token& stop);
 
 // nullopt unless AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI is set.
-std::optional<Credentials> container_credentials(const Environment& environment,
+std::optional<Credentials> container_credentials(const EnvironmentLookup& environment,
                                                  const std::stop_token& stop);
 
 struct InstanceAnswer {
@@ -34,6 +34,7 @@ struct InstanceAnswer {
 };
 
 // IMDSv2. On a machine without a metadata service this takes about a second.
-InstanceAnswer instance_credentials(const Environment& environment, const std::stop_token& stop);
+InstanceAnswer instance_credentials(const EnvironmentLookup& environment,
+                                    const std::stop_token& stop);
 
 }  // namespace holdfast

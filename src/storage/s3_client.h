@@ -26,7 +26,7 @@ namespace holdfast {
 
 // What a store learns from outside its options; a test gives its own.
 struct S3Surroundings {
-  Environment environment = process_environment();
+  EnvironmentLookup environment = process_environment();
   const Clock* clock = &system_clock();  // outlives the store; used for signing and expiry only
 };
 

@@ -47,6 +47,7 @@ def check(context):
     outcome = Outcome()
     checks = [("format", [root / "tools" / "format", "--check"]),
               ("layers", [sys.executable, "-B", root / "tools" / "check-layers"]),
+              ("names", [sys.executable, "-B", root / "tools" / "check-names"]),
               ("shellcheck", ["shellcheck", "--severity=warning", "-x", *shell_scripts(root)])]
     for name, command in checks:
         if context.wanted(f"style:{name}"):
