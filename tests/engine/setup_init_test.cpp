@@ -239,7 +239,7 @@ TEST(SetupCheck, OfAStandbyLooksAtThePrimary) {
   EXPECT_EQ(with_primary(small_cluster().connection()), "failed");
 }
 
-TEST(SetupCheck, RepoOnlyRunsTheConformanceSuite) {
+TEST(SetupCheck, RepoOnlyProvesTheStorage) {
   HoldfastProgram program(small_cluster());
   const Answer fresh = program.run({"check", "--repo-only"});
   ASSERT_TRUE(fresh.ok()) << fresh.text();
