@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "repository/intent.h"
 
 namespace holdfast {
 namespace {
@@ -58,6 +59,12 @@ SweepResult sweep_dead_backups(const Repository& repository,
     }
     if (!is_dead(repository, entry.name, scope, stop)) continue;
     if (!abort_backup(repository, entry.name, scope.host, stop)) continue;
+    // In this order, as a deletion does (repository/intent.h): whoever was going to cite its packs
+    // is seen here, or sees the abort.
+    if (!list_intents(repository, entry.name, stop).empty()) {
+      result.cited.push_back(entry.name.id.text);
+      continue;
+    }
     remove_objects(repository, entry.name, result, stop);
     result.swept.push_back(entry.name.id.text);
   }

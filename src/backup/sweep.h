@@ -9,6 +9,9 @@
 //   store's clock.
 // Never swept: an id that has a proof. Proofs are written for committed backups only, so its commit
 //   record was lost, and sweeping would turn that loss into the loss of the backup.
+// Aborted but not emptied: a copy that died and whose packs other copies cite, as intents on it
+// tell
+//   (repository/intent.h). What of it nobody cites is left to `expire`, which reads manifests.
 // Without the right to delete, the objects stay and are reported; that is not an error.
 
 #include <chrono>
@@ -25,6 +28,7 @@ inline constexpr std::chrono::hours kQuietTime{24};
 struct SweepResult {
   std::vector<std::string> swept;        // backup ids
   std::vector<std::string> not_removed;  // object names
+  std::vector<std::string> cited;        // ids: aborted, but with packs that others may cite
   std::vector<std::string> lost_commit;  // ids with a proof but no commit record; left alone
 };
 

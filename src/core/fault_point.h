@@ -14,7 +14,7 @@
 
 namespace holdfast {
 
-inline constexpr std::array<std::string_view, 31> kFaultPoints{
+inline constexpr std::array<std::string_view, 40> kFaultPoints{
     "init.before_descriptor",
     "init.before_keys",
     "init.before_history",
@@ -46,6 +46,15 @@ inline constexpr std::array<std::string_view, 31> kFaultPoints{
     "wal.part_stored",
     "get.from_spool",
     "get.prefetched",
+    "copy.begun",
+    "copy.intents_written",
+    "copy.pack_stored",
+    "copy.packs_stored",
+    "copy.wal_copied",
+    "copy.maps_stored",
+    "copy.manifest_stored",
+    "copy.before_commit",
+    "copy.committed",
 };
 
 void fault_point(std::string_view name);

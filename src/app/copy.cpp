@@ -1,0 +1,158 @@
+#include "app/copy.h"
+
+#include <algorithm>
+#include <array>
+
+#include "app/open.h"
+#include "app/version.h"
+#include "restore/target_time.h"
+
+namespace holdfast {
+namespace {
+
+// Classes from which nothing can be read before it was thawed.
+constexpr std::array<std::string_view, 2> kFrozenClasses{"GLACIER", "DEEP_ARCHIVE"};
+
+// The two repositories of a copy, open.
+struct Sides {
+  const RepositoryConfig& from;
+  const RepositoryConfig& to;
+  std::unique_ptr<Repository> source, target;
+};
+
+Sides open_sides(const Config& config, const CopyRequest& request, const std::stop_token& stop) {
+  const RepositoryConfig& from = find_repository(config, request.from);
+  const RepositoryConfig& to = find_repository(config, request.to);
+  if (from.name == to.name) {
+    throw Error(ErrorKind::kUsage, "a copy goes to another repository than it comes from",
+                {.object = to.name, .hint = "Name the one that it comes from with --from."});
+  }
+  Sides sides{.from = from,
+              .to = to,
+              .source = open_repository(from, {.rate = config.backup.rate}, stop),
+              .target = open_repository(to, stop)};
+  if (sides.source->keys().repository_id == sides.target->keys().repository_id) {
+    throw Error(ErrorKind::kConfiguration, "both names are of one and the same repository",
+                {.object = to.url});
+  }
+  return sides;
+}
+
+bool is_wanted(const CatalogueEntry& entry, const std::optional<Timestamp>& since) {
+  return entry.state == BackupState::kCommitted &&
+         (!since || entry.outcome.info.stop_time >= *since);
+}
+
+std::vector<CatalogueEntry> select(const Config& config, const CopyRequest& request,
+                                   const Repository& source, std::vector<std::string>& warnings,
+                                   const std::stop_token& stop) {
+  if (request.backup) return {find_backup(source, config.cluster, *request.backup, stop)};
+  std::optional<Timestamp> since;
+  if (request.since) {
+    since =
+        parse_target_time(*request.since, system_clock().now(), *TimeZone::find(config.timezone))
+            .time;
+  }
+  std::vector<CatalogueEntry> wanted;
+  for (CatalogueEntry& entry : list_backups(source, config.cluster, stop)) {
+    if (entry.state == BackupState::kDamaged) {
+      warnings.push_back(fmt::format("backup {} is damaged and was not copied: {}",
+                                     entry.name.id.text, entry.damage));
+    }
+    if (is_wanted(entry, since)) wanted.push_back(std::move(entry));
+  }
+  return wanted;
+}
+
+CopyOptions options_of(const Config& config, const CopyRequest& request, const Sides& sides) {
+  const bool frozen =
+      std::ranges::find(kFrozenClasses, sides.to.storage_class.data) != kFrozenClasses.end();
+  return {.form = request.form,
+          .wal = request.wal,
+          .read_back = frozen ? ReadBack::kNo : ReadBack::kYes,
+          .from_name = sides.from.name,
+          .host = host_name(),
+          .jobs = effective_jobs(config.backup.jobs),
+          .memory_bytes = config.memory_bytes};
+}
+
+// A plain copy is recovered with the WAL beside it, which archive-get looks for in some
+// repositories only.
+void remind_of_archive(const Sides& sides, CopyAnswer& answer) {
+  const bool plain = std::ranges::any_of(answer.copied, [](const CopiedBackup& copied) {
+    return copied.state == CopiedBackup::State::kCopied && copied.form == CopyForm::kPlain;
+  });
+  if (!plain || sides.to.wal) return;
+  answer.warnings.push_back(fmt::format(
+      "the configuration says wal: false of repository {}: to recover a plain copy from it, say "
+      "wal: true there, or copy with --standalone",
+      sides.to.name));
+}
+
+// Runs `work` for each backup. Damage of one is noted, everything else is thrown.
+template <class Work>
+void for_each_wanted(const std::vector<CatalogueEntry>& backups, std::vector<FailedCopy>& failed,
+                     Work&& work) {
+  for (const CatalogueEntry& backup : backups) {
+    try {
+      work(backup);
+    } catch (Error& error) {
+      error.during("copy of backup " + backup.name.id.text);
+      if (error.kind() != ErrorKind::kDamage || backups.size() == 1) throw;
+      failed.push_back({backup.name.id.text, error});
+    }
+  }
+}
+
+VerifyResult verify_copies(const Config& config, const Sides& sides,
+                           const std::vector<CopiedBackup>& copied, Progress& progress,
+                           const std::stop_token& stop) {
+  std::vector<CatalogueEntry> backups;
+  for (const CopiedBackup& copy : copied) {
+    backups.push_back(find_backup(*sides.target, config.cluster, copy.name.id.text, stop));
+  }
+  return verify_backups(*sides.target, backups,
+                        {.mode = VerifyMode::kFull,
+                         .cluster = config.cluster,
+                         .jobs = effective_jobs(config.backup.jobs),
+                         .memory_bytes = config.memory_bytes,
+                         .host = host_name(),
+                         .holdfast_version = holdfast_version()},
+                        progress, stop);
+}
+
+}  // namespace
+
+CopyAnswer copy_backups(const Config& config, const CopyRequest& request, Progress& progress,
+                        const std::stop_token& stop) {
+  const Sides sides = open_sides(config, request, stop);
+  CopyAnswer answer{.from = sides.from.name, .to = sides.to.name};
+  const auto backups = select(config, request, *sides.source, answer.warnings, stop);
+  const CopyOptions options = options_of(config, request, sides);
+  for_each_wanted(backups, answer.failed, [&](const CatalogueEntry& backup) {
+    CopiedBackup copied =
+        copy_backup({.from = *sides.source, .to = *sides.target}, backup, options, progress, stop);
+    answer.warnings.insert(answer.warnings.end(), copied.warnings.begin(), copied.warnings.end());
+    answer.copied.push_back(std::move(copied));
+  });
+  remind_of_archive(sides, answer);
+  if (request.verify == VerifyCopies::kYes) {
+    answer.verified = verify_copies(config, sides, answer.copied, progress, stop);
+  }
+  return answer;
+}
+
+CopyPreview preview_copy(const Config& config, const CopyRequest& request,
+                         const std::stop_token& stop) {
+  const Sides sides = open_sides(config, request, stop);
+  CopyPreview preview{.from = sides.from.name, .to = sides.to.name};
+  const auto backups = select(config, request, *sides.source, preview.warnings, stop);
+  const CopyOptions options = options_of(config, request, sides);
+  for_each_wanted(backups, preview.failed, [&](const CatalogueEntry& backup) {
+    preview.plans.push_back(
+        plan_copy({.from = *sides.source, .to = *sides.target}, backup, options, stop));
+  });
+  return preview;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,190 @@
+// Backups of a running server, copied on from repository to repository; then every repository but
+// the last is destroyed, and what is restored from that one is compared and started.
+#include <fmt/format.h>
+
+#include "suite.h"
+#include "support/s3_server.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+struct Way {
+  std::string name;
+  Place first, second, third;
+};
+void PrintTo(const Way& way, std::ostream* out) {
+  *out << way.name;
+}
+
+class CopiedOn : public testing::TestWithParam<Way> {
+ protected:
+  void SetUp() override {
+    if (!GetParam().first.on_s3) return;
+    if (const auto reason = S3Server::why_unavailable()) GTEST_SKIP() << *reason;
+  }
+  CopyingCluster copying_{GetParam().first, {GetParam().second, GetParam().third}};
+};
+
+std::string count_rows(PostgresCluster& cluster) {
+  return cluster.sql("select count(*) from numbers");
+}
+
+// Also what was archived behind the last backup comes along with --wal, and is replayed.
+TEST_P(CopiedOn, RestoresFromTheLastAsFromTheFirst) {
+  HoldfastProgram& holdfast = copying_.holdfast();
+  copying_.write_rows(20000);
+  const Json full = holdfast.backup({"--type", "full"});
+  copying_.write_rows(500);
+  const Json second = holdfast.backup();
+  const std::string id = second.at("id");
+  const fs::path original = holdfast.new_path("original");
+  holdfast.restore(original, {id, "--target-immediate"});
+  copying_.write_rows(77);
+  copying_.archived().archive();
+
+  const Json copied = holdfast.must({"copy", "--all", "--to", "second", "--wal", "--verify"});
+  EXPECT_EQ(copied.at("backups").size(), 2U);
+  EXPECT_EQ(copied.at("damaged_objects"), 0);
+  copying_.destroy("first");
+  holdfast.must({"copy", "latest", "--from", "second", "--to", "third", "--wal"});
+  copying_.destroy("second");
+
+  copying_.only("third");
+  const auto listed = holdfast.listed();
+  ASSERT_EQ(listed.size(), 1U);
+  EXPECT_EQ(listed[0].at("id"), id);
+  EXPECT_EQ(listed[0].at("copied_from").at("repository"), "second");
+  EXPECT_TRUE(holdfast.run({"verify", id, "--deep"}).ok());
+  const fs::path same = holdfast.new_path("same");
+  holdfast.restore(same, {id, "--target-immediate"});
+  EXPECT_EQ(file_differences(original, same), std::vector<std::string>{});
+  const fs::path target = holdfast.new_path("target");
+  holdfast.restore(target, {id});
+  PostgresCluster restored = start_recovered(target);
+  EXPECT_EQ(count_rows(restored), copying_.rows());
+  restored.stop();
+  EXPECT_EQ(check_page_checksums(restored), "");
+}
+
+// No archive is left, and the configuration has none.
+TEST_P(CopiedOn, AStandaloneCopyStartsWithoutAnyArchive) {
+  HoldfastProgram& holdfast = copying_.holdfast();
+  copying_.write_rows(20000);
+  holdfast.backup({"--type", "full"});
+  copying_.write_rows(500);
+  const std::string id = holdfast.backup().at("id");
+  const std::string rows = copying_.rows();
+  const ClusterContent expected = content_of(copying_.server());
+  copying_.write_rows(1);
+  const Json copied = holdfast.must({"copy", id, "--to", "second", "--standalone", "--verify"});
+  EXPECT_EQ(copied.at("backups")[0].at("form"), "standalone");
+  EXPECT_EQ(copied.at("backups")[0].at("wal_files_copied"), 0);
+  copying_.destroy("first");
+  const Json on = holdfast.must({"copy", id, "--from", "second", "--to", "third"});
+  EXPECT_EQ(on.at("backups")[0].at("form"), "standalone");
+  copying_.destroy("second");
+
+  copying_.only("third");
+  holdfast.settings().repository_lines.push_back("    wal: false");
+  EXPECT_EQ(holdfast.listed()[0].at("standalone"), true);
+  EXPECT_EQ(holdfast.listed()[0].at("type"), "full");
+  EXPECT_TRUE(holdfast.run({"verify", id, "--deep"}).ok());
+  const fs::path target = holdfast.new_path("target");
+  holdfast.restore(target, {id});
+  PostgresCluster restored = start_recovered(target);
+  EXPECT_EQ(count_rows(restored), rows);
+  EXPECT_EQ(differences(expected, content_of(restored)), std::vector<std::string>{});
+  restored.stop();
+  EXPECT_EQ(check_page_checksums(restored), "");
+}
+
+const Place kFirst{"first"}, kSecond{"second"}, kThird{"third"};
+const Place kFirstKey{"first", false, Encryption::kKeyFile},
+    kSecondKey{"second", false, Encryption::kKeyFile},
+    kThirdKey{"third", false, Encryption::kKeyFile};
+
+INSTANTIATE_TEST_SUITE_P(
+    By, CopiedOn,
+    testing::Values(Way{"FoldersPlainToKeyToPlain", kFirst, kSecondKey, kThird},
+                    Way{"FoldersKeyToOtherKeyToKey", kFirstKey, kSecondKey, kThirdKey},
+                    Way{"S3ToFolderToS3",
+                        {"first", true, Encryption::kKeyFile},
+                        kSecond,
+                        {"third", true, Encryption::kKeyFile}}),
+    [](const testing::TestParamInfo<Way>& way) { return way.param.name; });
+
+TEST(CopyCommand, SaysWhatIsWrongWithItsArguments) {
+  CopyingCluster copying(kFirst, {kSecond});
+  HoldfastProgram& holdfast = copying.holdfast();
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"copy", "--to", "second"},
+        {"copy", "latest"},
+        {"copy", "latest", "--all", "--to", "second"},
+        {"copy", "latest", "--to", "first"},
+        {"copy", "--all", "--to", "second", "--dry-run", "--verify"}}) {
+    const Answer answer = holdfast.run(words);
+    EXPECT_EQ(answer.kind(), "usage") << answer.text();
+    EXPECT_EQ(answer.outcome.exit_code, 2);
+  }
+  EXPECT_EQ(holdfast.run({"copy", "latest", "--to", "nowhere"}).outcome.exit_code, 2);
+  EXPECT_EQ(holdfast.run({"copy", "latest", "--to", "second"}).kind(), "not_found");
+}
+
+TEST(CopyCommand, TakesWhatEndedSinceATime) {
+  CopyingCluster copying(kFirst, {kSecond});
+  HoldfastProgram& holdfast = copying.holdfast();
+  holdfast.backup({"--type", "full"});
+  copying.server().sql("select pg_sleep(1.1)");
+  const std::string between = copying.server().sql(
+      "select to_char(now() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')");
+  const std::string second = holdfast.backup({"--type", "full"}).at("id");
+  const Json preview = holdfast.must({"copy", "--since", between, "--to", "second", "--dry-run"});
+  ASSERT_EQ(preview.at("backups").size(), 1U);
+  EXPECT_EQ(preview.at("backups")[0].at("id"), second);
+  EXPECT_EQ(preview.at("backups")[0].at("state"), "missing");
+  const Json copied = holdfast.must({"copy", "--since", between, "--to", "second"});
+  ASSERT_EQ(copied.at("backups").size(), 1U);
+  EXPECT_EQ(copied.at("backups")[0].at("id"), second);
+  EXPECT_EQ(copied.at("backups")[0].at("state"), "copied");
+  const Json again = holdfast.must({"copy", second, "--to", "second"});
+  EXPECT_EQ(again.at("backups")[0].at("state"), "there already");
+  EXPECT_EQ(again.at("backups")[0].at("packs_copied"), 0);
+}
+
+// PostgreSQL may be gone, and its machine with it.
+TEST(CopyCommand, NeedsNoServer) {
+  CopyingCluster copying(kFirst, {kSecond});
+  copying.write_rows(100);
+  copying.holdfast().backup();
+  copying.server().stop();
+  copying.holdfast().must({"copy", "latest", "--to", "second"});
+}
+
+TEST(CopyCommand, GoesOnWithTheOthersWhereOneIsDamaged) {
+  CopyingCluster copying(kFirst, {kSecond});
+  HoldfastProgram& holdfast = copying.holdfast();
+  const std::string damaged = holdfast.backup({"--type", "full"}).at("id");
+  const std::string whole = holdfast.backup({"--type", "full"}).at("id");
+  for (const auto& entry : fs::recursive_directory_iterator(copying.folder_of("first"))) {
+    if (entry.path().string().find(damaged + "/pack/000001") == std::string::npos) continue;
+    std::string bytes = read_text(entry.path());
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+    fs::permissions(entry.path(), fs::perms::owner_all);
+    write_text(entry.path(), bytes);
+  }
+  const Answer answer = holdfast.run({"copy", "--all", "--to", "second"});
+  EXPECT_EQ(answer.outcome.exit_code, 1) << answer.text();
+  EXPECT_NE(answer.error().find(damaged + "/pack/000001"), std::string::npos) << answer.text();
+  ASSERT_EQ(answer.result().at("failed").size(), 1U);
+  EXPECT_EQ(answer.result().at("failed")[0].at("id"), damaged);
+  EXPECT_EQ(answer.result().at("backups")[0].at("id"), whole);
+  const auto listed = holdfast.listed({"--repo", "second"});
+  ASSERT_EQ(listed.size(), 1U);
+  EXPECT_EQ(listed[0].at("id"), whole);
+}
+
+}  // namespace
+}  // namespace holdfast::test
