@@ -11,8 +11,6 @@
 namespace holdfast {
 namespace {
 
-// Program, libraries, thread stacks, the manifest's root.
-constexpr std::uint64_t kBaseBytes = std::uint64_t{24} << 20U;
 // Besides the pack: a chunk that is resealed, and buffers of the connection.
 constexpr std::uint64_t kJobBytes = kMaxChunkPlainBytes + (std::uint64_t{1} << 20U);
 
@@ -60,7 +58,7 @@ std::size_t pack_jobs(const std::vector<PackMove>& moves, const CopyOptions& opt
                       const CopySides& sides) {
   std::uint64_t largest = 1;
   for (const PackMove& move : moves) largest = std::max<std::uint64_t>(largest, move.bytes);
-  const std::uint64_t budget = std::max(options.memory_bytes, kBaseBytes * 2) - kBaseBytes;
+  const std::uint64_t budget = std::max(options.memory_bytes, kCopyBaseBytes * 2) - kCopyBaseBytes;
   const std::size_t useful =
       std::max({options.jobs, sides.from.store().capabilities().parallel_requests,
                 sides.to.store().capabilities().parallel_requests});

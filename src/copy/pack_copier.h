@@ -7,8 +7,8 @@
 // A pack that is there already is not read at the source: its header must say that it is this pack
 // of this repository, and a listing its size. Where the target's packs cannot be read (ReadBack),
 // the size alone has to do. Errors: kDamage, naming the source's object; kRefused, naming the
-// target's, when something else
-//   is stored under its name; those of the stores. The first one ends it.
+// target's, when something else is
+// stored under its name; those of the stores. The first one ends it.
 // Memory: one pack and one chunk for each job. Threads: one call at a time.
 
 #include <cstdint>
@@ -21,6 +21,9 @@
 #include "repository/block_map.h"
 
 namespace holdfast {
+
+// What a copy needs besides packs: program, libraries, thread stacks, the manifest's root.
+inline constexpr std::uint64_t kCopyBaseBytes = std::uint64_t{24} << 20U;
 
 struct PackMove {
   PackRef from;             // in the source's manifest

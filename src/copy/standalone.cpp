@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t kWrittenPackBytes = std::size_t{8} << 20U;
 constexpr std::size_t kSlicesAtOnce = 256;
-constexpr std::uint64_t kBaseBytes = std::uint64_t{24} << 20U;
 constexpr std::string_view kWalFolder = "pg_wal/";
 
 bool is_own(const PackRef& pack, const BackupName& backup) {
@@ -83,7 +82,7 @@ StandaloneWriter::StandaloneWriter(const CopySides& sides, Manifest& source, Chu
 }
 
 std::size_t StandaloneWriter::fetch_threads() const {
-  const std::uint64_t taken = kBaseBytes + 4 * kWrittenPackBytes;
+  const std::uint64_t taken = kCopyBaseBytes + 4 * kWrittenPackBytes;
   const std::uint64_t left = options_.memory_bytes > taken ? options_.memory_bytes - taken : 0;
   return std::clamp<std::size_t>(left / (kReadBytes + kMaxChunkPlainBytes), 1,
                                  sides_.from.store().capabilities().parallel_requests);

@@ -23,7 +23,7 @@
 
 namespace holdfast {
 
-// EnvironmentLookup variables; a test gives its own.
+// Looks environment variables up; a test gives its own.
 using EnvironmentLookup = std::function<std::optional<std::string>(const std::string& name)>;
 EnvironmentLookup process_environment();
 

@@ -149,7 +149,6 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"region_of_folder", kFolder + "    region: x\n", 5, "is for S3", ""},
         BadConfig{"schedule", kRepo + "backup: {schedule: '0 2 * * *'}\n", 5,
                   "does not have it yet", "Remove the key"},
-        BadConfig{"refresh", kRepo + "backup: {refresh: 30d}\n", 5, "not have it yet", ""},
         BadConfig{"retention", kRepo + "    retention: {window: 30d}\n", 5, "not have it yet", ""},
         BadConfig{"copy", kRepo + "    copy: {standalone: true}\n", 5, "not have it yet", ""},
         BadConfig{"wal_of_a_repository", kRepo + "    wal: sometimes\n", 5, "true or false", ""},

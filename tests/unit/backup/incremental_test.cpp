@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "backup/choose_base.h"
 #include "backup/file_pipeline.h"
 #include "unit/repository/repository_testing.h"
 
@@ -388,6 +389,141 @@ TEST_F(Incremental, RandomGenerationsHoldWhatTheFilesHeld) {
     made.emplace_back(std::move(generation), files);
   }
   for (const auto& [generation, then] : made) ASSERT_EQ(content_of(generation), then);
+}
+
+// A parent of 1 TiB whose packs and maps exist by name only: what is not fetched need not be there.
+struct Terabyte {
+  static constexpr std::size_t kFiles = 1024, kSlices = 16, kPacks = 10'000;
+
+  Bytes make(const Repository& repository, const BackupName& name) {
+    PackRegistry registry;
+    std::mt19937_64 random(11);
+    std::vector<PackIndex> packs;
+    for (std::uint32_t i = 0; i < kPacks; ++i) {
+      PackRef pack{name.history, name.id, names::PackKind::kData, i + 1, {}};
+      for (std::byte& byte : pack.salt) byte = static_cast<std::byte>(random());
+      packs.push_back(registry.intern(pack));
+    }
+    PackWriter maps(repository.store(), repository.keys(),
+                    {.backup = name, .kind = names::PackKind::kMap}, kNoStop);
+    MapSink sink(maps, registry, name);
+    SectionWriter section(sink);
+    for (std::size_t i = 0; i < kFiles; ++i) {
+      FileEntry entry{.path = path(i), .mode = 0600, .size = kSlices * kBytesPerMapPage};
+      for (std::size_t slice = 0; slice < kSlices; ++slice) {
+        const std::size_t at = (i * kSlices + slice) * kPacks / (kFiles * kSlices);
+        const ChunkAddress page{packs.at(at), static_cast<std::uint32_t>(random() % 10'000'000),
+                                68'456};
+        entry.map_pages.push_back({page, {packs.at(at), packs.at(at / 2)}, 8192});
+      }
+      section.add(entry);
+    }
+    ManifestRoot root;
+    root.info.name = name;
+    root.info.owners = {{}};
+    root.pages[0] = section.finish();
+    for (const PackIndex pack : packs) root.packs.push_back({pack, 33'554'000});
+    for (const StoredPack& pack : maps.finish()) {
+      root.packs.push_back(
+          {registry.intern({name.history, name.id, names::PackKind::kMap, pack.number, pack.salt}),
+           pack.bytes});
+    }
+    return encode_manifest_root(root, registry);
+  }
+  static std::string path(std::size_t i) { return fmt::format("base/5/{}", 100'000 + i); }
+};
+
+class NothingToRead final : public FileOpener {
+ public:
+  std::unique_ptr<SourceFile> open(const std::string& path) override {
+    ADD_FAILURE() << "opened " << path;
+    return nullptr;
+  }
+};
+
+TEST_F(Incremental, OfATerabyteInWhichNothingChangedStoresLessThanAMebibyte) {
+  const BackupName parent_name = name(++made_);
+  const Bytes parent_root = Terabyte().make(*repository_, parent_name);
+  const BackupName backup = name(++made_);
+  ChunkReader chunks(repository_->store(), repository_->keys(), "demo");
+  Manifest parent(decode_manifest_root(parent_root, chunks.registry()), chunks);
+  const ChangedBlocks none({});
+  Base base(parent, &none, {});
+  PackWriter data(repository_->store(), repository_->keys(), {.backup = backup}, kNoStop);
+  PackWriter maps(repository_->store(), repository_->keys(),
+                  {.backup = backup, .kind = names::PackKind::kMap}, kNoStop);
+  MapSink sink(maps, chunks.registry(), backup);
+  SectionWriter section(sink);
+  ManifestCursor cursor(parent, Section::kData, kNoStop,
+                        [&](const KnownFilePage& page) { section.offer(page); });
+  NothingToRead files;
+  FilePipeline pipeline({.files = files,
+                         .data_packs = data,
+                         .maps = sink,
+                         .hasher = repository_->page_hasher(),
+                         .compression = {},
+                         .backup = backup,
+                         .progress = null_progress(),
+                         .base = &base},
+                        2, section, kNoStop);
+  for (std::size_t i = 0; i < Terabyte::kFiles; ++i) {
+    const std::string path = Terabyte::path(i);
+    pipeline.add_file({.path = path, .mode = 0600, .size = Terabyte::kSlices * kBytesPerMapPage},
+                      cursor.find(path));
+  }
+  pipeline.finish();
+  ManifestRoot root = parent.root();
+  root.pages[0] = section.finish();
+  EXPECT_EQ(section.cited().size(), root.packs.size());
+  std::uint64_t stored = seal_record(ContainerKind::kManifest, repository_->keys(), Cipher::kNone,
+                                     encode_manifest_root(root, chunks.registry()))
+                             .size();
+  for (PackWriter* writer : {&data, &maps}) {
+    for (const StoredPack& pack : writer->finish()) stored += pack.bytes;
+  }
+  EXPECT_LT(stored, kMiB);
+}
+
+// Packs of `parent` by how many days ago their backup began, and of how many bytes each is.
+ManifestRoot root_with_packs(PackRegistry& registry, Timestamp now,
+                             const std::vector<std::pair<int, std::uint32_t>>& packs) {
+  ManifestRoot root;
+  root.info.start_time = now - std::chrono::days(1);
+  std::uint32_t number = 0;
+  for (const auto& [days, bytes] : packs) {
+    std::string id = to_rfc3339_seconds(now - std::chrono::days(days));
+    std::erase_if(id, [](char c) { return c == '-' || c == ':'; });
+    root.packs.push_back(
+        {registry.intern({{1, 42}, {id + "-0000"}, names::PackKind::kData, ++number, {}}), bytes});
+  }
+  return root;
+}
+
+TEST(PacksDue, AreThoseOfTheOldestBackupsAsFarAsTheTimeSinceTheParentGoes) {
+  const Timestamp now = *parse_rfc3339("2026-11-22T12:00:00Z");
+  PackRegistry registry;
+  // 3000 bytes in all, one day since the parent: a thirtieth, 100, is due.
+  const ManifestRoot root =
+      root_with_packs(registry, now, {{1, 1500}, {29, 60}, {29, 30}, {29, 20}, {20, 1390}});
+  const PackSet due = packs_due(root, registry, now, std::chrono::days(30));
+  const auto has = [&](std::size_t i) { return due.has(root.packs[i].pack); };
+  EXPECT_FALSE(has(0));
+  EXPECT_TRUE(has(1));
+  EXPECT_TRUE(has(2));
+  EXPECT_FALSE(has(3)) << "110 bytes are more than a thirtieth";
+  EXPECT_FALSE(has(4));
+}
+
+TEST(PacksDue, WhatIsOlderThanThePeriodIsDueHoweverMuchItIs) {
+  const Timestamp now = *parse_rfc3339("2026-11-22T12:00:00Z");
+  PackRegistry registry;
+  const ManifestRoot root = root_with_packs(registry, now, {{31, 5000}, {40, 5000}, {2, 10}});
+  const PackSet due = packs_due(root, registry, now, std::chrono::days(30));
+  EXPECT_TRUE(due.has(root.packs[0].pack));
+  EXPECT_TRUE(due.has(root.packs[1].pack));
+  EXPECT_TRUE(due.has(root.packs[2].pack)) << "a thirtieth of 10010 bytes is left";
+  const PackSet never = packs_due(root, registry, now, std::chrono::days(0));
+  EXPECT_FALSE(never.has(root.packs[0].pack));
 }
 
 TEST(ChangedBlocks, ManyRunsBecomeTheWholeRelation) {

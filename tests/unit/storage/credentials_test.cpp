@@ -44,7 +44,7 @@ class CredentialsTest : public testing::Test {
     return make_credential_provider(options_, environment(), clock_);
   }
 
-  Environment environment() {
+  EnvironmentLookup environment() {
     return [this](const std::string& name) -> std::optional<std::string> {
       const auto found = variables_.find(name);
       if (found == variables_.end()) return std::nullopt;

@@ -70,7 +70,7 @@ class S3StoreTest : public testing::Test {
     return *store_;
   }
 
-  Environment environment() {
+  EnvironmentLookup environment() {
     return [this](const std::string& name) -> std::optional<std::string> {
       const auto found = variables_.find(name);
       if (found == variables_.end()) return std::nullopt;
