@@ -29,13 +29,13 @@ std::uint64_t seed() {
   return value;
 }
 
-// A repository with two backups of a small cluster, made once for each kind of sealing.
+// A repository with two full backups of a small cluster, made once for each kind of sealing.
 struct Fixture {
   explicit Fixture(Encryption encryption) : program(cluster_of(), {.encryption = encryption}) {
     program.init();
     ids.push_back(program.backup({"--name", "first"}).at("id"));
     cluster_of().sql("insert into t select g, md5(g::text) from generate_series(1, 1000) g");
-    ids.push_back(program.backup({"--name", "second"}).at("id"));
+    ids.push_back(program.backup({"--name", "second", "--type", "full"}).at("id"));
     const fs::path root = program.repository_folder();
     for (const auto& entry : fs::recursive_directory_iterator(root)) {
       const std::string name = fs::relative(entry.path(), root).string();
@@ -90,6 +90,26 @@ Fixture& fixture(Encryption encryption) {
   return *at;
 }
 
+bool names_object(const Answer& answer, const std::string& object) {
+  if (answer.error().find(object) != std::string::npos) return true;
+  if (!answer.document.contains("result")) return false;
+  const Json& findings = answer.result().at("findings");
+  return std::any_of(findings.begin(), findings.end(),
+                     [&](const Json& finding) { return finding.at("object") == object; });
+}
+
+std::vector<fs::path> packs_of(const fs::path& repository, const std::string& backup) {
+  std::vector<fs::path> packs;
+  for (const auto& entry : fs::recursive_directory_iterator(repository)) {
+    const std::string folder = entry.path().parent_path().filename();
+    const bool is_pack = entry.is_regular_file() && (folder == "pack" || folder == "map");
+    if (is_pack && entry.path().string().find("/" + backup + "/") != std::string::npos) {
+      packs.push_back(entry.path());
+    }
+  }
+  return packs;
+}
+
 class Damage : public testing::TestWithParam<Encryption> {
  protected:
   void TearDown() override { objects_.mend(); }
@@ -99,13 +119,7 @@ class Damage : public testing::TestWithParam<Encryption> {
     const Answer answer = objects_.program.run({"verify", "--all"});
     EXPECT_EQ(answer.outcome.exit_code, 1) << what << " " << object << answer.text();
     EXPECT_EQ(answer.kind(), "damage") << what << " " << object;
-    bool named = answer.error().find(object) != std::string::npos;
-    if (answer.document.contains("result")) {
-      for (const Json& finding : answer.result().at("findings")) {
-        named = named || finding.at("object") == object;
-      }
-    }
-    EXPECT_TRUE(named) << what << " " << object << answer.text();
+    EXPECT_TRUE(names_object(answer, object)) << what << " " << object << answer.text();
   }
 
   bool is_of(const std::string& object, const std::string& id) const {
@@ -213,6 +227,34 @@ TEST_P(Damage, ADamagedLatestBackupIsNotPassedOver) {
     listed = listed || (backup.at("id") == objects_.ids[1] && backup.at("state") == "damaged");
   }
   EXPECT_TRUE(listed);
+}
+
+// Packs that an incremental backup took over from its parent are its own business too.
+TEST(DamageToIncrementals, AMissingPackOfTheParentIsFoundAndKeepsTheChildFromBeingRestored) {
+  HoldfastProgram program(Fixture::cluster_of(), {.encryption = Encryption::kNone});
+  program.init();
+  const std::string parent = program.backup().at("id");
+  Fixture::cluster_of().sql("insert into t select g, 'x' from generate_series(1, 1000) g");
+  const std::string child = program.backup({"--type", "incr"}).at("id");
+  const fs::path aside = program.new_path();
+  int taken_over = 0;
+  for (const fs::path& pack : packs_of(program.repository_folder(), parent)) {
+    const std::string name = fs::relative(pack, program.repository_folder()).string();
+    fs::rename(pack, aside);
+    const Answer verified = program.run({"verify", child});
+    if (!verified.ok()) {
+      ++taken_over;
+      EXPECT_EQ(verified.kind(), "damage") << verified.text();
+      EXPECT_TRUE(names_object(verified, name)) << verified.text();
+      const fs::path target = program.new_path();
+      const Answer restored = program.run({"restore", child, "--to", target.string()});
+      EXPECT_EQ(restored.kind(), "damage") << restored.text();
+      EXPECT_FALSE(fs::exists(target / "global" / "pg_control"));
+    }
+    fs::rename(aside, pack);
+  }
+  EXPECT_GE(taken_over, 2) << "data and maps of the parent";
+  EXPECT_TRUE(program.run({"verify", child}).ok());
 }
 
 }  // namespace
