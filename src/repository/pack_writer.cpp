@@ -8,13 +8,13 @@
 namespace holdfast {
 
 struct PackWriter::Pack {
-  Pack(Buffer memory, std::string object, const Salt& pack_salt, const RepositoryKeys& keys)
+  Pack(DirectBuffer memory, std::string object, const Salt& pack_salt, const RepositoryKeys& keys)
       : buffer(std::move(memory)),
         name(std::move(object)),
         salt(pack_salt),
         key(keys.cipher, keys.data_key, pack_salt, name) {}
 
-  Buffer buffer;
+  DirectBuffer buffer;
   std::string name;  // of the object
   std::uint32_t number = 0;
   Salt salt;
@@ -90,9 +90,9 @@ bool PackWriter::buffer_available() const {
 }
 
 std::shared_ptr<PackWriter::Pack> PackWriter::new_pack() {
-  Buffer buffer;
+  DirectBuffer buffer;
   if (free_buffers_.empty()) {
-    buffer = Buffer(options_.pack_bytes);
+    buffer = DirectBuffer(options_.pack_bytes);
     ++buffers_made_;
   } else {
     buffer = std::move(free_buffers_.back());

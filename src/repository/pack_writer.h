@@ -28,6 +28,7 @@
 #include "repository/container.h"
 #include "repository/names.h"
 #include "storage/object_store.h"
+#include "system/direct_write.h"
 
 namespace holdfast {
 
@@ -87,7 +88,7 @@ class PackWriter {
   std::condition_variable_any changed_;
   std::shared_ptr<Pack> open_;              // guarded by mutex_, as is all below
   std::deque<std::shared_ptr<Pack>> full_;  // sealed to the last byte, waiting for an uploader
-  std::vector<Buffer> free_buffers_;
+  std::vector<DirectBuffer> free_buffers_;
   std::size_t buffers_made_ = 0;
   std::size_t unfinished_ = 0;  // packs opened and not yet stored
   std::vector<StoredPack> stored_;

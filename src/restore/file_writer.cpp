@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <memory>
 #include <utility>
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/magic.h>
 #include <pwd.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -24,17 +21,6 @@ constexpr std::uint32_t kOwnerWrite = 0200;
 
 // Shorter runs are cheaper in the page cache, which gathers them with their neighbours.
 constexpr std::size_t kLongRunBytes = std::size_t{128} << 10U;
-// What O_DIRECT asks of address, offset and length on nearly every disk and file system.
-constexpr std::size_t kDirectAlignment = 4096;
-
-// Whether direct writes into reserved room pay here: not where data are checksummed, compressed or
-// copied on write (btrfs, ZFS), nor in memory or over a network.
-bool likes_direct_writes(int fd) {
-  struct statfs about{};
-  return ::fstatfs(fd, &about) == 0 &&
-         (about.f_type == EXT4_SUPER_MAGIC || about.f_type == XFS_SUPER_MAGIC);
-}
-
 std::uint32_t uid_of(const FileOwner& owner) {
   std::array<char, 16384> buffer{};
   passwd entry{};
@@ -116,13 +102,6 @@ void reserve_range(const std::filesystem::path& path, std::uint64_t offset, std:
   }
 }
 
-FileWriter::FileWriter() : memory_(kRunBytes + kDirectAlignment) {
-  void* at = memory_.data();
-  std::size_t room = memory_.size();
-  std::align(kDirectAlignment, kRunBytes, at, room);
-  run_ = {static_cast<std::byte*>(at), kRunBytes};
-}
-
 void FileWriter::open(const std::filesystem::path& path) {
   if (fd_.valid() && path.native() == path_.native()) return;
   flush();
@@ -139,7 +118,7 @@ void FileWriter::write(const std::filesystem::path& path, std::uint64_t offset, 
     // Runs end where whole ones in the file end, so that two threads do not split one.
     const std::size_t room = kRunBytes - offset % kRunBytes;
     const ByteView piece = bytes.first(std::min(bytes.size(), room));
-    std::ranges::copy(piece, run_.begin() + static_cast<std::ptrdiff_t>(gathered_));
+    std::ranges::copy(piece, run_.span().begin() + static_cast<std::ptrdiff_t>(gathered_));
     gathered_ += piece.size();
     offset += piece.size();
     bytes = bytes.subspan(piece.size());
@@ -156,15 +135,18 @@ bool FileWriter::holds(const std::filesystem::path& path, std::uint64_t offset, 
 }
 
 void FileWriter::flush() {
-  write_out(run_.first(std::exchange(gathered_, 0)), run_offset_);
+  write_out(run_.view().first(std::exchange(gathered_, 0)), run_offset_);
 }
 
 void FileWriter::write_out(ByteView bytes, std::uint64_t offset) {
   const bool is_long = bytes.size() >= kLongRunBytes;
-  const std::size_t direct = bytes.size() / kDirectAlignment * kDirectAlignment;
-  if (is_long && offset % kDirectAlignment == 0 && write_direct(bytes.first(direct), offset)) {
-    offset += direct;
-    bytes = bytes.subspan(direct);
+  if (is_long && direct_ && offset % kDirectAlignment == 0) {
+    const ByteView whole = bytes.first(bytes.size() / kDirectAlignment * kDirectAlignment);
+    direct_ = write_direct_at(fd_.get(), offset, whole, path_.native());
+    if (direct_) {
+      offset += whole.size();
+      bytes = bytes.subspan(whole.size());
+    }
   }
   if (bytes.empty()) return;
   write_at(fd_.get(), offset, bytes, path_.native());
@@ -173,23 +155,6 @@ void FileWriter::write_out(ByteView bytes, std::uint64_t offset) {
     ::sync_file_range(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(bytes.size()),
                       SYNC_FILE_RANGE_WRITE);
   }
-}
-
-// False when the file wants to be written through the page cache.
-bool FileWriter::write_direct(ByteView bytes, std::uint64_t offset) {
-  if (!direct_) return false;
-  const int flags = ::fcntl(fd_.get(), F_GETFL);
-  direct_ = flags >= 0 && ::fcntl(fd_.get(), F_SETFL, flags | O_DIRECT) == 0;
-  if (!direct_) return false;
-  try {
-    write_at(fd_.get(), offset, bytes, path_.native());
-  } catch (const FileError& error) {
-    if (error.error_number() != EINVAL) throw;
-    direct_ = false;  // it asks for another alignment than ours
-  }
-  // What follows may be short and unaligned.
-  if (::fcntl(fd_.get(), F_SETFL, flags) != 0) throw_errno(errno, "write", path_.native());
-  return direct_;
 }
 
 }  // namespace holdfast

@@ -19,6 +19,7 @@
 
 #include "repository/manifest.h"
 #include "seal/hash.h"
+#include "system/direct_write.h"
 #include "system/files.h"
 
 namespace holdfast {
@@ -55,8 +56,6 @@ void reserve_range(const std::filesystem::path& path, std::uint64_t offset, std:
 // drops what it has gathered. Memory: kRunBytes.
 class FileWriter {
  public:
-  FileWriter();
-
   void write(const std::filesystem::path& path, std::uint64_t offset, ByteView bytes);
   // Whether exactly these bytes are there already.
   bool holds(const std::filesystem::path& path, std::uint64_t offset, ByteView bytes);
@@ -65,13 +64,11 @@ class FileWriter {
  private:
   void open(const std::filesystem::path& path);
   void write_out(ByteView bytes, std::uint64_t offset);
-  bool write_direct(ByteView bytes, std::uint64_t offset);
 
   std::filesystem::path path_;
   FileDescriptor fd_;
   bool direct_ = false;  // whether the open file takes direct writes
-  Buffer memory_;
-  MutableByteView run_;       // of memory_, on an address that O_DIRECT takes
+  DirectBuffer run_{kRunBytes};
   std::size_t gathered_ = 0;  // bytes at the front of run_
   std::uint64_t run_offset_ = 0;
 };

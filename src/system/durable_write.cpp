@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <thread>
 
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/cancellation.h"
+#include "system/direct_write.h"
 
 namespace holdfast {
 namespace {
@@ -66,11 +68,22 @@ bool exists_in(const FolderEntry& entry, const std::string& name) {
   throw_file_error(errno, "examine", entry.path.native());
 }
 
+// Whether this much memory, where it lies, is better written past the page cache.
+bool may_be_direct(int fd, ByteView content) {
+  const auto address = reinterpret_cast<std::uintptr_t>(content.data());
+  return content.size() >= kPiece && address % kDirectAlignment == 0 && likes_direct_writes(fd);
+}
+
 void fill(int fd, const FolderEntry& entry, ByteView content, const std::stop_token& stop) {
+  bool direct = may_be_direct(fd, content);
   for (std::size_t at = 0; at < content.size(); at += kPiece) {
     check_cancelled(stop);
     const std::size_t size = std::min(kPiece, content.size() - at);
-    write_at(fd, at, content.subspan(at, size), entry.path.native());
+    const ByteView piece = content.subspan(at, size);
+    // The last piece, which may be of any length, goes through the page cache.
+    direct = direct && size == kPiece && write_direct_at(fd, at, piece, entry.path.native());
+    if (direct) continue;
+    write_at(fd, at, piece, entry.path.native());
     // Lets the disk start now; what is still to be written is all that fsync has to wait for.
     ::sync_file_range(fd, static_cast<off_t>(at), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE);
   }

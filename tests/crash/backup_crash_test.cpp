@@ -63,19 +63,22 @@ INSTANTIATE_TEST_SUITE_P(Point, InitKilledAt, testing::ValuesIn(points_of("init"
 
 class BackupKilledAt : public testing::TestWithParam<std::string> {};
 
+// Incremental ones, which pass every point; BackupKilledAtRandom kills full ones too.
 TEST_P(BackupKilledAt, LeavesNothingListedThatDoesNotRestoreAndTheNextSweepsIt) {
   HoldfastProgram holdfast(crash_cluster(), {.lines = kSmallPacks});
   holdfast.init();
-  const std::string point = GetParam() == "backup.pack_stored" ? GetParam() + "#2" : GetParam();
-  if (point == "backup.intent_written") holdfast.backup();  // to build on
+  holdfast.backup();  // to build on
+  const bool of_many_packs = GetParam() == "backup.pack_stored";
+  const std::string point = of_many_packs ? GetParam() + "#2" : GetParam();
   WriteLoad load(crash_cluster());
   load.wait_for_more(10);
-  const Answer killed = holdfast.run({"backup"}, {{"HOLDFAST_FAULT_POINT", point + ":kill"}});
+  const Answer killed = holdfast.run({"backup", "--type", of_many_packs ? "full" : "incr"},
+                                     {{"HOLDFAST_FAULT_POINT", point + ":kill"}});
   ASSERT_EQ(killed.outcome.signal, SIGKILL) << killed.text();
 
   ListedBackups checker(holdfast);
   const bool committed = GetParam() == "backup.committed";
-  EXPECT_EQ(holdfast.listed().size(), committed ? 1U : 0U);
+  EXPECT_EQ(holdfast.listed().size(), committed ? 2U : 1U);
   EXPECT_EQ(checker.complaints(), std::vector<std::string>{});
   const auto dead = ids_in_state(holdfast, "unfinished");
   EXPECT_EQ(dead.size(), committed || GetParam() == "backup.locked" ? 0U : 1U);
@@ -85,7 +88,7 @@ TEST_P(BackupKilledAt, LeavesNothingListedThatDoesNotRestoreAndTheNextSweepsIt) 
   EXPECT_EQ(next.at("swept").get<std::vector<std::string>>(), dead);
   load.stop();
   expect_nothing_left_of(holdfast, dead);
-  EXPECT_EQ(holdfast.listed().size(), committed ? 2U : 1U);
+  EXPECT_EQ(holdfast.listed().size(), committed ? 3U : 2U);
   EXPECT_EQ(checker.complaints(), std::vector<std::string>{});
 }
 
@@ -108,7 +111,7 @@ TEST(BackupKilledAtRandom, NeverListsWhatDoesNotRestore) {
   for (int i = 0; i < kills; ++i) {
     const std::chrono::milliseconds moment{
         std::uniform_int_distribution<std::int64_t>(0, whole.count())(random)};
-    Process backup = holdfast.start({"backup"});
+    Process backup = holdfast.start({"backup", "--type", i % 2 == 0 ? "full" : "incr"});
     std::this_thread::sleep_for(moment);
     backup.send(SIGKILL);
     cut_short += backup.wait(10s).signal == SIGKILL ? 1 : 0;
