@@ -9,6 +9,7 @@ A Tool never deletes anything outside its own folder below the work folder.
 import json
 import os
 import shutil
+import subprocess
 
 from harness import machine
 from harness.measure import folder_content, run
@@ -63,10 +64,15 @@ class Tool:
         # to use where files were removed within the last minutes.
         self.restores += 1
         self.target = make_folder(self.folder / f"target-{self.restores}")
+        self.warm_repository()
         result = self.run(self.restore_command())
         if not (self.target / "global" / "pg_control").exists():
             raise BenchError(f"{self.name} restored nothing into {self.target}")
         return result
+
+    def warm_repository(self):
+        """Some tools leave what they wrote in the page cache, some do not; all read it from there."""
+        subprocess.run(f"find {self.repository} -type f -print0 | xargs -0r cat >/dev/null", shell=True, check=True)
 
     def remove_targets(self):
         for path in self.folder.glob("target-*"):
@@ -78,6 +84,7 @@ class Tool:
     def verify(self):
         if not self.ready:
             self.backup()
+        self.warm_repository()
         return self.run(self.verify_command())
 
     def verify_command(self):
