@@ -8,7 +8,7 @@ import time
 import unittest
 
 from common import ROOT, ToolTest
-from testing import gtest
+from testing import gtest, tools
 from testing.builds import Programs
 from testing.outcome import Outcome
 from testing.sandbox import Sandbox, leftovers
@@ -125,6 +125,27 @@ class Totals(unittest.TestCase):
         outcome = Outcome(1, [], [("engine:A.b", "why"), ("crash:C.d", "why")])
         self.assertEqual(outcome.skips_not_asked_for(["engine:*"]), [("crash:C.d", "why")])
         self.assertEqual(outcome.skips_not_asked_for([]), outcome.skipped)
+
+
+class Coverage(ToolTest):
+    def test_counters_of_this_run_come_to_where_gcov_finds_them(self):
+        self.write("src/a.cpp", "int main(int n, char**) {\n  if (n > 1) {\n    return 3;\n  }\n"
+                                "  return 0;\n}\n")
+        build = self.folder / "build"
+        build.mkdir()
+        for command in (["-c", "../src/a.cpp", "-o", "a.o"], ["a.o", "-o", "a"]):
+            subprocess.run(["g++", "--coverage", "-O0", *command], cwd=build, check=True)
+        subprocess.run([build / "a", "more"], cwd=build)  # an earlier run
+        self.assertTrue((build / "a.gcda").exists())
+        counters = self.folder / "counters"
+        environment = os.environ | {"GCOV_PREFIX": str(counters)}
+        subprocess.run([build / "a"], cwd=build, check=True, env=environment)
+        self.assertEqual(tools.gather_counters(build, counters), 1)
+        _, said, _ = self.run_tool("gcov", "-n", build / "a.gcda")
+        self.assertIn("Lines executed:75.00% of 4", said)
+
+    def test_without_counters_there_is_no_figure(self):
+        self.assertEqual(tools.gather_counters(self.folder, self.folder / "counters"), 0)
 
 
 class CommandLine(ToolTest):

@@ -80,14 +80,22 @@ def run_all(context, runs, parallel=1):
     return outcome
 
 
+def fixed_addresses():
+    """A command that runs another without random addresses: ThreadSanitizer of gcc 12 cannot place its
+    memory where the kernel randomises by more than 28 bits. A container may not allow it; where the
+    kernel randomises less it is not needed either."""
+    command = ["setarch", "-R"]
+    code, _ = tools.run([*command, "true"])
+    return command if code == 0 else []
+
+
 def make_runs(context, preset, programs, words=(), environment=None, label=""):
     if (main := context.root / "build" / preset / "holdfast").is_file():
         context.sandbox.take(main, preset)
     more = dict(environment or {}) | SANITIZER_OPTIONS.get(preset, {})
     if context.wide:
         more["HOLDFAST_TEST_WIDE"] = "1"
-    # ThreadSanitizer of gcc 12 cannot place its memory where the kernel randomises by 32 bits.
-    prefix = ["setarch", "-R"] if preset == "tsan" else []
+    prefix = fixed_addresses() if preset == "tsan" else []
 
     def make(name):
         is_unit = name.startswith("unit_")
@@ -133,6 +141,21 @@ def postgres_versions(versions):
     return found
 
 
+def run_picked(context, preset, names, words):
+    """Of the programs `names` the tests with one of `words` in their names; with --wide all of them,
+    which need the other servers too."""
+    try:
+        versions = postgres_versions(VERSIONS_WIDE) if context.wide else {}
+    except tools.ToolFailed as error:
+        return failed("postgres versions", str(error))
+    runs = make_runs(context, preset, names, () if context.wide else words, versions,
+                     label=f"{preset}:")
+    outcome = run_all(context, [run for run in runs if run.program.name.startswith("unit_")],
+                      os.cpu_count() or 1)
+    outcome.add(run_all(context, [run for run in runs if not run.program.name.startswith("unit_")]))
+    return outcome
+
+
 def integration(context):
     outcome = release(context)
     if outcome.failed:
@@ -152,8 +175,7 @@ def asan(context):
     names = programs.unit() + [name for name in programs.suites() if context.wide or name in picked]
     outcome = build(context.root, "asan", ["holdfast", *names])
     if not outcome.failed:
-        words = () if context.wide else ASAN_WORDS
-        outcome.add(run_all(context, make_runs(context, "asan", names, words, label="asan:")))
+        outcome.add(run_picked(context, "asan", names, ASAN_WORDS))
     return outcome
 
 
@@ -164,8 +186,7 @@ def tsan(context):
         return failed("tsan", f"no test has {TSAN_WORD} in its name")
     outcome = build(context.root, "tsan", ["holdfast", *names])
     if not outcome.failed:
-        words = () if context.wide else (TSAN_WORD,)
-        outcome.add(run_all(context, make_runs(context, "tsan", names, words, label="tsan:")))
+        outcome.add(run_picked(context, "tsan", names, (TSAN_WORD,)))
     return outcome
 
 
@@ -213,10 +234,14 @@ def coverage(context):
     outcome = build(context.root, "coverage")
     if outcome.failed:
         return outcome
-    runs = make_runs(context, "coverage", list(programs.folders), label="coverage:")
-    # The counters are written beside the objects, by the user that the tests run as.
-    for run in runs:
-        run.environment["GCOV_PREFIX"] = str(context.sandbox.counters())
+    try:
+        environment = postgres_versions(VERSIONS_WIDE if context.wide else VERSIONS_ORDINARY)
+    except tools.ToolFailed as error:
+        return failed("postgres versions", str(error))
+    # Beside the objects, where they belong, the user that the tests run as cannot write them.
+    environment["GCOV_PREFIX"] = str(context.sandbox.counters())
+    runs = make_runs(context, "coverage", list(programs.folders), environment=environment,
+                     label="coverage:")
     outcome.add(run_all(context, runs))
     outcome.add(tools.coverage_outcome(context))
     return outcome

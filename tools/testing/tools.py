@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -119,11 +120,26 @@ def fetch_postgres(version):
     return lines[-1]
 
 
+def gather_counters(build, counters):
+    """Puts the counters that programs left under `counters` beside the objects of `build` that they
+    belong to, where gcov looks for both. Those of earlier runs are removed. Returns how many."""
+    for old in build.rglob("*.gcda"):
+        old.unlink()
+    source = counters / build.relative_to("/")
+    found = list(source.rglob("*.gcda"))
+    for path in found:
+        shutil.copyfile(path, build / path.relative_to(source))
+    return len(found)
+
+
 def coverage_outcome(context):
     """Reads gcc's counters with gcovr and holds line coverage of src/ to the limit."""
+    build = context.root / "build" / "coverage"
+    if not gather_counters(build, context.sandbox.counters()):
+        return failed("coverage", "no program left a counter")
     code, said = run(["gcovr", "--root", context.root, "--filter", f"{context.root}/src/",
-                      "--json-summary-pretty", "--object-directory", context.root / "build/coverage",
-                      context.sandbox.counters()], cwd=context.root)
+                      "-j", os.cpu_count() or 1, "--exclude-unreachable-branches",
+                      "--json-summary-pretty", build], cwd=build)
     try:
         summary = json.loads(said[said.index("{"):])
     except ValueError:
