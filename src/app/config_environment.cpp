@@ -45,7 +45,7 @@ Variables variables_of(const std::vector<std::string>& repositories) {
 
 bool is_no_key(std::string_view name) {
   return name == "HOLDFAST_CONFIG" || name.starts_with("HOLDFAST_FAULT_") ||
-         name.starts_with("HOLDFAST_TEST_") || name == "HOLDFAST_STORE_FAULTS";
+         name.starts_with("HOLDFAST_TEST_") || name.starts_with("HOLDFAST_STORE_");
 }
 
 [[noreturn]] void refuse_unknown(const Variables& variables, const std::string& name) {

@@ -1,17 +1,14 @@
 #include "app/copy.h"
 
 #include <algorithm>
-#include <array>
 
 #include "app/open.h"
 #include "app/version.h"
 #include "restore/target_time.h"
+#include "storage/storage_class.h"
 
 namespace holdfast {
 namespace {
-
-// Classes from which nothing can be read before it was thawed.
-constexpr std::array<std::string_view, 2> kFrozenClasses{"GLACIER", "DEEP_ARCHIVE"};
 
 // The two repositories of a copy, open.
 struct Sides {
@@ -65,8 +62,7 @@ std::vector<CatalogueEntry> select(const Config& config, const CopyRequest& requ
 }
 
 CopyOptions options_of(const Config& config, const CopyRequest& request, const Sides& sides) {
-  const bool frozen =
-      std::ranges::find(kFrozenClasses, sides.to.storage_class.data) != kFrozenClasses.end();
+  const bool frozen = is_frozen_class(sides.to.storage_class.data);
   return {.form = request.form,
           .wal = request.wal,
           .read_back = frozen ? ReadBack::kNo : ReadBack::kYes,
@@ -104,6 +100,20 @@ void for_each_wanted(const std::vector<CatalogueEntry>& backups, std::vector<Fai
   }
 }
 
+// What the target does not have yet and the source cannot read now; of all backups at once, so that
+// they thaw at the same time.
+void bring_back_sources(const Sides& sides, const std::vector<CatalogueEntry>& backups,
+                        const CopyRequest& request, Progress& progress,
+                        const std::stop_token& stop) {
+  if (!sides.source->store().capabilities().storage_classes) return;
+  std::vector<CatalogueEntry> missing;
+  for (const CatalogueEntry& backup : backups) {
+    if (!read_outcome(*sides.target, backup.name, stop)) missing.push_back(backup);
+  }
+  bring_back(*sides.source, cold_objects(*sides.source, missing, stop), request.thaw, progress,
+             stop);
+}
+
 VerifyResult verify_copies(const Config& config, const Sides& sides,
                            const std::vector<CopiedBackup>& copied, Progress& progress,
                            const std::stop_token& stop) {
@@ -129,6 +139,7 @@ CopyAnswer copy_backups(const Config& config, const CopyRequest& request, Progre
   CopyAnswer answer{.from = sides.from.name, .to = sides.to.name};
   const auto backups = select(config, request, *sides.source, answer.warnings, stop);
   const CopyOptions options = options_of(config, request, sides);
+  bring_back_sources(sides, backups, request, progress, stop);
   for_each_wanted(backups, answer.failed, [&](const CatalogueEntry& backup) {
     CopiedBackup copied =
         copy_backup({.from = *sides.source, .to = *sides.target}, backup, options, progress, stop);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/config.h"
+#include "app/thaw.h"
 #include "copy/copy.h"
 #include "core/error.h"
 #include "core/progress.h"
@@ -28,6 +29,7 @@ struct CopyRequest {
   CopyForm form = CopyForm::kPlain;
   CopiedWal wal = CopiedWal::kNeeded;
   VerifyCopies verify = VerifyCopies::kNo;  // read every byte of each copy again
+  ThawChoice thaw = {};                     // of what is read in the source
 };
 
 struct FailedCopy {

@@ -69,6 +69,19 @@ std::optional<RecoverySettings> plan_settings(const Config& config, const Restor
       .archiving = request.archiving.value_or(off ? Archiving::kOff : Archiving::kKeep)};
 }
 
+// What the restore and the recovery behind it are going to read, and cannot read now.
+ColdObjects cold_for(const Config& config, const RepositoryConfig& from,
+                     const Repository& repository, const RecoveryPlan& plan,
+                     const std::stop_token& stop) {
+  ColdObjects cold = cold_objects(repository, {plan.backup}, stop);
+  if (plan.needs_archive && from.wal) {
+    const auto histories = list_histories(repository, config.cluster, stop);
+    append(cold, cold_wal(repository, wal_line(config.cluster, histories, plan.history),
+                          plan.backup.outcome.info, stop));
+  }
+  return cold;
+}
+
 std::string marker_text(const std::optional<RecoverySettings>& settings) {
   if (!settings) return "";
   if (settings->mode == RecoverySettings::Mode::kStandby) return "standby";
@@ -88,13 +101,17 @@ RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
   RecoveryPlan plan = make_plan(config, *opened, request, target, stop);
   const auto settings = plan_settings(config, request, plan, target);
   request.target.recovery = marker_text(settings);
+  examine_target(plan.backup.outcome.info, request.target);  // before anything is paid for
+  const auto thawed = bring_back(*opened, cold_for(config, repository, *opened, plan, stop),
+                                 request.thaw, progress, stop);
   RestoreAnswer answer{.restored = restore_backup(*opened, plan.backup,
                                                   {.target = request.target,
                                                    .recovery = settings,
                                                    .jobs = effective_jobs(config.backup.jobs),
                                                    .memory_bytes = config.memory_bytes},
                                                   progress, stop),
-                       .recovery = settings};
+                       .recovery = settings,
+                       .thawed = thawed};
   answer.restored.warnings.insert(answer.restored.warnings.begin(), plan.warnings.begin(),
                                   plan.warnings.end());
   return answer;

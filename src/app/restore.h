@@ -7,6 +7,7 @@
 // Archiving of the restored server is switched off where another server may still be the cluster:
 // when a target was given, or while the source runs. Until `init --take-over` its WAL would be
 // refused anyway (repository/history.h).
+// What lies in a frozen storage class is brought back before anything is written (app/thaw.h).
 // Errors: those of restore/restore.h, restore/recovery_plan.h and restore/recovery_target.h.
 
 #include <optional>
@@ -14,6 +15,7 @@
 #include <string>
 
 #include "app/config.h"
+#include "app/thaw.h"
 #include "core/progress.h"
 #include "restore/recovery_target.h"
 #include "restore/restore.h"
@@ -29,11 +31,13 @@ struct RestoreRequest {
   TargetRequest point;   // when; `now` and `zone` are set here
   RestoreMode mode = RestoreMode::kRecovery;
   std::optional<RecoverySettings::Archiving> archiving = {};  // --archive
+  ThawChoice thaw = {};
 };
 
 struct RestoreAnswer {
   RestoreResult restored;
   std::optional<RecoverySettings> recovery;  // what was configured; none: it starts as it is
+  std::optional<Thawed> thawed = {};         // from a frozen storage class
 };
 
 RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,

@@ -40,6 +40,9 @@ VerifyResult verify(const Config& config, const RepositoryConfig& repository,
   } else {
     backups = list_backups(*opened, config.cluster, stop);
   }
+  if (request.mode != VerifyMode::kQuick) {
+    bring_back(*opened, cold_objects(*opened, backups, stop), request.thaw, progress, stop);
+  }
   return verify_backups(*opened, backups,
                         {.mode = request.mode,
                          .cluster = config.cluster,

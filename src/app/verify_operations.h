@@ -7,6 +7,7 @@
 #include <string>
 
 #include "app/config.h"
+#include "app/thaw.h"
 #include "core/progress.h"
 #include "verify/file_reader.h"
 #include "verify/verify.h"
@@ -16,6 +17,7 @@ namespace holdfast {
 struct VerifyRequest {
   std::optional<std::string> backup;  // none: every backup of the cluster
   VerifyMode mode = VerifyMode::kFull;
+  ThawChoice thaw = {};  // of what kFull and kDeep read
 };
 VerifyResult verify(const Config& config, const RepositoryConfig& repository,
                     const VerifyRequest& request, Progress& progress, const std::stop_token& stop);

@@ -4,6 +4,7 @@
 #include "app/copy.h"
 #include "cli/command.h"
 #include "cli/render.h"
+#include "cli/thaw_options.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -14,6 +15,7 @@ struct Arguments {
   CopyRequest request;
   std::string from, to;
   bool all = false, standalone = false, wal = false, verify = false, dry_run = false;
+  ThawOptions thaw;
   PipelineOptions pipeline;
 };
 
@@ -39,6 +41,7 @@ CopyRequest request_of(const Arguments& arguments, const CommandContext& context
   request.to = arguments.to;
   request.form = arguments.standalone ? CopyForm::kStandalone : CopyForm::kPlain;
   request.wal = arguments.wal ? CopiedWal::kOnward : CopiedWal::kNeeded;
+  request.thaw = arguments.thaw.choice();
   request.verify = arguments.verify ? VerifyCopies::kYes : VerifyCopies::kNo;
   return request;
 }
@@ -209,6 +212,7 @@ CommandSpec copy_command() {
       switch_option({"--verify", "Then read and authenticate every byte of the copy"},
                     arguments->verify),
       switch_option({"--dry-run", "Only say what would be copied"}, arguments->dry_run)};
+  add_thaw_options(spec.options, arguments->thaw);
   add_pipeline_options(spec.options, arguments->pipeline);
   spec.examples = {{"holdfast copy latest --to cold", "The newest backup"},
                    {"holdfast copy --all --to second --wal", "Everything that can be recovered"},

@@ -4,6 +4,7 @@
 #include "app/restore.h"
 #include "cli/backup_views.h"
 #include "cli/command.h"
+#include "cli/thaw_options.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -14,9 +15,9 @@ struct Arguments {
   std::string to, tablespaces_under, wal_dir;
   std::vector<std::string> tablespaces;
   bool delta = false;
-  bool yes = false;
   bool standby = false;
   std::optional<RecoverySettings::Archiving> archiving;
+  ThawOptions thaw;
   PipelineOptions pipeline;
 };
 
@@ -25,7 +26,7 @@ TargetOptions target_of(const Arguments& arguments) {
     throw Error(ErrorKind::kUsage, "restore needs a place to restore to",
                 {.object = "--to", .hint = "For example: holdfast restore --to /srv/restored"});
   }
-  if (arguments.delta && !arguments.yes) {
+  if (arguments.delta && !arguments.thaw.yes) {
     throw Error(
         ErrorKind::kRefused, "--delta overwrites what is in the target directory",
         {.object = arguments.to,
@@ -63,6 +64,14 @@ Json recovery_json(const RestoreAnswer& answer) {
           {"restore_command", settings.restore_command}};
 }
 
+Json thawed_json(const RestoreAnswer& answer) {
+  if (!answer.thawed) return nullptr;
+  return {{"objects", answer.thawed->objects},
+          {"bytes", answer.thawed->bytes},
+          {"storage_class", answer.thawed->storage_class},
+          {"waited_seconds", answer.thawed->waited_seconds}};
+}
+
 std::string what_comes_next(const RestoreAnswer& answer) {
   if (!answer.recovery) return "Start PostgreSQL on it: it becomes consistent by itself.\n";
   const RecoverySettings& settings = *answer.recovery;
@@ -85,6 +94,7 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   arguments.request.target = target_of(arguments);
   arguments.request.mode = arguments.standby ? RestoreMode::kStandby : RestoreMode::kRecovery;
   arguments.request.archiving = arguments.archiving;
+  arguments.request.thaw = arguments.thaw.choice();
   const RestoreAnswer answer = restore(context.config(), context.repository(), arguments.request,
                                        context.progress(), context.stop());
   const RestoreResult& done = answer.restored;
@@ -105,6 +115,7 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   result.json["saved_wal"] = done.saved_wal.string();
   result.json["duration_seconds"] = done.duration_seconds;
   result.json["recovery"] = recovery_json(answer);
+  result.json["thawed"] = thawed_json(answer);
   const double seconds = std::max(done.duration_seconds, 0.001);
   result.text = fmt::format(
       "Backup {} is restored in {}: {} files, {} written{}, {} ({}/s).\n", done.backup.name.id.text,
@@ -113,6 +124,11 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
       human_duration(Seconds(done.duration_seconds)),
       human_bytes(
           static_cast<std::uint64_t>(static_cast<double>(done.backup.data_bytes) / seconds)));
+  if (answer.thawed) {
+    result.text += fmt::format("{} objects were thawed from {} for it, {}.\n",
+                               answer.thawed->objects, answer.thawed->storage_class,
+                               human_bytes(answer.thawed->bytes));
+  }
   if (!done.saved_wal.empty()) {
     result.text += fmt::format("The directory's old WAL is kept in {}.\n", done.saved_wal.string());
   }
@@ -176,8 +192,8 @@ CommandSpec restore_command() {
                   arguments->tablespaces_under),
       text_option({"--wal-dir", "DIR", "Make pg_wal a link to DIR"}, arguments->wal_dir),
       switch_option({"--delta", "Rewrite only what differs in a stopped data directory"},
-                    arguments->delta),
-      switch_option({"--yes", "Confirm --delta"}, arguments->yes)};
+                    arguments->delta)};
+  add_thaw_options(spec.options, arguments->thaw, "Confirm --delta, and what --thaw costs");
   add_point_options(spec.options, *arguments);
   add_pipeline_options(spec.options, arguments->pipeline);
   spec.examples = {
@@ -187,7 +203,9 @@ CommandSpec restore_command() {
       {"holdfast restore before-upgrade --to /srv/restored --tablespaces-under /srv/spaces",
        "A named one, with its tablespaces beside it"},
       {"holdfast restore --to /var/lib/postgresql/16/main --delta --yes",
-       "In place, writing only what differs"}};
+       "In place, writing only what differs"},
+      {"holdfast restore --repo cold --to /srv/restored --thaw bulk --yes",
+       "Out of GLACIER or DEEP_ARCHIVE, waiting until it is back"}};
   spec.run = [arguments](CommandContext& context) { return run(*arguments, context); };
   return spec;
 }

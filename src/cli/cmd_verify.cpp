@@ -5,6 +5,7 @@
 #include "cli/backup_views.h"
 #include "cli/command.h"
 #include "cli/render.h"
+#include "cli/thaw_options.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -17,6 +18,7 @@ constexpr std::size_t kFilesShown = 5;
 struct Arguments {
   std::string id;
   bool all = false, quick = false, deep = false;
+  ThawOptions thaw;
   PipelineOptions pipeline;
 };
 
@@ -31,6 +33,7 @@ VerifyRequest request_of(const Arguments& arguments) {
   if (!arguments.all) request.backup = arguments.id.empty() ? "latest" : arguments.id;
   if (arguments.quick) request.mode = VerifyMode::kQuick;
   if (arguments.deep) request.mode = VerifyMode::kDeep;
+  request.thaw = arguments.thaw.choice();
   return request;
 }
 
@@ -168,6 +171,7 @@ CommandSpec verify_command() {
       switch_option({"--quick", "Existence and size of the packs only"}, arguments->quick),
       switch_option({"--deep", "Also decompress, compare every block, check pages and WAL"},
                     arguments->deep)};
+  add_thaw_options(spec.options, arguments->thaw);
   add_pipeline_options(spec.options, arguments->pipeline);
   spec.examples = {{"holdfast verify", "The latest backup"},
                    {"holdfast verify --all --quick", "Is everything still there?"},

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "storage/fault_store.h"
 #include "storage/folder_store.h"
+#include "storage/glacier_store.h"
 #include "storage/rate_store.h"
 
 namespace holdfast {
@@ -52,6 +53,9 @@ std::unique_ptr<ObjectStore> open_bare(const StoreOptions& options) {
 
 std::unique_ptr<ObjectStore> open_store(const StoreOptions& options) {
   std::unique_ptr<ObjectStore> store = open_bare(options);
+  if (const char* glacier = std::getenv("HOLDFAST_STORE_GLACIER")) {
+    store = make_glacier_store(std::move(store), parse_glacier_plan(glacier));
+  }
   if (const char* faults = std::getenv("HOLDFAST_STORE_FAULTS")) {
     store = make_fault_store(std::move(store), parse_fault_plan(faults));
   }

@@ -58,6 +58,16 @@ class RetryStore final : public StoreDecorator {
     return repeat({StoreOperation::kRemoveMany, names.empty() ? "" : names.front()}, stop,
                   [&] { return inner().remove_many(names, stop); });
   }
+  std::optional<ThawState> thaw_state(const std::string& name,
+                                      const std::stop_token& stop) override {
+    return repeat({StoreOperation::kHead, name}, stop,
+                  [&] { return StoreDecorator::thaw_state(name, stop); });
+  }
+  ThawState request_thaw(const std::string& name, const ThawRequest& request,
+                         const std::stop_token& stop) override {
+    return repeat({StoreOperation::kPut, name}, stop,
+                  [&] { return StoreDecorator::request_thaw(name, request, stop); });
+  }
   Timestamp now(const std::stop_token& stop) override {
     return repeat({StoreOperation::kNow, ""}, stop, [&] { return inner().now(stop); });
   }

@@ -90,6 +90,16 @@ std::string delete_body(std::span<const std::string> keys) {
   return xml + "</Delete>";
 }
 
+std::string restore_body(const ThawRequest& request) {
+  const std::string_view tier = request.speed == ThawSpeed::kBulk       ? "Bulk"
+                                : request.speed == ThawSpeed::kStandard ? "Standard"
+                                                                        : "Expedited";
+  return fmt::format(
+      "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Days>{}</Days>"
+      "<GlacierJobParameters><Tier>{}</Tier></GlacierJobParameters></RestoreRequest>",
+      request.days, tier);
+}
+
 std::vector<S3DeleteFailure> parse_delete(ByteView body) {
   pugi::xml_document document;
   const pugi::xml_node root = load(document, body, "DeleteResult");

@@ -2,7 +2,8 @@
 // Reading and writing the XML (and the dates) of S3. Sizes are bounded by what the HTTP client lets
 // in. Errors: Error(kRepository, retryable) for an answer that is not what it should be: a proxy's
 // page in its place passes, and a server that never answers right fails after the retries.
-// Source: Amazon S3 API reference, ListObjectsV2 and DeleteObjects; RFC 9110 for dates.
+// Source: Amazon S3 API reference, ListObjectsV2, DeleteObjects and RestoreObject;
+// RFC 9110 for dates.
 
 #include <optional>
 #include <span>
@@ -11,7 +12,7 @@
 #include <vector>
 
 #include "core/bytes.h"
-#include "storage/object_store.h"
+#include "storage/thawing.h"
 
 namespace holdfast {
 
@@ -27,6 +28,9 @@ S3ListAnswer parse_list(ByteView body);
 
 // The body of DeleteObjects, asking for failures only.
 std::string delete_body(std::span<const std::string> keys);
+
+// The body of RestoreObject.
+std::string restore_body(const ThawRequest& request);
 
 struct S3DeleteFailure {
   std::string key;

@@ -36,7 +36,11 @@ std::string hint_for(const S3Call& call, const S3Failure& failure, const std::st
   if (failure.code == "NoSuchBucket") return "create the bucket, or correct the repository's URL";
   if (failure.code == "RequestTimeTooSkewed") return "correct the clock of this machine";
   if (failure.code == "InvalidObjectState") {
-    return "bring the object back from its frozen storage class first (RestoreObject)";
+    return "bring it back from its frozen storage class first: 'holdfast restore --thaw' asks for "
+           "what a backup needs (RestoreObject)";
+  }
+  if (failure.code == "GlacierExpeditedRetrievalNotAvailable") {
+    return "S3 has no capacity for expedited retrievals now: ask with standard speed";
   }
   if (failure.status == 403) {
     std::string hint = fmt::format("allow {} to the keys from {}", call.action, keys_from);

@@ -8,6 +8,7 @@
 #include "core/cancellation.h"
 #include "storage/s3_answers.h"
 #include "storage/s3_client.h"
+#include "storage/storage_class.h"
 
 namespace holdfast {
 namespace {
@@ -31,7 +32,7 @@ Error not_from_s3(const S3Call& call) {
                 .retryable = true});
 }
 
-class S3Store final : public ObjectStore {
+class S3Store final : public ObjectStore, public Thawing {
  public:
   S3Store(const S3Options& options, S3Surroundings surroundings)
       : options_(options), client_(options, std::move(surroundings)) {
@@ -49,6 +50,10 @@ class S3Store final : public ObjectStore {
   void remove(const std::string& name, const std::stop_token& stop) override;
   std::vector<RemoveFailure> remove_many(const std::vector<std::string>& names,
                                          const std::stop_token& stop) override;
+  std::optional<ThawState> thaw_state(const std::string& name,
+                                      const std::stop_token& stop) override;
+  ThawState request_thaw(const std::string& name, const ThawRequest& request,
+                         const std::stop_token& stop) override;
   const Capabilities& capabilities() const override { return capabilities_; }
   Timestamp now(const std::stop_token& stop) override;
   std::string describe() const override {
@@ -67,6 +72,8 @@ class S3Store final : public ObjectStore {
   ObjectInfo head_info(const std::string& name, const S3Call& call,
                        const HttpResponse& response) const;
   bool proven_absent(const std::string& name, const std::stop_token& stop);
+  std::optional<HttpResponse> head_answer(const S3Call& call, const std::stop_token& stop);
+  std::optional<ThawState> try_to_read(const std::string& name, const std::stop_token& stop);
   void check_object_answer(const S3Call& call, const HttpResponse& response) const;
   void check_range(const S3Call& call, const HttpResponse& response, std::uint64_t offset,
                    std::size_t wanted) const;
@@ -243,15 +250,64 @@ bool S3Store::proven_absent(const std::string& name, const std::stop_token& stop
   fail(call, response);
 }
 
-std::optional<ObjectInfo> S3Store::head(const std::string& name, const std::stop_token& stop) {
-  const S3Call call{.method = "HEAD", .object = name, .action = "s3:GetObject"};
+// nullopt: there is no such object.
+std::optional<HttpResponse> S3Store::head_answer(const S3Call& call, const std::stop_token& stop) {
   for (int attempt = 1;; ++attempt) {
-    const HttpResponse response = send({.method = "HEAD", .key = key_of(name)}, call, stop);
-    if (response.status == 200) return head_info(name, call, response);
+    HttpResponse response = send({.method = "HEAD", .key = key_of(call.object)}, call, stop);
+    if (response.status == 200) return response;
     if (is_retryable(read_failure(response))) fail(call, response);
-    if (proven_absent(name, stop)) return std::nullopt;
+    if (proven_absent(call.object, stop)) return std::nullopt;
     if (attempt == kHeadAttemptsMax) fail(call, response);  // GET sees it, HEAD does not
   }
+}
+
+std::optional<ObjectInfo> S3Store::head(const std::string& name, const std::stop_token& stop) {
+  const S3Call call{.method = "HEAD", .object = name, .action = "s3:GetObject"};
+  const auto response = head_answer(call, stop);
+  if (!response) return std::nullopt;
+  return head_info(name, call, *response);
+}
+
+// Some servers have a class of that name that does not freeze anything.
+std::optional<ThawState> S3Store::try_to_read(const std::string& name,
+                                              const std::stop_token& stop) {
+  const S3Call call{.method = "GET", .object = name, .action = "s3:GetObject"};
+  const HttpResponse response =
+      send({.key = key_of(name), .headers = {{"Range", "bytes=0-0"}}}, call, stop);
+  if (response.status == 206 || response.status == 416) return ThawState::kReadable;
+  const S3Failure failure = read_failure(response);
+  if (failure.code == "InvalidObjectState") return ThawState::kFrozen;
+  if (says_no_such_key(failure)) return std::nullopt;
+  fail(call, response);
+}
+
+std::optional<ThawState> S3Store::thaw_state(const std::string& name, const std::stop_token& stop) {
+  const S3Call call{.method = "HEAD", .object = name, .action = "s3:GetObject"};
+  const auto response = head_answer(call, stop);
+  if (!response) return std::nullopt;
+  if (!is_frozen_class(head_info(name, call, *response).storage_class)) return ThawState::kReadable;
+  const std::string_view thawing = response->header("x-amz-restore").value_or("");
+  if (thawing.find("ongoing-request=\"true\"") != thawing.npos) return ThawState::kThawing;
+  if (thawing.find("ongoing-request=\"false\"") != thawing.npos) return ThawState::kReadable;
+  return try_to_read(name, stop);
+}
+
+ThawState S3Store::request_thaw(const std::string& name, const ThawRequest& request,
+                                const std::stop_token& stop) {
+  const S3Call call{.method = "POST (restore)", .object = name, .action = "s3:RestoreObject"};
+  const std::string body = restore_body(request);
+  const HttpResponse response = send({.method = "POST",
+                                      .key = key_of(name),
+                                      .query = {{"restore", ""}},
+                                      .headers = {{"Content-Type", "application/xml"}},
+                                      .body = as_bytes(body)},
+                                     call, stop);
+  const S3Failure failure = read_failure(response);
+  if (failure.code == "RestoreAlreadyInProgress") return ThawState::kThawing;
+  if (response.status == 202 && failure.code.empty()) return ThawState::kThawing;
+  // Is thawed, and stays so for the days asked for now.
+  if (response.status == 200 && failure.code.empty()) return ThawState::kReadable;
+  fail(call, response);
 }
 
 S3Request S3Store::list_request(const ListRequest& request, std::size_t limit) const {

@@ -6,10 +6,11 @@
 #include <utility>
 
 #include "storage/object_store.h"
+#include "storage/thawing.h"
 
 namespace holdfast {
 
-class StoreDecorator : public ObjectStore {
+class StoreDecorator : public ObjectStore, public Thawing {
  public:
   explicit StoreDecorator(std::unique_ptr<ObjectStore> inner) : inner_(std::move(inner)) {}
 
@@ -36,6 +37,14 @@ class StoreDecorator : public ObjectStore {
   std::vector<RemoveFailure> remove_many(const std::vector<std::string>& names,
                                          const std::stop_token& stop) override {
     return inner_->remove_many(names, stop);
+  }
+  std::optional<ThawState> thaw_state(const std::string& name,
+                                      const std::stop_token& stop) override {
+    return holdfast::thaw_state(*inner_, name, stop);
+  }
+  ThawState request_thaw(const std::string& name, const ThawRequest& request,
+                         const std::stop_token& stop) override {
+    return holdfast::request_thaw(*inner_, name, request, stop);
   }
   const Capabilities& capabilities() const override { return inner_->capabilities(); }
   Timestamp now(const std::stop_token& stop) override { return inner_->now(stop); }

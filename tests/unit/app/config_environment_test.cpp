@@ -55,6 +55,7 @@ TEST_F(ConfigTest, AVariableOfALaterFeatureSaysSo) {
 TEST_F(ConfigTest, VariablesThatAreNoKeysAreLeftAlone) {
   EXPECT_NO_THROW(load(kSmallConfig, {{"HOLDFAST_CONFIG", "/nowhere"},
                                       {"HOLDFAST_FAULT_POINT", "x"},
+                                      {"HOLDFAST_STORE_GLACIER", "x"},
                                       {"HOLDFAST_TEST_KEEP", "1"},
                                       {"PGHOST", "x"}}));
 }
