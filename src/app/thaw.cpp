@@ -46,9 +46,8 @@ std::optional<Thawed> bring_back(const Repository& repository, ColdObjects cold,
   if (cold.empty()) return std::nullopt;
   require_consent(cold, choice);
   const auto began = std::chrono::steady_clock::now();
-  Thawed thawed{.objects = cold.objects.size(),
-                .bytes = cold.bytes,
-                .storage_class = cold.storage_class};
+  Thawed thawed{
+      .objects = cold.objects.size(), .bytes = cold.bytes, .storage_class = cold.storage_class};
   thaw(repository, std::move(cold), {.speed = choice.speed.value_or(ThawSpeed::kStandard)},
        progress, stop);
   thawed.waited_seconds =

@@ -3,8 +3,8 @@
 // copy ask here before they begin.
 //
 // Nothing is asked of the store that was not confirmed, because it is billed: without
-// --thaw SPEED --yes the answer is kRefused, with how much it is and how long each speed takes. What
-// somebody has asked for already is awaited without further questions.
+// --thaw SPEED --yes the answer is kRefused, with how much it is and how long each speed takes.
+// What somebody has asked for already is awaited without further questions.
 
 #include <optional>
 #include <stop_token>
@@ -20,7 +20,7 @@ namespace holdfast {
 enum class Confirmed { kNo, kYes };
 
 struct ThawChoice {
-  std::optional<ThawSpeed> speed = {};    // --thaw
+  std::optional<ThawSpeed> speed = {};   // --thaw
   Confirmed confirmed = Confirmed::kNo;  // --yes
 };
 
@@ -31,8 +31,8 @@ struct Thawed {
   double waited_seconds = 0;
 };
 
-// What cannot be read now of the packs of committed backups. One whose manifest is damaged counts as
-// readable: who reads it tells of the damage.
+// What cannot be read now of the packs of committed backups. One whose manifest is damaged counts
+// as readable: who reads it tells of the damage.
 ColdObjects cold_objects(const Repository& repository, const std::vector<CatalogueEntry>& backups,
                          const std::stop_token& stop);
 

@@ -125,9 +125,9 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
       human_bytes(
           static_cast<std::uint64_t>(static_cast<double>(done.backup.data_bytes) / seconds)));
   if (answer.thawed) {
-    result.text += fmt::format("{} objects were thawed from {} for it, {}.\n",
-                               answer.thawed->objects, answer.thawed->storage_class,
-                               human_bytes(answer.thawed->bytes));
+    result.text +=
+        fmt::format("{} objects were thawed from {} for it, {}.\n", answer.thawed->objects,
+                    answer.thawed->storage_class, human_bytes(answer.thawed->bytes));
   }
   if (!done.saved_wal.empty()) {
     result.text += fmt::format("The directory's old WAL is kept in {}.\n", done.saved_wal.string());

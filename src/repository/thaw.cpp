@@ -19,7 +19,7 @@ namespace holdfast {
 namespace {
 
 constexpr std::size_t kStatesAtOnce = 256;  // of awaited objects, looked at in one round
-constexpr std::size_t kSegmentDigits = 24;
+constexpr std::size_t kThawSegmentDigits = 24;
 
 [[noreturn]] void throw_gone(const std::string& name) {
   throw Error(ErrorKind::kDamage, "missing: an object that the backup needs",
@@ -77,8 +77,8 @@ std::string folder_of(const std::string& object) {
 // Whether an object of a timeline is, or belongs to, what ends behind the segment's begin.
 bool reaches(const std::string& object, std::uint64_t first_segment, WalSegmentSize size) {
   const std::string file = object.substr(object.rfind('/') + 1);
-  if (file.size() < kSegmentDigits) return true;  // the timeline's history
-  const auto segment = parse_segment_name(file.substr(0, kSegmentDigits), size);
+  if (file.size() < kThawSegmentDigits) return true;  // the timeline's history
+  const auto segment = parse_segment_name(file.substr(0, kThawSegmentDigits), size);
   return segment && segment->number >= first_segment;
 }
 
@@ -86,7 +86,7 @@ bool reaches(const std::string& object, std::uint64_t first_segment, WalSegmentS
 class Awaiting {
  public:
   Awaiting(ObjectStore& store, ColdObjects cold, const ThawRequest& request, Progress& progress,
-          const std::stop_token& stop)
+           const std::stop_token& stop)
       : store_(store),
         request_(request),
         progress_(progress),
@@ -221,10 +221,9 @@ void thaw(const Repository& repository, ColdObjects cold, const ThawRequest& req
 }
 
 std::string describe(const ColdObjects& cold) {
-  std::string text =
-      fmt::format("{} {} ({}) in {}", cold.objects.size(),
-                  cold.objects.size() == 1 ? "object" : "objects", human_bytes(cold.bytes),
-                  cold.storage_class);
+  std::string text = fmt::format("{} {} ({}) in {}", cold.objects.size(),
+                                 cold.objects.size() == 1 ? "object" : "objects",
+                                 human_bytes(cold.bytes), cold.storage_class);
   if (cold.requested > 0) text += fmt::format(", {} of them asked for already,", cold.requested);
   return text;
 }

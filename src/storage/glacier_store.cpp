@@ -85,7 +85,8 @@ class GlacierStore final : public StoreDecorator {
   }
 
   void refuse_frozen(const std::string& name, const std::stop_token& stop) {
-    if (!freezes(name) || thaw_state(name, stop).value_or(ThawState::kReadable) == kReadable) return;
+    if (!freezes(name) || thaw_state(name, stop).value_or(ThawState::kReadable) == kReadable)
+      return;
     throw Error(ErrorKind::kRepository,
                 fmt::format("get of {} failed: InvalidObjectState (the object is in a frozen "
                             "storage class)",

@@ -1,8 +1,8 @@
 #pragma once
 // Opens a repository's object store from its URL, wrapped in the decorators every command uses.
 // The order of wrapping, from the caller inwards: rate limit, metrics, retry, [test faults],
-// [tests of frozen classes], the store itself. So retries are counted as requests inside `metrics` only once per call, and
-// injected faults are retried exactly as real ones.
+// [tests of frozen classes], the store itself. So retries are counted as requests inside `metrics`
+// only once per call, and injected faults are retried exactly as real ones.
 
 #include <memory>
 #include <string>

@@ -1,10 +1,9 @@
 #pragma once
-// A capability of stores that have frozen storage classes: objects that are there for head and list,
-// and that get and get_range refuse with Error(kRepository) until somebody has asked for them and
-// some hours have passed. S3 calls it restoring. It stands beside ObjectStore, because few stores
-// have it and few callers need it; decorators hand it on.
-// Errors, cancellation, threads: as ObjectStore.
-// Source: Amazon S3 API reference, RestoreObject, and HeadObject's x-amz-restore.
+// A capability of stores that have frozen storage classes: objects that are there for head and
+// list, and that get and get_range refuse with Error(kRepository) until somebody has asked for them
+// and some hours have passed. S3 calls it restoring. It stands beside ObjectStore, because few
+// stores have it and few callers need it; decorators hand it on. Errors, cancellation, threads: as
+// ObjectStore. Source: Amazon S3 API reference, RestoreObject, and HeadObject's x-amz-restore.
 
 #include <optional>
 #include <stop_token>

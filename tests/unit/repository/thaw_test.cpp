@@ -134,8 +134,8 @@ TEST_F(ThawTest, AsksOnceAndWaitsForAll) {
   EXPECT_EQ(progress_.phase_name, "thaw");
   EXPECT_EQ(progress_.total, bytes);
   EXPECT_EQ(progress_.done, bytes);
-  EXPECT_EQ(pacer_.slept, (std::vector<Pacer::Duration>{std::chrono::seconds(1),
-                                                        std::chrono::seconds(2)}));
+  EXPECT_EQ(pacer_.slept,
+            (std::vector<Pacer::Duration>{std::chrono::seconds(1), std::chrono::seconds(2)}));
 }
 
 TEST_F(ThawTest, PausesGrowAndEnd) {
@@ -175,9 +175,7 @@ TEST_F(ThawTest, ASpeedThatTheClassLacksIsRefusedBeforeAnythingIsAsked) {
 TEST_F(ThawTest, AnObjectThatIsGoneIsDamage) {
   ColdObjects found = cold();
   memory_.objects->objects.erase(found.objects.at(0).name);
-  EXPECT_EQ(kind_of([&] {
-              thaw(*repository_, std::move(found), {}, progress_, kNoStop, pacer_);
-            }),
+  EXPECT_EQ(kind_of([&] { thaw(*repository_, std::move(found), {}, progress_, kNoStop, pacer_); }),
             ErrorKind::kDamage);
 }
 

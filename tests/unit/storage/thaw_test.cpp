@@ -15,9 +15,9 @@ namespace {
 using test::TempFolder;
 
 TestAnswer head_answer(const std::string& storage_class, const std::string& restore = "") {
-  TestAnswer answer{.status = 200,
-                    .headers = {{"Content-Length", "5"},
-                                {"Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"}}};
+  TestAnswer answer{
+      .status = 200,
+      .headers = {{"Content-Length", "5"}, {"Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"}}};
   if (!storage_class.empty()) answer.headers.push_back({"x-amz-storage-class", storage_class});
   if (!restore.empty()) answer.headers.push_back({"x-amz-restore", restore});
   return answer;
@@ -39,8 +39,8 @@ TEST_F(S3Thaw, ReadsTheStateFromHead) {
   for (const char* frozen : {"GLACIER", "DEEP_ARCHIVE"}) {
     script({head_answer(frozen, "ongoing-request=\"true\"")});
     EXPECT_EQ(state(), ThawState::kThawing);
-    script({head_answer(frozen,
-                        "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2029 00:00:00 GMT\"")});
+    script({head_answer(
+        frozen, "ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2029 00:00:00 GMT\"")});
     EXPECT_EQ(state(), ThawState::kReadable);
     script({head_answer(frozen), error_answer(403, "InvalidObjectState")});
     EXPECT_EQ(state(), ThawState::kFrozen);
@@ -101,12 +101,11 @@ class Glacier : public testing::Test {
   // Behind a retry store, as the program has it.
   std::unique_ptr<ObjectStore> open(int milliseconds) {
     create_folder_root(folder_ / "store");
-    return make_retry_store(
-        make_glacier_store(make_folder_store(folder_ / "store"),
-                           parse_glacier_plan(fmt::format("GLACIER:{}:/pack/,/wal/:{}",
-                                                          milliseconds,
-                                                          (folder_ / "asked").string()))),
-        {});
+    return make_retry_store(make_glacier_store(make_folder_store(folder_ / "store"),
+                                               parse_glacier_plan(fmt::format(
+                                                   "GLACIER:{}:/pack/,/wal/:{}", milliseconds,
+                                                   (folder_ / "asked").string()))),
+                            {});
   }
   TempFolder folder_;
 };
@@ -136,8 +135,8 @@ TEST_F(Glacier, RefusesReadsUntilItsTimeHasPassed) {
 }
 
 TEST(GlacierPlan, ThatSaysTooLittle) {
-  for (const char* text : {"", "GLACIER", "GLACIER:x:/pack/:/f", "GLACIER:1::/f", "GLACIER:1:/p/",
-                           ":1:/p/:/f"}) {
+  for (const char* text :
+       {"", "GLACIER", "GLACIER:x:/pack/:/f", "GLACIER:1::/f", "GLACIER:1:/p/", ":1:/p/:/f"}) {
     EXPECT_THROW(parse_glacier_plan(text), Error) << text;
   }
 }
