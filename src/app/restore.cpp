@@ -99,6 +99,7 @@ RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
   }
   const auto opened = open_repository(repository, {.rate = config.backup.rate}, stop);
   RecoveryPlan plan = make_plan(config, *opened, request, target, stop);
+  if (request.planned) request.planned(plan.backup.outcome.info);
   const auto settings = plan_settings(config, request, plan, target);
   request.target.recovery = marker_text(settings);
   examine_target(plan.backup.outcome.info, request.target);  // before anything is paid for

@@ -10,6 +10,7 @@
 // What lies in a frozen storage class is brought back before anything is written (app/thaw.h).
 // Errors: those of restore/restore.h, restore/recovery_plan.h and restore/recovery_target.h.
 
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -32,6 +33,7 @@ struct RestoreRequest {
   RestoreMode mode = RestoreMode::kRecovery;
   std::optional<RecoverySettings::Archiving> archiving = {};  // --archive
   ThawChoice thaw = {};
+  std::function<void(const BackupInfo&)> planned = {};        // called before anything is written
 };
 
 struct RestoreAnswer {

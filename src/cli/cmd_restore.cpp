@@ -4,6 +4,7 @@
 #include "app/restore.h"
 #include "cli/backup_views.h"
 #include "cli/command.h"
+#include "cli/target_options.h"
 #include "cli/thaw_options.h"
 #include "core/text.h"
 
@@ -136,28 +137,12 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   return result;
 }
 
-void add_point_options(std::vector<Option>& options, Arguments& arguments) {
+void add_recovery_options(std::vector<Option>& options, Arguments& arguments) {
   using Archiving = RecoverySettings::Archiving;
-  TargetRequest& point = arguments.request.point;
-  options.push_back(
-      text_option({"--target-time", "TIME", "Recover to this point in time"}, point.time));
-  options.push_back(text_option({"--target-xid", "XID", "Recover to this transaction"}, point.xid));
-  options.push_back(
-      text_option({"--target-lsn", "LSN", "Recover to this WAL position"}, point.lsn));
-  options.push_back(
-      text_option({"--target-name", "NAME", "Recover to this restore point"}, point.name));
-  options.push_back(switch_option(
-      {"--target-immediate", "Stop as soon as the backup is consistent"}, point.immediate));
-  options.push_back(switch_option(
-      {"--target-exclusive", "Stop just before the target, not behind it"}, point.exclusive));
-  options.push_back(text_option(
-      {"--target-timeline", "TIMELINE", "latest (default), current or a number"}, point.timeline));
-  options.push_back(text_option(
-      {"--history", "NNNN-ID", "Line to follow: the one before a take-over, say (default: newest)"},
-      arguments.request.history));
+  add_target_options(options, arguments.request.point, arguments.request.history);
   options.push_back(text_option(
       {"--target-action", "ACTION", "At the target: pause (default), promote or shutdown"},
-      point.action));
+      arguments.request.point.action));
   options.push_back(switch_option(
       {"--standby", "Make a standby that follows postgres.primary_connection and the archive"},
       arguments.standby));
@@ -194,7 +179,7 @@ CommandSpec restore_command() {
       switch_option({"--delta", "Rewrite only what differs in a stopped data directory"},
                     arguments->delta)};
   add_thaw_options(spec.options, arguments->thaw, "Confirm --delta, and what --thaw costs");
-  add_point_options(spec.options, *arguments);
+  add_recovery_options(spec.options, *arguments);
   add_pipeline_options(spec.options, arguments->pipeline);
   spec.examples = {
       {"holdfast restore --to /srv/restored", "To the end of the archive"},

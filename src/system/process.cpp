@@ -2,21 +2,20 @@
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <ctime>
 #include <string_view>
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "system/after_fork.h"
 
 namespace holdfast {
 namespace {
 
 constexpr const char* kThisProgram = "/proc/self/exe";
-constexpr int kExitNotStarted = 127;
 
 // Everything that the new process needs, made before the fork.
 struct Plan {
@@ -28,52 +27,28 @@ struct Plan {
   Guard guard = Guard::kWhereNeeded;
 };
 
-// close_range(2) is not in every libc that we build with.
-void close_from(unsigned first) {
-#ifdef SYS_close_range
-  if (::syscall(SYS_close_range, first, ~0U, 0U) == 0) return;
-#endif
-  const long open_max = ::sysconf(_SC_OPEN_MAX);
-  const int end = open_max > 0 && open_max < 65536 ? static_cast<int>(open_max) : 65536;
-  for (int fd = static_cast<int>(first); fd < end; ++fd) ::close(fd);
-}
-
-void reset_signals() {
-  for (int signal = 1; signal < NSIG; ++signal) {
-    if (signal != SIGKILL && signal != SIGSTOP) static_cast<void>(::signal(signal, SIG_DFL));
-  }
-  sigset_t none{};
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-}
-
-[[noreturn]] void give_up(int report) {
-  const int error = errno;
-  [[maybe_unused]] const ssize_t told = ::write(report, &error, sizeof error);
-  ::_exit(kExitNotStarted);
-}
-
 // Puts the descriptors where they belong: 0 to 2, kKeptDescriptor, and `report` behind them.
 void arrange_descriptors(Plan& plan) {
   constexpr int kReport = kKeptDescriptor + 1;
   // Copies far above, so that no target is overwritten before it was used as a source.
   constexpr int kAbove = 64;
   const int report = ::fcntl(plan.report, F_DUPFD_CLOEXEC, kAbove);
-  if (report < 0) give_up(plan.report);
+  if (report < 0) report_exec_failure(plan.report);
   const int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   const int output = plan.log >= 0 ? plan.log : ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   const int high_input = ::fcntl(input, F_DUPFD_CLOEXEC, kAbove);
   const int high_output = ::fcntl(output, F_DUPFD_CLOEXEC, kAbove);
   const int high_keep = plan.keep >= 0 ? ::fcntl(plan.keep, F_DUPFD_CLOEXEC, kAbove) : -1;
-  if (high_input < 0 || high_output < 0 || (plan.keep >= 0 && high_keep < 0)) give_up(report);
+  if (high_input < 0 || high_output < 0 || (plan.keep >= 0 && high_keep < 0))
+    report_exec_failure(report);
   const bool placed = ::dup2(high_input, STDIN_FILENO) >= 0 &&
                       ::dup2(high_output, STDOUT_FILENO) >= 0 &&
                       ::dup2(high_output, STDERR_FILENO) >= 0 &&
                       (high_keep < 0 || ::dup2(high_keep, kKeptDescriptor) >= 0);
-  if (!placed || ::dup3(report, kReport, O_CLOEXEC) < 0) give_up(report);
+  if (!placed || ::dup3(report, kReport, O_CLOEXEC) < 0) report_exec_failure(report);
   plan.report = kReport;
   if (high_keep < 0) ::close(kKeptDescriptor);
-  close_from(kReport + 1);
+  close_descriptors_from(kReport + 1);
 }
 
 // Whether PostgreSQL is the parent once the process in the middle has ended.
@@ -99,7 +74,7 @@ bool adopted_by_postgres(pid_t middle) {
 
 // Waits for the helper and ends well, however the helper ended. Holds nothing open.
 [[noreturn]] void guard(pid_t child) {
-  close_from(0);
+  close_descriptors_from(0);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
@@ -107,16 +82,16 @@ bool adopted_by_postgres(pid_t middle) {
 }
 
 [[noreturn]] void become_helper(Plan plan) {
-  reset_signals();
-  if (::setsid() < 0 || ::chdir("/") != 0) give_up(plan.report);
+  reset_signals_after_fork();
+  if (::setsid() < 0 || ::chdir("/") != 0) report_exec_failure(plan.report);
   if (plan.guard == Guard::kAlways || adopted_by_postgres(plan.middle)) {
     const pid_t child = ::fork();
-    if (child < 0) give_up(plan.report);
+    if (child < 0) report_exec_failure(plan.report);
     if (child > 0) guard(child);
   }
   arrange_descriptors(plan);
   ::execv(kThisProgram, plan.arguments.data());
-  give_up(plan.report);
+  report_exec_failure(plan.report);
 }
 
 FileDescriptor open_log(const DetachedStart& start) {
@@ -165,7 +140,7 @@ void start_detached(const DetachedStart& start) {
   if (middle == 0) {
     plan.middle = ::getpid();
     const pid_t helper = ::fork();
-    if (helper < 0) give_up(plan.report);
+    if (helper < 0) report_exec_failure(plan.report);
     if (helper == 0) become_helper(plan);
     ::_exit(0);
   }

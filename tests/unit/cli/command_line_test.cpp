@@ -66,7 +66,7 @@ TEST_F(ProgramTest, WrongCommandLinesExitWith2AndAHint) {
       {{"version", "--repo", "a", "--repo", "b"}, "--repo is given twice", ""},
       {{"-q", "version", "-v"}, "contradict", ""},
       {{"expire"}, "'expire' is not in this build yet", ""},
-      {{"help", "drill"}, "'drill' is not in this build yet", ""},
+      {{"help", "recover"}, "'recover' is not in this build yet", ""},
   };
   for (const WrongLine& line : lines) {
     SCOPED_TRACE(::testing::PrintToString(line.words));

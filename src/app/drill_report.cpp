@@ -1,0 +1,48 @@
+#include "app/drill_report.h"
+
+#include "system/files.h"
+
+namespace holdfast {
+
+using Json = nlohmann::ordered_json;
+
+Json drill_report_json(const DrillReport& report) {
+  Json checks = Json::array();
+  for (const CheckResult& check : report.checks) {
+    checks.push_back({{"name", check.name},
+                      {"verdict", to_string(check.verdict)},
+                      {"detail", check.detail},
+                      {"duration_seconds", check.duration_seconds}});
+  }
+  Json json;
+  json["passed"] = report.passed();
+  json["backup"] = report.backup ? Json(report.backup->name.id.text) : Json();
+  json["history"] = report.backup ? Json(to_string(report.backup->name.history)) : Json();
+  json["target"] = report.target;
+  json["began"] = to_rfc3339(report.began);
+  json["restored_bytes"] = report.bytes;
+  json["restore_seconds"] = report.restore_seconds;
+  json["replay_seconds"] = report.replay_seconds;
+  json["recovery_seconds"] = report.recovery_seconds();
+  json["check_seconds"] = report.check_seconds;
+  json["recovered_lsn"] = report.recovered_lsn.empty() ? Json() : Json(report.recovered_lsn);
+  json["last_transaction"] =
+      report.last_transaction ? Json(to_rfc3339(*report.last_transaction)) : Json();
+  json["checks"] = std::move(checks);
+  json["data_directory"] =
+      report.data_directory.empty() ? Json() : Json(report.data_directory.string());
+  json["proof"] = report.proof == 0 ? Json() : Json(report.proof);
+  return json;
+}
+
+std::filesystem::path save_drill_report(const Config& config, const DrillReport& report) {
+  const std::filesystem::path folder = config.state_directory / "drills";
+  make_folders(folder, 0700);
+  const std::filesystem::path path = folder / (to_compact(report.began) + ".json");
+  const std::string text =
+      drill_report_json(report).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  write_durably(path, as_bytes(text), 0600, Overwrite::kYes);
+  return path;
+}
+
+}  // namespace holdfast

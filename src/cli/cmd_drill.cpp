@@ -1,0 +1,117 @@
+// `drill`: bring a backup back in a place of its own, look at it, measure, clear up.
+#include <fmt/format.h>
+
+#include "app/drill.h"
+#include "app/drill_report.h"
+#include "cli/command.h"
+#include "cli/render.h"
+#include "cli/target_options.h"
+#include "core/text.h"
+
+namespace holdfast::cli {
+namespace {
+
+using Verdict = CheckResult::Verdict;
+
+struct Arguments {
+  DrillRequest request;
+  std::string scratch;
+  bool keep = false;
+  PipelineOptions pipeline;
+};
+
+std::string times_of(const DrillReport& report) {
+  std::string text =
+      fmt::format("  restore   {}, {}\n  replay    {}\n  checks    {}\n",
+                  human_duration(Seconds(report.restore_seconds)), human_bytes(report.bytes),
+                  human_duration(Seconds(report.replay_seconds)),
+                  human_duration(Seconds(report.check_seconds)));
+  if (report.last_transaction) {
+    text += fmt::format("  newest transaction  {}\n", to_rfc3339_seconds(*report.last_transaction));
+  }
+  return text;
+}
+
+Cell cell_of(Verdict verdict) {
+  const Colour colour = verdict == Verdict::kFailed    ? Colour::kRed
+                        : verdict == Verdict::kSkipped ? Colour::kYellow
+                                                       : Colour::kNone;
+  return {std::string(holdfast::to_string(verdict)), colour};
+}
+
+std::string text_of(const DrillReport& report, const Style& style) {
+  std::string text = fmt::format("Drill of {} to {}: {}.\n",
+                                 report.backup ? report.backup->name.id.text : "no backup",
+                                 report.target.empty() ? "its target" : report.target,
+                                 report.passed() ? style.paint(Colour::kGreen, "passed")
+                                                 : style.paint(Colour::kRed, "failed"));
+  if (!report.recovered_lsn.empty()) {
+    text +=
+        fmt::format("It answered after {}.\n", human_duration(Seconds(report.recovery_seconds())));
+  }
+  text += times_of(report);
+  Table table({{"CHECK"}, {"RESULT"}, {"DETAIL"}});
+  for (const CheckResult& check : report.checks) {
+    table.add_row({check.name, cell_of(check.verdict), check.detail});
+  }
+  text += table.render(style);
+  if (!report.data_directory.empty()) {
+    text += fmt::format("The copy is kept in {}.\n", report.data_directory.string());
+  }
+  return text + fmt::format("Report: {}\n", report.report.string());
+}
+
+CommandResult run(Arguments& arguments, CommandContext& context) {
+  apply(arguments.pipeline, context.config());
+  if (arguments.request.random && !arguments.request.backup.empty()) {
+    throw Error(ErrorKind::kUsage, "either a backup or --random",
+                {.object = arguments.request.backup});
+  }
+  arguments.request.scratch = arguments.scratch;
+  if (arguments.keep) arguments.request.remains = DrillRemains::kKeep;
+  const DrillReport report = drill(context.config(), context.repository(), arguments.request,
+                                   context.progress(), context.stop());
+  for (const std::string& warning : report.warnings) context.warn(warning);
+  CommandResult result{.json = drill_report_json(report), .text = text_of(report, context.style())};
+  result.json["report"] = report.report.string();
+  if (!report.passed()) {
+    result.failure = Error(
+        ErrorKind::kCheckFailed, "the drill failed",
+        {.object = report.backup ? report.backup->name.id.text : context.config().cluster,
+         .hint = "Take a new full backup now, then 'holdfast verify --all --deep' tells what else "
+                 "is affected. With --keep the copy stays for a closer look."});
+  }
+  return result;
+}
+
+}  // namespace
+
+CommandSpec drill_command() {
+  auto arguments = std::make_shared<Arguments>();
+  CommandSpec spec;
+  spec.name = "drill";
+  spec.summary = "Prove that a backup can be brought back, by doing it";
+  spec.details =
+      "Restores into a folder of its own, starts PostgreSQL there cut off from everything else,\n"
+      "recovers to the target, checks files, indexes, tables and page checksums, measures, stores\n"
+      "the result beside the backup as proof, and clears up. Exits 1 when anything failed.\n"
+      "Needs room for the whole cluster, and the programs of its PostgreSQL version.";
+  spec.needs = Needs::kConfig;
+  spec.arguments = {text_argument(
+      "ID", "An id, a name, latest or oldest (default: the newest that reaches the target)",
+      arguments->request.backup, Presence::kOptional)};
+  spec.options = {
+      switch_option({"--random", "Any complete backup, by chance"}, arguments->request.random),
+      text_option({"--scratch", "DIR", "Where to make the copy (default: the state directory)"},
+                  arguments->scratch),
+      switch_option({"--keep", "Leave the copy there, stopped"}, arguments->keep)};
+  add_target_options(spec.options, arguments->request.point, arguments->request.history);
+  add_pipeline_options(spec.options, arguments->pipeline);
+  spec.examples = {{"holdfast drill", "The latest backup, to the end of the archive"},
+                   {"holdfast drill --target-time -1h --scratch /srv/drills", "An hour ago"},
+                   {"holdfast drill --random", "Any backup"}};
+  spec.run = [arguments](CommandContext& context) { return run(*arguments, context); };
+  return spec;
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,16 @@
+#pragma once
+// libpq connection strings: reading one setting, quoting a value. Threads: any. No errors: a string
+// that libpq cannot parse has no settings; Connection says so when it is used.
+
+#include <string>
+#include <string_view>
+
+namespace holdfast {
+
+// As libpq resolves it: from the string, else PGUSER, else the name of the system's user.
+std::string user_of_connection(const std::string& connection);
+
+// "it's" → "'it\'s'"
+std::string quoted_connection_value(std::string_view value);
+
+}  // namespace holdfast

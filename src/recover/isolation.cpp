@@ -1,0 +1,80 @@
+#include "recover/isolation.h"
+
+namespace holdfast {
+namespace {
+
+void add_places(std::vector<ServerSetting>& settings, const IsolationPlace& place) {
+  settings.insert(settings.end(), {{"config_file", place.folder / kIsolatedConfigFile},
+                                   {"data_directory", place.data_directory},
+                                   {"hba_file", place.folder / kIsolatedHbaFile},
+                                   {"ident_file", place.folder / kIsolatedIdentFile},
+                                   {"external_pid_file", ""},
+                                   {"listen_addresses", ""},
+                                   {"port", std::to_string(kIsolatedPort)},
+                                   {"unix_socket_directories", place.folder},
+                                   {"unix_socket_permissions", "0700"},
+                                   {"ssl", "off"},
+                                   {"bonjour", "off"},
+                                   {"logging_collector", "off"},
+                                   {"log_destination", "stderr"},
+                                   {"update_process_title", "on"}});
+  // Debian's is below /run, and the source's.
+  if (place.major_version < 15) settings.emplace_back("stats_temp_directory", "pg_stat_tmp");
+}
+
+void add_silence(std::vector<ServerSetting>& settings, int major_version) {
+  settings.insert(settings.end(), {{"archive_mode", "off"},
+                                   {"archive_command", ""},
+                                   {"archive_cleanup_command", ""},
+                                   {"recovery_end_command", ""},
+                                   {"primary_conninfo", ""},
+                                   {"primary_slot_name", ""},
+                                   {"synchronous_standby_names", ""},
+                                   {"shared_preload_libraries", ""},
+                                   {"session_preload_libraries", ""},
+                                   {"local_preload_libraries", ""},
+                                   {"max_logical_replication_workers", "0"},
+                                   {"temp_tablespaces", ""}});
+  if (major_version >= 15) settings.emplace_back("archive_library", "");
+  if (major_version < 16) settings.emplace_back("promote_trigger_file", "");
+  if (major_version >= 17) {
+    settings.emplace_back("sync_replication_slots", "off");
+    settings.emplace_back("summarize_wal", "off");
+    settings.emplace_back("synchronized_standby_slots", "");
+  }
+}
+
+// Enough to recover and to answer questions beside whatever else this machine does. The sizes that
+// a hot standby wants at least as on the source do not matter: nobody may ask during recovery.
+void add_modesty(std::vector<ServerSetting>& settings) {
+  settings.insert(settings.end(), {{"hot_standby", "off"},
+                                   {"wal_level", "replica"},
+                                   {"shared_buffers", "128MB"},
+                                   {"huge_pages", "off"},
+                                   {"work_mem", "16MB"},
+                                   {"maintenance_work_mem", "128MB"},
+                                   {"max_connections", "20"},
+                                   {"max_wal_senders", "0"},
+                                   // Origins of subscriptions are read at the start, and want room.
+                                   {"max_replication_slots", "1000"},
+                                   {"max_prepared_transactions", "1000"},
+                                   {"autovacuum", "off"}});
+}
+
+}  // namespace
+
+std::vector<ServerSetting> isolation_settings(const IsolationPlace& place) {
+  std::vector<ServerSetting> settings;
+  add_places(settings, place);
+  add_silence(settings, place.major_version);
+  add_modesty(settings);
+  return settings;
+}
+
+std::string isolated_session_options(int major_version) {
+  std::string options = "-c session_preload_libraries= -c local_preload_libraries=";
+  if (major_version >= 17) options += " -c event_triggers=off";
+  return options;
+}
+
+}  // namespace holdfast
