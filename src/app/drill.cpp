@@ -122,6 +122,7 @@ class DrillRun {
                    .tablespaces_under = folder_.path() / "tablespaces"},
         .point = request_.point,
         .archiving = RecoverySettings::Archiving::kOff,
+        .thaw = request_.thaw,
         .planned = [this](const BackupInfo& chosen) { report_.backup = chosen; }};
     if (request_.random) request.backup = random_backup();
     // A copy that nobody will use goes on to where one can look at all of it.

@@ -33,7 +33,7 @@ struct RestoreRequest {
   RestoreMode mode = RestoreMode::kRecovery;
   std::optional<RecoverySettings::Archiving> archiving = {};  // --archive
   ThawChoice thaw = {};
-  std::function<void(const BackupInfo&)> planned = {};        // called before anything is written
+  std::function<void(const BackupInfo&)> planned = {};  // called before anything is written
 };
 
 struct RestoreAnswer {

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/render.h"
 #include "cli/target_options.h"
+#include "cli/thaw_options.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -17,6 +18,7 @@ struct Arguments {
   DrillRequest request;
   std::string scratch;
   bool keep = false;
+  ThawOptions thaw;
   PipelineOptions pipeline;
 };
 
@@ -68,6 +70,7 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
                 {.object = arguments.request.backup});
   }
   arguments.request.scratch = arguments.scratch;
+  arguments.request.thaw = arguments.thaw.choice();
   if (arguments.keep) arguments.request.remains = DrillRemains::kKeep;
   const DrillReport report = drill(context.config(), context.repository(), arguments.request,
                                    context.progress(), context.stop());
@@ -105,6 +108,7 @@ CommandSpec drill_command() {
       text_option({"--scratch", "DIR", "Where to make the copy (default: the state directory)"},
                   arguments->scratch),
       switch_option({"--keep", "Leave the copy there, stopped"}, arguments->keep)};
+  add_thaw_options(spec.options, arguments->thaw);
   add_target_options(spec.options, arguments->request.point, arguments->request.history);
   add_pipeline_options(spec.options, arguments->pipeline);
   spec.examples = {{"holdfast drill", "The latest backup, to the end of the archive"},
