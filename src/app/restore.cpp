@@ -1,5 +1,6 @@
 #include "app/restore.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "app/open.h"
@@ -50,6 +51,67 @@ RecoveryPlan make_plan(const Config& config, const Repository& repository,
   return plan_recovery(repository, config.cluster, wanted, stop);
 }
 
+HistoryName followed_history(const RestoreRequest& request,
+                             const std::vector<HistoryRecord>& histories,
+                             const CatalogueEntry& backup) {
+  if (!request.history.empty()) {
+    if (const auto asked = parse_history_name(request.history)) return *asked;
+  }
+  HistoryName newest = backup.name.history;
+  for (const HistoryRecord& record : histories) {
+    const bool goes_on = std::ranges::any_of(
+        line_of(histories, record.name),
+        [&](const LineStep& step) { return step.history == backup.name.history; });
+    if (goes_on && record.name.number > newest.number) newest = record.name;
+  }
+  return newest;
+}
+
+// Whether what failed is an object that is frozen.
+bool is_frozen(const Repository& repository, const Error& error, const std::stop_token& stop) {
+  if (error.kind() != ErrorKind::kRepository || error.object().empty()) return false;
+  if (!repository.store().capabilities().storage_classes) return false;
+  const auto state = thaw_state(repository.store(), error.object(), stop);
+  return state && *state != ThawState::kReadable;
+}
+
+// Planning reads indexes that lie in the archived WAL. When that is frozen, everything that the
+// named backup and its WAL need is brought back first.
+std::optional<Thawed> thaw_for_plan(const Config& config, const Repository& repository,
+                                    const RestoreRequest& request, Progress& progress,
+                                    const std::stop_token& stop) {
+  const CatalogueEntry backup = find_backup(repository, config.cluster, request.backup, stop);
+  const auto histories = list_histories(repository, config.cluster, stop);
+  const WalLine line =
+      wal_line(config.cluster, histories, followed_history(request, histories, backup));
+  ColdObjects cold = cold_objects(repository, {backup}, stop);
+  append(cold, cold_wal(repository, line, backup.outcome.info, stop));
+  return bring_back(repository, std::move(cold), request.thaw, progress, stop);
+}
+
+struct ThawedPlan {
+  RecoveryPlan plan;
+  std::optional<Thawed> thawed = {};
+};
+
+ThawedPlan plan_or_thaw(const Config& config, const Repository& repository,
+                        const RestoreRequest& request, const RecoveryTarget& target,
+                        Progress& progress, const std::stop_token& stop) {
+  try {
+    return {make_plan(config, repository, request, target, stop)};
+  } catch (const Error& error) {
+    if (!is_frozen(repository, error, stop)) throw;
+    if (request.backup.empty()) {
+      throw Error(error.kind(), error.message(),
+                  {.object = error.object(),
+                   .hint = "Archived WAL is frozen, and without it no backup can be chosen. Name "
+                           "one: 'holdfast restore ID', and --thaw brings back what it needs."});
+    }
+  }
+  const auto thawed = thaw_for_plan(config, repository, request, progress, stop);
+  return {make_plan(config, repository, request, target, stop), thawed};
+}
+
 std::optional<RecoverySettings> plan_settings(const Config& config, const RestoreRequest& request,
                                               const RecoveryPlan& plan, RecoveryTarget target) {
   using Archiving = RecoverySettings::Archiving;
@@ -98,13 +160,15 @@ RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
                 {.object = "--standby"});
   }
   const auto opened = open_repository(repository, {.rate = config.backup.rate}, stop);
-  RecoveryPlan plan = make_plan(config, *opened, request, target, stop);
+  ThawedPlan planned = plan_or_thaw(config, *opened, request, target, progress, stop);
+  RecoveryPlan& plan = planned.plan;
   if (request.planned) request.planned(plan.backup.outcome.info);
   const auto settings = plan_settings(config, request, plan, target);
   request.target.recovery = marker_text(settings);
   examine_target(plan.backup.outcome.info, request.target);  // before anything is paid for
-  const auto thawed = bring_back(*opened, cold_for(config, repository, *opened, plan, stop),
-                                 request.thaw, progress, stop);
+  auto thawed = bring_back(*opened, cold_for(config, repository, *opened, plan, stop), request.thaw,
+                           progress, stop);
+  if (!thawed) thawed = planned.thawed;
   RestoreAnswer answer{.restored = restore_backup(*opened, plan.backup,
                                                   {.target = request.target,
                                                    .recovery = settings,

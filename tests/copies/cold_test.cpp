@@ -171,6 +171,32 @@ TEST_F(ColdStorage, OtherCommandsSayWhatToDo) {
   EXPECT_FALSE(fs::exists(requests()));
 }
 
+// WAL may be frozen too, with the indexes in it that a plan reads: everything behind the start of a
+// named backup is brought back.
+TEST_F(ColdStorage, ArchivedWalComesBackToo) {
+  copying_.write_rows(100);
+  copying_.archived().archive();
+  const fs::path target = holdfast().new_path();
+  const Variables all = frozen(1500, "GLACIER", "/pack/,/wal/");
+  const Answer unnamed =
+      holdfast().run({"restore", "--to", target.string(), "--thaw", "bulk", "--yes"}, all);
+  EXPECT_EQ(unnamed.kind(), "repository") << unnamed.text();
+  EXPECT_NE(unnamed.error().find("holdfast restore ID"), std::string::npos) << unnamed.text();
+  const Answer asked_first = holdfast().run({"restore", id_, "--to", target.string()}, all);
+  EXPECT_EQ(asked_first.kind(), "refused") << asked_first.text();
+  EXPECT_FALSE(fs::exists(requests()));
+  const Json done =
+      holdfast().must({"restore", id_, "--to", target.string(), "--thaw", "bulk", "--yes"}, all);
+  EXPECT_EQ(done.at("thawed").at("objects"), asked().size());
+  int wal = 0;
+  for (const auto& [name, times] : asked()) wal += name.find("/wal/") != std::string::npos ? 1 : 0;
+  EXPECT_GE(wal, 2);
+  expect_each_asked_for_once();
+  const Variable frozen_for_the_server("HOLDFAST_STORE_GLACIER", *all.at("HOLDFAST_STORE_GLACIER"));
+  PostgresCluster restored = start_recovered(target);
+  EXPECT_EQ(restored.sql("select count(*) from numbers"), copying_.rows());
+}
+
 TEST_F(ColdStorage, CopiesAndVerifiesWhatWasThawed) {
   holdfast().must({"copy", id_, "--to", "second", "--thaw", "bulk", "--yes"}, frozen());
   EXPECT_GT(asked().size(), 0U);

@@ -1,5 +1,7 @@
 // Backups of a running server, copied on from repository to repository; then every repository but
 // the last is destroyed, and what is restored from that one is compared and started.
+#include <thread>
+
 #include <fmt/format.h>
 
 #include "suite.h"
@@ -27,6 +29,27 @@ class CopiedOn : public testing::TestWithParam<Way> {
   }
   CopyingCluster copying_{GetParam().first, {GetParam().second, GetParam().third}};
 };
+
+// Peak resident memory of one run of the program in KiB; throws when it fails.
+long peak_kib(HoldfastProgram& holdfast, const std::vector<std::string>& arguments) {
+  Process process = holdfast.start(arguments);
+  long peak = 0;
+  const std::string status = fmt::format("/proc/{}/status", process.pid());
+  // VmHWM only grows, so the last look before the end is the peak, but for its last moment.
+  while (process.running()) {
+    try {
+      const std::string text = read_text(status);
+      const auto at = text.find("VmHWM:");
+      if (at != std::string::npos) peak = std::max(peak, std::stol(text.substr(at + 6)));
+    } catch (const std::exception&) {
+      continue;  // it has ended meanwhile
+    }
+    std::this_thread::sleep_for(2ms);
+  }
+  const Outcome outcome = process.wait(1s);
+  if (!outcome.ok()) throw std::runtime_error(outcome.out + outcome.err);
+  return peak;
+}
 
 std::string count_rows(PostgresCluster& cluster) {
   return cluster.sql("select count(*) from numbers");
@@ -152,6 +175,49 @@ TEST(CopyCommand, TakesWhatEndedSinceATime) {
   const Json again = holdfast.must({"copy", second, "--to", "second"});
   EXPECT_EQ(again.at("backups")[0].at("state"), "there already");
   EXPECT_EQ(again.at("backups")[0].at("packs_copied"), 0);
+}
+
+// At the least budget, though the packs of the backup alone are more than that.
+TEST(CopyCommand, StaysInItsMemory) {
+  CopyingCluster copying(kFirst, {kSecondKey, kThird});
+  HoldfastProgram& holdfast = copying.holdfast();
+  // Random bytes do not compress.
+  copying.server().sql(
+      "create table still as select g, string_agg(md5((g * 1000 + h)::text), '') from"
+      " generate_series(1, 60000) g, generate_series(1, 60) h group by g");
+  holdfast.backup({"--type", "full"});
+  copying.write_rows(100);
+  const Json backup = holdfast.backup();
+  std::uintmax_t stored = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(copying.folder_of("first"))) {
+    if (entry.is_regular_file()) stored += entry.file_size();
+  }
+  ASSERT_GT(stored, std::uintmax_t{64} << 20U) << "too little to mean anything";
+  holdfast.settings().lines.emplace_back("memory: 64MiB");
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"copy", "--all", "--to", "second", "--jobs", "16"},
+        {"copy", "latest", "--to", "third", "--standalone", "--jobs", "16"}}) {
+    const long peak = peak_kib(holdfast, words);
+    EXPECT_GT(peak, 1000) << "nothing was measured";
+    EXPECT_LE(peak, 64L << 10U);
+  }
+}
+
+// Two of them on their way at once, as a person and a timer would start them.
+TEST(CopyCommand, TwoAtOnceEndWithOneCopy) {
+  CopyingCluster copying(kFirst, {kSecondKey});
+  HoldfastProgram& holdfast = copying.holdfast();
+  copying.write_rows(20000);
+  const std::string id = holdfast.backup({"--type", "full"}).at("id");
+  std::vector<Process> both;
+  for (int i = 0; i < 2; ++i) both.push_back(holdfast.start({"copy", id, "--to", "second"}));
+  for (Process& one : both) {
+    const Answer answer = HoldfastProgram::answer_of(one.wait(std::chrono::minutes{2}));
+    ASSERT_TRUE(answer.ok()) << answer.text();
+    EXPECT_EQ(answer.result().at("backups")[0].at("id"), id);
+  }
+  EXPECT_EQ(holdfast.listed({"--repo", "second"}).size(), 1U);
+  EXPECT_TRUE(holdfast.run({"--repo", "second", "verify", id, "--deep"}).ok());
 }
 
 // PostgreSQL may be gone, and its machine with it.

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "storage/s3_client.h"
+#include "storage/thawing.h"
 #include "suite.h"
 
 namespace holdfast::test {
@@ -167,6 +168,32 @@ TEST_F(S3Behaviour, EachKindOfObjectHasItsStorageClass) {
   ASSERT_EQ(page.objects.size(), 2U);
   EXPECT_EQ(page.objects[0].storage_class, "STANDARD_IA");
   EXPECT_EQ(text_of(s3->get("data", kNoStop)), "d");
+}
+
+TEST_F(S3Behaviour, WhatIsInASecondClassCanBeRead) {
+  S3Options classes = options();
+  classes.class_data = "STANDARD_IA";
+  const auto s3 = make_s3_store(classes);
+  s3->put("data", as_bytes("d"), {.object_class = ObjectClass::kData}, kNoStop);
+  EXPECT_EQ(thaw_state(*s3, "data", kNoStop), ThawState::kReadable);
+  EXPECT_EQ(thaw_state(*s3, "absent", kNoStop), std::nullopt);
+}
+
+// This server lets a class have that name and freezes nothing.
+TEST(S3FrozenClass, IsNotBelievedByItsName) {
+  if (const auto reason = S3Server::why_unavailable()) GTEST_SKIP() << *reason;
+  S3Server server({.storage_class = "GLACIER"});
+  server.create_bucket("cold");
+  S3Options classes = server.store_options("cold");
+  classes.class_data = "GLACIER";
+  const auto s3 = make_s3_store(classes);
+  s3->put("data", as_bytes("d"), {.object_class = ObjectClass::kData}, kNoStop);
+  s3->put("empty", {}, {.object_class = ObjectClass::kData}, kNoStop);
+  EXPECT_EQ(s3->head("data", kNoStop)->storage_class, "GLACIER");
+  EXPECT_EQ(s3->list({}, kNoStop).objects.at(0).storage_class, "GLACIER");
+  EXPECT_EQ(thaw_state(*s3, "data", kNoStop), ThawState::kReadable);
+  EXPECT_EQ(thaw_state(*s3, "empty", kNoStop), ThawState::kReadable);
+  EXPECT_EQ(thaw_state(*s3, "absent", kNoStop), std::nullopt);
 }
 
 TEST_F(S3Behaviour, UnknownStorageClassIsAnErrorThatNamesIt) {
