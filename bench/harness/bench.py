@@ -8,6 +8,7 @@ import re
 import subprocess
 
 from harness import s3, tools
+from harness.incremental import incremental_groups
 from harness.measure import Run, folder_content, medians, run
 from harness.memory import memory_cases
 from harness.wal import wal_groups
@@ -67,6 +68,17 @@ class Bench:
                 raise BenchError(done.stderr[-1000:])
             self.peers[name] = pathlib.Path(done.stdout.strip().split("\n")[-1])
         return self.peers[name]
+
+    def postgresql(self, major):
+        """The folder of a PostgreSQL's programs, kept where the tests keep it."""
+        cache = os.environ.get("HOLDFAST_TEST_CACHE", f"/var/tmp/holdfast-testbed-{os.getuid()}")
+        done = subprocess.run([HERE.parent / "tools" / "testbed" / "pg-fetch", str(major), cache], text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        if done.returncode != 0:
+            raise BenchError(done.stderr[-1000:])
+        folder = pathlib.Path(done.stdout.strip())
+        self.peers[f"postgresql-{major}"] = folder / "postgres"
+        return folder
 
     def ceph(self):
         if self._ceph is None:
@@ -146,7 +158,7 @@ def groups(bench):
         "barman-cloud, S3, backup": [step(bench, s3.BarmanCloud, "backup")],
         "barman-cloud, S3, restore": [step(bench, s3.BarmanCloud, "restore")],
         "start": startup_cases(bench),
-        "memory": memory_cases(bench), **wal_groups(bench)}
+        "memory": memory_cases(bench), **wal_groups(bench), **incremental_groups(bench)}
     return {title: chosen(title, cases, bench.options.only) for title, cases in result.items()}
 
 

@@ -37,13 +37,18 @@ class Run:
     stored: int | None = None
     objects: int | None = None
     requests: int | None = None
+    read: int | None = None
+    changed: int | None = None
+    asked: int = 0  # bytes that the command's processes asked the kernel for: files, pipes
+    server_asked: int = 0
     output: str = ""
 
 
 def medians(runs):
     """One Run with the median of each number. Sizes too: they hardly differ."""
     result = Run()
-    for field in ("wall", "cpu", "others", "peak", "stored", "objects", "requests"):
+    for field in ("wall", "cpu", "others", "peak", "stored", "objects", "requests", "read",
+                  "changed"):
         values = [getattr(run, field) for run in runs if getattr(run, field) is not None]
         value = statistics.median(values) if values else None
         setattr(result, field, value if field in ("wall", "cpu", "others") or value is None else int(value))
@@ -74,6 +79,26 @@ def family(root):
         members |= more
         grown = bool(more)
     return {pid: known[pid][1] for pid in members if pid in known}
+
+
+def _asked(*paths):
+    total = 0
+    for path in paths:
+        try:
+            text = pathlib.Path(path).read_text(encoding="utf-8")
+            total += int(text.split("rchar: ", 1)[1].split()[0])
+        except OSError:
+            pass
+    return total
+
+
+def children_asked():
+    """rchar of all children that were waited for: what our process has more than its living threads."""
+    return _asked("/proc/self/io") - _asked(*pathlib.Path("/proc/self/task").glob("*/io"))
+
+
+def family_asked(root):
+    return _asked(*[f"/proc/{pid}/io" for pid in family(root)]) if root else 0
 
 
 def machine_cpu():
@@ -135,6 +160,7 @@ def run(command, server=None, extra=None, cwd="/", allowed=(0,)):
     with tempfile.TemporaryFile("w+") as out:
         server_before = family_cpu(postmaster)
         children_before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        server_asked, asked = family_asked(postmaster), children_asked()
         machine_before = machine_cpu()
         begin = time.monotonic()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=cwd,
@@ -143,7 +169,9 @@ def run(command, server=None, extra=None, cwd="/", allowed=(0,)):
         code = process.wait()
         wall = time.monotonic() - begin
         machine_after = machine_cpu()
+        asked = children_asked() - asked
         watch.stop()
+        server_asked = family_asked(postmaster) - server_asked
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         server_after = family_cpu(postmaster)
         out.seek(0)
@@ -153,7 +181,8 @@ def run(command, server=None, extra=None, cwd="/", allowed=(0,)):
     cpu = (children.ru_utime - children_before.ru_utime) + (children.ru_stime - children_before.ru_stime)
     cpu += server_after - server_before
     others = max(machine_after - machine_before - cpu, 0.0) / (wall * os.cpu_count())
-    return Run(wall=wall, cpu=cpu, peak=watch.peak, others=others, output=output)
+    return Run(wall=wall, cpu=cpu, peak=watch.peak, others=others, asked=asked,
+               server_asked=server_asked, output=output)
 
 
 def folder_content(folder):

@@ -16,6 +16,8 @@ COLUMNS = (("CASE", lambda name, run, plain: name),
            ("CPU s", lambda name, run, plain: f"{run.cpu:.2f}"),
            ("MB/s", lambda name, run, plain: f"{plain / run.wall / 1e6:.0f}" if plain else ""),
            ("PEAK MB", lambda name, run, plain: megabytes(run.peak)),
+           ("READ MB", lambda name, run, plain: megabytes(run.read)),
+           ("CHANGED MB", lambda name, run, plain: megabytes(run.changed)),
            ("STORED MB", lambda name, run, plain: megabytes(run.stored)),
            ("OBJECTS", lambda name, run, plain: number(run.objects)),
            ("REQUESTS", lambda name, run, plain: number(run.requests)),
@@ -37,13 +39,15 @@ def group_lines(title, results, plain):
     for name, middle, runs in results:
         cells = [cell(name, middle, plain) for _, cell in COLUMNS[:-1]]
         rows.append(cells + [" ".join(f"{run.wall:.2f}" for run in runs)])
-    return [f"\n{title}"] + list(table(rows))
+    used = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
+    return [f"\n{title}"] + list(table([[row[i] for i in used] for row in rows]))
 
 
 def as_json(machine, data_set, groups):
     def fields(run):
         values = {"wall_seconds": round(run.wall, 4), "cpu_seconds": round(run.cpu, 3), "peak_bytes": run.peak,
                   "others_share": round(run.others, 3),
+                  "read_bytes": run.read, "changed_bytes": run.changed,
                   "stored_bytes": run.stored, "objects": run.objects, "requests": run.requests}
         return {name: value for name, value in values.items() if value is not None}
     return json.dumps({"schema": 1, "machine": machine, "data_set": data_set, "groups": {

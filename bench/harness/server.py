@@ -101,12 +101,13 @@ def programs():
 class Server:
     """One cluster in `folder`; started and stopped by this object only."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, binaries=None):
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "data"
         self.socket = self.folder / "run"
         self.archive = self.folder / "archive.sh"
-        self.bin = programs()
+        self.bin = binaries or programs()
+        self.more_settings = ""
         self.port = 0
 
     def create(self):
@@ -122,7 +123,7 @@ class Server:
 
     def start(self, options=""):
         self.port = free_port()
-        text = SETTINGS.format(socket=self.socket, port=self.port, archive=self.archive)
+        text = SETTINGS.format(socket=self.socket, port=self.port, archive=self.archive) + self.more_settings
         configuration = self.data / "postgresql.auto.conf"
         configuration.write_text(text, encoding="utf-8")
         check([self.bin / "pg_ctl", "-D", self.data, "-l", self.folder / "server.log", "-w", "-s", "-t", "120",
@@ -158,11 +159,11 @@ class Server:
         return f"host={self.socket} port={self.port} user=postgres dbname=postgres"
 
 
-def data_set(folder, size, say):
+def data_set(folder, size, say, binaries=None):
     """The cached cluster with the data set, running. Built anew where it is missing or of another version."""
     script = HERE / "dataset.sql"
     wanted = f"size {size}\n{script.read_text(encoding='utf-8')}"
-    server = Server(folder)
+    server = Server(folder, binaries)
     marker = server.folder / "complete"
     server.stop()
     if not marker.exists() or marker.read_text(encoding="utf-8") != wanted:

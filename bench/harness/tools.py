@@ -99,6 +99,7 @@ class Holdfast(Tool):
     name = "holdfast"
     key = False
     compression = "zstd"
+    more_backup = ""
 
     def repository_lines(self):
         return f"    url: file://{self.repository}\n"
@@ -117,7 +118,7 @@ class Holdfast(Tool):
             f"postgres:\n  data_directory: {self.bench.server.data}\n"
             f"  connection: \"{self.bench.server.connection()}\"\n"
             f"repositories:\n  - name: bench\n{self.repository_lines()}{encryption}"
-            f"backup: {{compression: {self.compression}}}\n", encoding="utf-8")
+            f"backup: {{compression: {self.compression}{self.more_backup}}}\n", encoding="utf-8")
         os.chmod(self.configuration, 0o644)
 
     def command(self, *words):
