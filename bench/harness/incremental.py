@@ -309,17 +309,21 @@ class Cluster:
         full = self.begin_with(kind)
         if full:  # the warm-up; now all begin with the same change
             return full
-        tool = self.tools[kind]
-        if self._seen[kind] == self.turn:
-            self.change()
-        self._seen[kind] = self.turn
-        self.show_summaries(tool)
-        self.catch_up(kind)
+        tool = self.make_ready(kind)
         result, tool.last = tool.take("incr")
         self._had[kind].update(self.archived())
         if tool.summaries and self.timed:
             result.changed = self.changed_bytes()
         return result
+
+    def make_ready(self, kind):
+        """The tool, with the change of a turn that it has no backup of, and all WAL up to now in its archive."""
+        if self._seen[kind] == self.turn:
+            self.change()
+        self._seen[kind] = self.turn
+        self.show_summaries(self.tools[kind])
+        self.catch_up(kind)
+        return self.tools[kind]
 
     def full(self, kind):
         self.catch_up(kind)
@@ -391,3 +395,14 @@ def incremental_groups(bench):
     kinds = (Holdfast, HoldfastReread, PgBackRest, HoldfastSummaries, BaseBackup)
     return {"incremental, 1 % changed": [(kind.name, lambda kind=kind: large.incremental(kind)) for kind in kinds],
             f"restore of incremental {ROUNDS}": Restores(small).cases()}
+
+
+def ready_to_profile(bench):
+    """Holdfast with an incremental backup to take of the large cluster."""
+    cluster = Cluster(bench, "incremental", DATABASES)
+    bench.on_close.append(cluster.close)
+    cluster.incremental(Holdfast)
+    cluster.incremental(Holdfast)  # warm
+    tool = cluster.make_ready(Holdfast)
+    cluster.server.archive_with(cluster.logged(tool.archive_command))
+    return tool

@@ -1,5 +1,5 @@
-"""Where the time of a backup or restore goes: `perf record` where it works, else samples of what
-each thread is doing in the kernel, from /proc.
+"""Where the time of a backup, full or incremental, or a restore goes: `perf record` where it works,
+else samples of what each thread is doing in the kernel, from /proc.
 """
 
 import collections
@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from harness import tools
+from harness.incremental import ready_to_profile
 from harness.server import BenchError, environment, identity, make_folder
 
 TOP_LINES = 40
@@ -16,6 +17,10 @@ SAMPLE_SECONDS = 0.01
 
 
 def profile(bench, step):
+    if step == "incremental":
+        holdfast = ready_to_profile(bench)
+        command = holdfast.command("backup", "--type", "incr")
+        return report_of(holdfast, command)
     holdfast = bench.tool(tools.Holdfast)
     holdfast.backup()  # warm, and something to restore
     if step == "backup":
@@ -24,6 +29,10 @@ def profile(bench, step):
     else:
         make_folder(holdfast.target)
         command = holdfast.restore_command()
+    return report_of(holdfast, command)
+
+
+def report_of(holdfast, command):
     command = [str(word) for word in command]
     return with_perf(holdfast.folder, command) or with_samples(command)
 
