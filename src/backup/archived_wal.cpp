@@ -24,6 +24,7 @@ constexpr std::chrono::milliseconds kFirstPause{20}, kLongestPause{500};
 
 bool is_archived(const Repository& repository, const ArchivedWal& wanted, SegmentName segment,
                  const std::stop_token& stop) {
+  if (wanted.known_same != nullptr && wanted.known_same->contains(segment)) return true;
   const std::string object = names::wal_segment(wanted.place, segment, wanted.segment_size);
   if (!repository.store().head(object, stop)) return false;
   const auto local =
@@ -71,7 +72,10 @@ void await_archived_wal(const Repository& repository, Session& session, const Ar
   switch_segment(session, wanted, stop);
   const std::uint64_t end = (wanted.stop.value - 1) / wanted.segment_size.bytes + 1;
   std::uint64_t next = wanted.start.value / wanted.segment_size.bytes;
-  const LocalSegments local{wanted.place, wanted.segment_size, wanted.wal_directory};
+  const LocalSegments local{.place = wanted.place,
+                            .segment_size = wanted.segment_size,
+                            .wal_directory = wanted.wal_directory,
+                            .known_same = wanted.known_same};
   if (const auto other = other_content_before(repository, local, {wanted.timeline, next},
                                               kSegmentsLookedBack, stop)) {
     refuse_other_line(wanted, *other);

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <set>
 #include <stop_token>
 #include <string>
 
@@ -30,6 +31,7 @@ struct ArchivedWal {
   std::string primary_connection;  // of a standby; may be empty
   std::filesystem::path wal_directory;
   std::chrono::milliseconds patience;
+  std::set<SegmentName>* known_same = nullptr;  // as in repository/wal_compare.h
 };
 
 void await_archived_wal(const Repository& repository, Session& session, const ArchivedWal& wanted,

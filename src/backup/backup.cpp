@@ -1,6 +1,7 @@
 #include "backup/backup.h"
 
 #include <mutex>
+#include <set>
 
 #include <unistd.h>
 
@@ -83,6 +84,7 @@ class BackupRun {
   ChunkReader chunks_;  // of older backups; its registry has this one's packs too
   PackRegistry& registry_ = chunks_.registry();
   ChosenBase base_;
+  std::set<SegmentName> known_same_;  // WAL segments that the archive has as this server has them
   std::unique_ptr<PackWriter> data_packs_, map_packs_;
   std::unique_ptr<MapSink> maps_;
   ManifestRoot root_;
@@ -196,7 +198,8 @@ void BackupRun::find_base() {
                        .wal_directory = options_.data_directory / "pg_wal",
                        .refresh = options_.refresh,
                        .reread = options_.reread,
-                       .threads = repository_.store().capabilities().parallel_requests},
+                       .threads = repository_.store().capabilities().parallel_requests,
+                       .known_same = &known_same_},
                       chunks_, stop_);
   std::ranges::move(base_.warnings, std::back_inserter(result_.warnings));
   if (!base_.base) return;
@@ -397,7 +400,8 @@ void BackupRun::wait_for_archive() {
                       .segment_size = info.wal_segment_size,
                       .primary_connection = options_.primary_connection,
                       .wal_directory = options_.data_directory / "pg_wal",
-                      .patience = options_.archive_patience},
+                      .patience = options_.archive_patience,
+                      .known_same = &known_same_},
                      progress_, stop_);
   fault_point("backup.wal_archived");
 }

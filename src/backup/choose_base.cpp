@@ -162,8 +162,10 @@ bool BaseChooser::take(const CatalogueEntry& entry) {
 
 std::string BaseChooser::why_other_line(const BackupInfo& parent) const {
   const WalSegmentSize size = parent.wal_segment_size;
-  const LocalSegments local{
-      {wanted_.child.cluster, wanted_.child.history}, size, wanted_.wal_directory};
+  const LocalSegments local{.place = {wanted_.child.cluster, wanted_.child.history},
+                            .segment_size = size,
+                            .wal_directory = wanted_.wal_directory,
+                            .known_same = wanted_.known_same};
   const SegmentName next{wanted_.timeline, wanted_.start.value / size.bytes + 1};
   const auto other = other_content_before(repository_, local, next, kSegmentsLookedBack, stop_);
   if (!other) return {};

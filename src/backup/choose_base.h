@@ -19,6 +19,7 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -42,6 +43,7 @@ struct BaseWanted {
   std::chrono::milliseconds refresh{};  // 0: never
   bool reread = false;                  // compare everything, whatever WAL proves
   std::size_t threads = 8;
+  std::set<SegmentName>* known_same = nullptr;  // as in repository/wal_compare.h
 };
 
 struct ChosenBase {

@@ -10,14 +10,68 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backup/file_sealer.h"
 #include "core/error.h"
 #include "system/files.h"
 
 namespace holdfast {
 namespace {
 
-// How far ahead of its first read a file is asked what is in the page cache: one slice.
+// How far ahead of a read a file is asked what is in the page cache: one slice. Asking costs time
+// for each page, so a shorter read, which is one of scattered blocks or of a small file, asks for
+// no more than itself.
 constexpr std::uint64_t kLookAhead = kBytesPerMapPage;
+
+// A stretch of a file in the address space, to ask about its pages. It is never touched: the file
+// may become shorter at any time.
+class CacheView {
+ public:
+  CacheView() = default;
+  CacheView(const CacheView&) = delete;
+  CacheView& operator=(const CacheView&) = delete;
+  ~CacheView() { close(); }
+
+  // mincore(2) for up to `length` bytes of the file from `offset`, a multiple of kCachePage, on:
+  // one for each page. Empty when it is not known.
+  void ask(int fd, std::uint64_t offset, std::size_t length, std::vector<unsigned char>& resident) {
+    resident.clear();
+    if (offset < first_ || offset >= first_ + length_) open(fd, offset);
+    if (at_ == nullptr) return;
+    const std::size_t skipped = offset - first_;
+    length = std::min(length, length_ - skipped);
+    resident.resize((length + kCachePage - 1) / kCachePage);
+    if (::mincore(static_cast<char*>(at_) + skipped, length, resident.data()) != 0) {
+      resident.clear();
+    }
+  }
+
+  static constexpr std::uint64_t kCachePage = 4096;
+
+ private:
+  void open(int fd, std::uint64_t offset) {
+    close();
+    struct stat info{};
+    if (::fstat(fd, &info) != 0) return;
+    const auto size = static_cast<std::uint64_t>(info.st_size);
+    if (offset >= size) return;
+    const std::size_t length = std::min(kLookAhead, size - offset);
+    void* const at = ::mmap(nullptr, length, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset));
+    if (at == MAP_FAILED) return;
+    at_ = at;
+    first_ = offset;
+    length_ = length;
+  }
+
+  void close() {
+    if (at_ != nullptr) ::munmap(at_, length_);
+    at_ = nullptr;
+    first_ = length_ = 0;
+  }
+
+  void* at_ = nullptr;
+  std::uint64_t first_ = 0;
+  std::size_t length_ = 0;
+};
 
 // Reads a file, and drops from the page cache what was not there before, so that a backup does not
 // push out the pages that the server works with. What was there stays.
@@ -26,7 +80,9 @@ class LocalFile final : public SourceFile {
   LocalFile(FileDescriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
   std::size_t read_at(std::uint64_t offset, MutableByteView out) override {
-    if (!looked_) look_at_cache(offset);
+    if (!looked_at(offset)) {
+      look_at_cache(offset, out.size() < kChunkPlainBytes ? out.size() : kLookAhead);
+    }
     const std::size_t got = holdfast::read_at(fd_.get(), offset, out, path_);
     if (got > 0 && was_absent(offset, got)) {
       ::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(got),
@@ -36,21 +92,16 @@ class LocalFile final : public SourceFile {
   }
 
  private:
-  // mincore(2) before the first read: our own read-ahead must not count as the server's pages.
-  void look_at_cache(std::uint64_t offset) {
-    looked_ = true;
-    struct stat info{};
-    if (::fstat(fd_.get(), &info) != 0) return;
-    const auto size = static_cast<std::uint64_t>(info.st_size);
+  static constexpr std::uint64_t kCachePage = CacheView::kCachePage;
+
+  bool looked_at(std::uint64_t offset) const {
+    return offset >= first_ && offset < first_ + resident_.size() * kCachePage;
+  }
+
+  // Before reading: our own read-ahead must not count as the server's pages.
+  void look_at_cache(std::uint64_t offset, std::size_t length) {
     first_ = offset / kCachePage * kCachePage;
-    if (first_ >= size) return;
-    const std::size_t length = std::min(kLookAhead, size - first_);
-    void* const at =
-        ::mmap(nullptr, length, PROT_READ, MAP_SHARED, fd_.get(), static_cast<off_t>(first_));
-    if (at == MAP_FAILED) return;
-    resident_.resize((length + kCachePage - 1) / kCachePage);
-    if (::mincore(at, length, resident_.data()) != 0) resident_.clear();
-    ::munmap(at, length);
+    view_.ask(fd_.get(), first_, length + (offset - first_), resident_);
   }
 
   // False also when it is not known.
@@ -64,12 +115,11 @@ class LocalFile final : public SourceFile {
                        [](unsigned char page) { return (page & 1U) == 0; });
   }
 
-  static constexpr std::uint64_t kCachePage = 4096;
   FileDescriptor fd_;
   std::string path_;
-  bool looked_ = false;
+  CacheView view_;
   std::uint64_t first_ = 0;
-  std::vector<unsigned char> resident_;  // one per cache page from `first_`
+  std::vector<unsigned char> resident_;  // one for each cache page from `first_` on
 };
 
 bool vanished(int error_number) {

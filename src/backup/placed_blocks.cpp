@@ -45,11 +45,14 @@ bool is_fragmented(std::span<const PlacedBlock> blocks) {
   constexpr std::uint64_t kChunksAnyway = 6;
   std::map<std::pair<PackIndex, std::uint32_t>, std::uint64_t> ends;  // what a chunk holds at least
   std::uint64_t live = 0;
+  auto at = ends.end();
   for (const PlacedBlock& block : blocks) {
     if (block.zero()) continue;
     ++live;
-    std::uint64_t& end = ends[{block.chunk.pack, block.chunk.offset}];
-    end = std::max<std::uint64_t>(end, block.offset + kBlockBytes);
+    const std::pair chunk{block.chunk.pack, block.chunk.offset};
+    // Blocks of a chunk mostly follow each other.
+    if (at == ends.end() || at->first != chunk) at = ends.try_emplace(chunk).first;
+    at->second = std::max<std::uint64_t>(at->second, block.offset + kBlockBytes);
   }
   std::uint64_t held = 0;
   for (const auto& [chunk, end] : ends) held += end / kBlockBytes;

@@ -1,5 +1,9 @@
 #include "repository/wal_compare.h"
 
+#include <algorithm>
+#include <vector>
+
+#include "core/parallel.h"
 #include "system/files.h"
 
 namespace holdfast {
@@ -32,13 +36,29 @@ ArchivedAs compare_with_archive(const Repository& repository, const std::string&
 std::optional<SegmentName> other_content_before(const Repository& repository,
                                                 const LocalSegments& local, SegmentName segment,
                                                 std::uint64_t count, const std::stop_token& stop) {
-  for (; count > 0 && segment.number > 1; --count) {
-    --segment.number;
-    const auto hash =
-        hash_of_wal_file(local.wal_directory / to_string(segment, local.segment_size));
-    if (!hash) return std::nullopt;  // older ones are gone too
-    const std::string object = names::wal_segment(local.place, segment, local.segment_size);
-    if (compare_with_archive(repository, object, *hash, stop) == ArchivedAs::kOther) return segment;
+  count = std::min(count, std::max<std::uint64_t>(segment.number, 1) - 1);
+  struct Found {
+    bool here = true;
+    ArchivedAs archived = ArchivedAs::kSame;
+  };
+  std::vector<Found> found(count);  // the newest first
+  const auto name_of = [&](std::size_t i) {
+    return SegmentName{segment.timeline, segment.number - 1 - i};
+  };
+  parallel_for(count, kSegmentsLookedBack, stop, [&](std::size_t i, const std::stop_token& inner) {
+    const SegmentName name = name_of(i);
+    if (local.known_same != nullptr && local.known_same->contains(name)) return;
+    const auto hash = hash_of_wal_file(local.wal_directory / to_string(name, local.segment_size));
+    found[i].here = hash.has_value();
+    if (!hash) return;
+    const std::string object = names::wal_segment(local.place, name, local.segment_size);
+    found[i].archived = compare_with_archive(repository, object, *hash, inner);
+  });
+  for (std::size_t i = 0; i < count && found[i].here; ++i) {  // older ones are gone too
+    if (found[i].archived == ArchivedAs::kOther) return name_of(i);
+    if (found[i].archived == ArchivedAs::kSame && local.known_same != nullptr) {
+      local.known_same->insert(name_of(i));
+    }
   }
   return std::nullopt;
 }

@@ -1,10 +1,12 @@
 #pragma once
 // Whether the archive has what a WAL file on this machine holds. A name proves nothing: after a
 // server was set back, another line's segment stands under it.
-// Errors: kHost where the file cannot be read, those of the store. Threads: any. Memory: one piece.
+// Errors: kHost where the file cannot be read, those of the store. Threads: any. Memory: one piece
+// for each segment that is looked at.
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 
@@ -30,6 +32,8 @@ struct LocalSegments {
   WalPlace place;
   WalSegmentSize segment_size;
   std::filesystem::path wal_directory;
+  // Those found the same are noted here, and not read again: neither side changes any more.
+  std::set<SegmentName>* known_same = nullptr;
 };
 inline constexpr std::uint64_t kSegmentsLookedBack = 8;
 std::optional<SegmentName> other_content_before(const Repository& repository,
