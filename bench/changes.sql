@@ -16,7 +16,7 @@ begin
     select format('%I', name.relname) as name, pages, stride, column_name
     from pg_class name
     cross join lateral (select pg_relation_size(name.oid) / 8192 as pages) sizes
-    cross join lateral (select coalesce(sum(pg_relation_size(indexrelid) / 8192), 0) as pages, greatest(count(*), 1) as number
+    cross join lateral (select coalesce(sum(pg_relation_size(indexrelid) / 8192), 0), greatest(count(*), 1)
                         from pg_index where indrelid = name.oid) indexes (index_pages, number)
     cross join lateral (select greatest(1, pages * number / greatest(index_pages, 1))::int as stride) strides
     cross join lateral (select quote_ident(attname) as column_name from pg_attribute
@@ -30,7 +30,8 @@ begin
                         format(''(%%s,1)'', page.number)::tid, format(''(%%s,2)'', page.number)::tid,
                         format(''(%%s,3)'', page.number)::tid]) limit 1) first where nth %% %s',
                      turn, relation.pages - 1, relation.name, relation.stride);
-    execute format('update %1$s set %2$s = %2$s where ctid = any(array(%3$s = 0))', relation.name, relation.column_name, picked);
+    execute format('update %1$s set %2$s = %2$s where ctid = any(array(%3$s = 0))',
+                   relation.name, relation.column_name, picked);
     execute format('delete from %1$s where ctid = any(array(%2$s <> 0))', relation.name, picked);
   end loop;
   update attachments set content = overlay(content placing '\x00' from 1)

@@ -121,8 +121,8 @@ class Holdfast(Incremental, tools.Holdfast):
             if used["source"] != self.source:
                 raise BenchError(f"{self.name}: changes from {used['source']} ({used['source_reason']})")
             result.read, result.changed = used["read_bytes"], used["changed_bytes"]
-            self.bench.say(f"{self.name}: {result.changed / 1e6:.1f} MB changed, {result.stored / 1e6:.1f} stored in "
-                           f"{result.objects} objects, {result.read / 1e6:.1f} read ({result.asked / 1e6:.1f} asked for)")
+            self.bench.say(f"{self.name}: {result.changed / 1e6:.1f} MB changed, {result.stored / 1e6:.1f} stored, "
+                           f"{result.read / 1e6:.1f} read ({result.asked / 1e6:.1f} asked for)")
         return result, facts["id"]
 
     def push(self, path):
@@ -193,6 +193,7 @@ class Cluster:
         original = self._bench.postgresql(MAJOR)
         base = data_set(self.work / f"dataset-{MAJOR}-{self.options.size}", self.options.size, self.say, original)
         base.stop()
+        Server(self.folder / "server").stop()  # of a run that was killed
         make_folder(self.folder, 0o755)
         self.server = Server(self.folder / "server", original)
         self.say(f"copying the data set into {self.server.folder}")
