@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "repository/catalogue.h"
+#include "repository/record_json.h"
 #include "repository/tombstone.h"
 #include "repository/write_once.h"
 
@@ -39,35 +40,14 @@ std::vector<HoldName> list_under(const Repository& repository, const std::string
   return found;
 }
 
-Hold parse(ByteView plain, const HoldName& of, const std::string& object) {
-  try {
-    const Json json = Json::parse(as_text(plain));
-    if (json.at("object") != object) {
-      throw Error(ErrorKind::kDamage, "it is the hold of another backup", {.object = object});
-    }
-    Hold hold{.backup = of.backup,
-              .number = of.number,
-              .held = json.at("held"),
-              .reason = json.at("reason"),
-              .time = json.at("time"),
-              .by = json.at("by")};
-    if (!hold.held) return hold;
-    hold.until = parse_rfc3339(json.at("until").get<std::string>());
-    if (!hold.until) throw Error(ErrorKind::kDamage, "malformed date", {.object = object});
-    return hold;
-  } catch (const nlohmann::json::exception& error) {
-    throw Error(ErrorKind::kDamage, fmt::format("malformed hold: {}", error.what()),
-                {.object = object});
-  }
-}
-
 Hold read_hold(const Repository& repository, const HoldName& of, const std::stop_token& stop) {
   const std::string object = names::series_record(of.backup, kHoldSeries, of.number);
   try {
     auto bytes = repository.store().get(object, stop);
     if (!bytes) throw Error(ErrorKind::kDamage, "the hold is missing", {.object = object});
-    return parse(open_record(ContainerKind::kHold, repository.keys(), std::move(*bytes), object),
-                 of, object);
+    return parse_hold(
+        open_record(ContainerKind::kHold, repository.keys(), std::move(*bytes), object), of.backup,
+        of.number);
   } catch (const Error& error) {
     if (!condemns_one_object(error.kind())) throw;
     return {.backup = of.backup,
@@ -124,6 +104,29 @@ bool withdraw(const Repository& repository, const Hold& hold, bool& brought_back
 std::string text_of(const Hold& hold) {
   if (!hold.until) return hold.reason;
   return fmt::format("until {}: {}", to_rfc3339_seconds(*hold.until), hold.reason);
+}
+
+Hold parse_hold(ByteView plain, const BackupName& backup, std::uint32_t number) {
+  const std::string object = names::series_record(backup, kHoldSeries, number);
+  try {
+    const Json json = Json::parse(as_text(plain));
+    if (json.at("object") != object) {
+      throw Error(ErrorKind::kDamage, "it is the hold of another backup", {.object = object});
+    }
+    Hold hold{.backup = backup,
+              .number = number,
+              .held = json.at("held"),
+              .reason = json.at("reason"),
+              .time = json.at("time"),
+              .by = json.at("by")};
+    if (!hold.held) return hold;
+    hold.until = parse_rfc3339(json.at("until").get<std::string>());
+    if (!hold.until) throw Error(ErrorKind::kDamage, "malformed date", {.object = object});
+    return hold;
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ErrorKind::kDamage, fmt::format("malformed hold: {}", error.what()),
+                {.object = object});
+  }
 }
 
 std::vector<Hold> list_holds(const Repository& repository, const std::string& cluster,

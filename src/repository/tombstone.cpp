@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "repository/catalogue.h"
+#include "repository/record_json.h"
 #include "repository/write_once.h"
 
 namespace holdfast {
@@ -24,31 +25,6 @@ TombstoneState state_of(const std::string& text, const std::string& name) {
     if (text == to_string(state)) return state;
   }
   throw Error(ErrorKind::kDamage, "malformed tombstone: an unknown state", {.object = name});
-}
-
-Tombstone parse(ByteView plain, const TombstoneName& of, const std::string& name) {
-  try {
-    const Json json = Json::parse(as_text(plain));
-    if (json.at("object") != name) {
-      throw Error(ErrorKind::kDamage, "damaged object: it is the tombstone of another backup",
-                  {.object = name});
-    }
-    Tombstone tombstone{.backup = of.backup,
-                        .number = of.number,
-                        .state = state_of(json.at("state"), name),
-                        .by_policy = json.at("by_policy"),
-                        .reason = json.at("reason"),
-                        .time = json.at("time"),
-                        .by = json.at("by")};
-    if (is_mark(of.number) != (tombstone.state == TombstoneState::kMarked)) {
-      throw Error(ErrorKind::kDamage, "malformed tombstone: its number has another meaning",
-                  {.object = name});
-    }
-    return tombstone;
-  } catch (const nlohmann::json::exception& error) {
-    throw Error(ErrorKind::kDamage, fmt::format("malformed tombstone: {}", error.what()),
-                {.object = name});
-  }
 }
 
 }  // namespace
@@ -99,6 +75,32 @@ std::optional<TombstoneName> last_tombstone(const Repository& repository, const 
   return last;
 }
 
+Tombstone parse_tombstone(ByteView plain, const BackupName& backup, std::uint32_t number) {
+  const std::string name = names::series_record(backup, names::SeriesKind::kTombstone, number);
+  try {
+    const Json json = Json::parse(as_text(plain));
+    if (json.at("object") != name) {
+      throw Error(ErrorKind::kDamage, "damaged object: it is the tombstone of another backup",
+                  {.object = name});
+    }
+    Tombstone tombstone{.backup = backup,
+                        .number = number,
+                        .state = state_of(json.at("state"), name),
+                        .by_policy = json.at("by_policy"),
+                        .reason = json.at("reason"),
+                        .time = json.at("time"),
+                        .by = json.at("by")};
+    if (is_mark(number) != (tombstone.state == TombstoneState::kMarked)) {
+      throw Error(ErrorKind::kDamage, "malformed tombstone: its number has another meaning",
+                  {.object = name});
+    }
+    return tombstone;
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ErrorKind::kDamage, fmt::format("malformed tombstone: {}", error.what()),
+                {.object = name});
+  }
+}
+
 Tombstone read_tombstone(const Repository& repository, const TombstoneName& of,
                          const std::stop_token& stop) {
   const std::string name =
@@ -107,7 +109,7 @@ Tombstone read_tombstone(const Repository& repository, const TombstoneName& of,
   if (!object) throw Error(ErrorKind::kDamage, "the tombstone is missing", {.object = name});
   const Bytes plain =
       open_record(ContainerKind::kTombstone, repository.keys(), std::move(*object), name);
-  return parse(plain, of, name);
+  return parse_tombstone(plain, of.backup, of.number);
 }
 
 bool write_tombstone(const Repository& repository, const Tombstone& tombstone,

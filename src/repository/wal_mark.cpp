@@ -7,34 +7,13 @@
 
 #include "core/error.h"
 #include "repository/catalogue.h"
+#include "repository/record_json.h"
 #include "repository/write_once.h"
 
 namespace holdfast {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-SegmentRanges parse(ByteView plain, const std::string& object) {
-  try {
-    const Json json = Json::parse(as_text(plain));
-    if (json.at("object") != object) {
-      throw Error(ErrorKind::kDamage, "damaged object: it is the mark of another history",
-                  {.object = object});
-    }
-    SegmentRanges ranges;
-    for (const Json& range : json.at("segments")) {
-      ranges.push_back({range.at(0), range.at(1)});
-      if (ranges.back().last < ranges.back().first || ranges.back().last > kSegmentNumberMax) {
-        throw Error(ErrorKind::kDamage, "malformed mark: a range makes no sense",
-                    {.object = object});
-      }
-    }
-    return joined(std::move(ranges));
-  } catch (const nlohmann::json::exception& error) {
-    throw Error(ErrorKind::kDamage, fmt::format("malformed mark: {}", error.what()),
-                {.object = object});
-  }
-}
 
 }  // namespace
 
@@ -66,13 +45,35 @@ std::vector<WalMarkName> list_wal_marks(const Repository& repository, const WalP
   return marks;
 }
 
+SegmentRanges parse_wal_mark(ByteView plain, const std::string& object) {
+  try {
+    const Json json = Json::parse(as_text(plain));
+    if (json.at("object") != object) {
+      throw Error(ErrorKind::kDamage, "damaged object: it is the mark of another history",
+                  {.object = object});
+    }
+    SegmentRanges ranges;
+    for (const Json& range : json.at("segments")) {
+      ranges.push_back({range.at(0), range.at(1)});
+      if (ranges.back().last < ranges.back().first || ranges.back().last > kSegmentNumberMax) {
+        throw Error(ErrorKind::kDamage, "malformed mark: a range makes no sense",
+                    {.object = object});
+      }
+    }
+    return joined(std::move(ranges));
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ErrorKind::kDamage, fmt::format("malformed mark: {}", error.what()),
+                {.object = object});
+  }
+}
+
 SegmentRanges read_wal_mark(const Repository& repository, const WalPlace& place,
                             std::uint32_t number, const std::stop_token& stop) {
   const std::string object = names::wal_mark(place, number);
   auto bytes = repository.store().get(object, stop);
   if (!bytes) throw Error(ErrorKind::kDamage, "the mark is missing", {.object = object});
-  return parse(open_record(ContainerKind::kWalMark, repository.keys(), std::move(*bytes), object),
-               object);
+  return parse_wal_mark(
+      open_record(ContainerKind::kWalMark, repository.keys(), std::move(*bytes), object), object);
 }
 
 bool write_wal_mark(const Repository& repository, const WalPlace& place, std::uint32_t number,
