@@ -43,6 +43,13 @@ struct S3Config {
   std::string kms_key_id;
 };
 
+// Without any of the first six nothing expires.
+struct RetentionConfig {
+  std::chrono::milliseconds window{0};  // 0: none
+  unsigned keep_last = 0, daily = 0, weekly = 0, monthly = 0, yearly = 0;
+  std::chrono::milliseconds grace{std::chrono::hours(24)};
+};
+
 struct RepositoryConfig {
   std::string name;
   std::string url;  // file:///… or s3://bucket/prefix
@@ -51,6 +58,7 @@ struct RepositoryConfig {
   EncryptionConfig encryption;
   bool exclusive_writer = false;
   bool wal = true;
+  RetentionConfig retention;
 };
 
 struct PostgresConfig {

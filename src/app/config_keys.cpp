@@ -18,6 +18,15 @@ constexpr KeyState kLater = KeyState::kLater;
 #define HF_REPO_FLAG(member) \
   [](KeyTarget to, const KeyValue& value) { to.repository->member = value.number != 0; }
 
+#define HF_RETAIN(member)                                                  \
+  [](KeyTarget to, const KeyValue& value) {                                \
+    to.repository->retention.member = static_cast<unsigned>(value.number); \
+  }
+#define HF_RETAIN_TIME(member)                                                 \
+  [](KeyTarget to, const KeyValue& value) {                                    \
+    to.repository->retention.member = std::chrono::milliseconds(value.number); \
+  }
+
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
 constexpr std::uint64_t kMemoryBytesMin = 64 * kMiB;
 constexpr std::uint64_t kMemoryBytesMax = std::uint64_t{1} << 40U;
@@ -26,6 +35,9 @@ constexpr std::uint64_t kJobsMax = 256;
 constexpr std::uint64_t kWalJobsMax = 64;
 constexpr std::uint64_t kSecond = 1000;  // in milliseconds
 constexpr std::uint64_t kRefreshMax = 3650ULL * 24 * 60 * 60 * kSecond;
+
+constexpr std::uint64_t kRetentionMax = 36500ULL * 24 * 60 * 60 * kSecond;
+constexpr std::uint64_t kRetainedMax = 100'000;
 
 constexpr ConfigKey kKeys[] = {
     {"cluster", Type::kName, kReady, "",
@@ -106,7 +118,24 @@ constexpr ConfigKey kKeys[] = {
      HF_REPO(encryption.passphrase_file)},
     {"repositories[].wal", Type::kFlag, kReady, "true", "Archive WAL to this repository.",
      HF_REPO_FLAG(wal)},
-    {"repositories[].retention", Type::kSection, kLater, "", "What to keep, and how long."},
+    {"repositories[].retention.window", Type::kDuration, kReady, "0",
+     "Every point of this time back from now can be recovered. 0: no such promise. Without this "
+     "and the five counts nothing ever expires.",
+     HF_RETAIN_TIME(window), "", 0, kRetentionMax},
+    {"repositories[].retention.keep_last", Type::kCount, kReady, "0",
+     "Keep so many of the newest backups.", HF_RETAIN(keep_last), "", 0, kRetainedMax},
+    {"repositories[].retention.daily", Type::kCount, kReady, "0",
+     "Keep the newest backup of each of so many days.", HF_RETAIN(daily), "", 0, kRetainedMax},
+    {"repositories[].retention.weekly", Type::kCount, kReady, "0",
+     "The same of weeks, which begin on Monday.", HF_RETAIN(weekly), "", 0, kRetainedMax},
+    {"repositories[].retention.monthly", Type::kCount, kReady, "0", "The same of months.",
+     HF_RETAIN(monthly), "", 0, kRetainedMax},
+    {"repositories[].retention.yearly", Type::kCount, kReady, "0", "The same of years.",
+     HF_RETAIN(yearly), "", 0, kRetainedMax},
+    {"repositories[].retention.grace", Type::kDuration, kReady, "24h",
+     "Nothing is removed before it has been marked for so long. It protects restores and copies "
+     "that are running.",
+     HF_RETAIN_TIME(grace), "", 0, kRetentionMax},
     {"repositories[].copy", Type::kSection, kLater, "",
      "Copies of backups to this repository by schedule. Until then: `holdfast copy`."},
 
@@ -197,6 +226,8 @@ constexpr ConfigKey kKeys[] = {
 #undef HF_SET
 #undef HF_REPO
 #undef HF_REPO_FLAG
+#undef HF_RETAIN
+#undef HF_RETAIN_TIME
 
 }  // namespace
 

@@ -14,7 +14,7 @@
 #include "backup/memory_plan.h"
 #include "backup/owners.h"
 #include "backup/preflight.h"
-#include "backup/sweep.h"
+#include "repository/sweep.h"
 #include "core/cancellation.h"
 #include "core/fault_point.h"
 #include "core/log.h"

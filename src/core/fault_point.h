@@ -14,7 +14,7 @@
 
 namespace holdfast {
 
-inline constexpr std::array<std::string_view, 40> kFaultPoints{
+inline constexpr std::array<std::string_view, 47> kFaultPoints{
     "init.before_descriptor",
     "init.before_keys",
     "init.before_history",
@@ -55,6 +55,13 @@ inline constexpr std::array<std::string_view, 40> kFaultPoints{
     "copy.manifest_stored",
     "copy.before_commit",
     "copy.committed",
+    "expire.marked",
+    "expire.deleting",
+    "expire.outcome_removed",
+    "expire.manifest_removed",
+    "expire.objects_removed",
+    "expire.wal_marked",
+    "expire.wal_removed",
 };
 
 void fault_point(std::string_view name);

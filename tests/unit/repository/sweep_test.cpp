@@ -1,4 +1,4 @@
-#include "backup/sweep.h"
+#include "repository/sweep.h"
 
 #include <gtest/gtest.h>
 

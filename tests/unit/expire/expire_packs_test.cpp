@@ -1,0 +1,337 @@
+// Which packs go and which stay, and every way in which a run must refuse or wait instead.
+
+#include "repository/hold.h"
+#include "repository/proof.h"
+#include "repository/tombstone.h"
+#include "unit/expire/expire_testing.h"
+
+namespace holdfast::test {
+namespace {
+
+const PlannedBackup& planned(const ExpireResult& result, const BackupName& name) {
+  const auto found = std::ranges::find(result.backups, name, &PlannedBackup::name);
+  EXPECT_NE(found, result.backups.end());
+  return *found;
+}
+
+// An old full backup, an incremental one on it, and a newer full one, so that the first two may go.
+struct Family : ExpireBed {
+  Family() {
+    parent = backup({.packs = 3, .start = 1, .stop = 1});
+    pass(kDay);
+    child = backup({.packs = 1, .cites = {{parent, 1}, {parent, 3}}, .start = 2, .stop = 2});
+    pass(kDay);
+    newest = backup({.start = 3, .stop = 3});
+    segments(1, 4);
+  }
+  BackupName parent, child, newest;
+};
+
+TEST(ExpirePacks, WithoutAPolicyNothingExpires) {
+  Family bed;
+  const std::size_t before = bed.objects().size();
+  bed.expire_fully();
+  EXPECT_EQ(bed.complete().size(), 3U);
+  EXPECT_EQ(bed.objects().size(), before);
+}
+
+TEST(ExpirePacks, ADeletedParentLeavesWhatItsChildCites) {
+  Family bed;
+  bed.remove(bed.parent);
+  EXPECT_EQ(bed.state_of(bed.parent), BackupState::kExpiring);
+  bed.expire();
+  EXPECT_TRUE(bed.has_pack(bed.parent, 2)) << "the grace period lasts";
+  EXPECT_TRUE(bed.has(names::outcome(bed.parent)));
+  bed.pass(bed.options.grace);
+  bed.expire();
+  EXPECT_TRUE(bed.has_pack(bed.parent, 1));
+  EXPECT_FALSE(bed.has_pack(bed.parent, 2));
+  EXPECT_TRUE(bed.has_pack(bed.parent, 3));
+  EXPECT_FALSE(bed.has(names::outcome(bed.parent)));
+  EXPECT_FALSE(bed.has(names::manifest(bed.parent)));
+  EXPECT_EQ(bed.state_of(bed.parent), BackupState::kPacksOnly);
+  bed.expect_whole();
+}
+
+TEST(ExpirePacks, PacksGoWhenTheLastOneThatCitesThemIsDeleted) {
+  Family bed;
+  write_intent(*bed.opened, {.cited = bed.parent, .citing = bed.child}, kNoStop);
+  bed.remove(bed.parent);
+  bed.expire_fully();
+  bed.remove(bed.child);
+  bed.expire_fully();
+  EXPECT_EQ(bed.count(bed.parent), 0U);
+  EXPECT_EQ(bed.count(bed.child), 0U);
+  EXPECT_TRUE(list_intents(*bed.opened, bed.parent, kNoStop).empty());
+  EXPECT_TRUE(is_tombstoned(*bed.opened, bed.parent, kNoStop)) << "for ever";
+  EXPECT_EQ(bed.complete(), std::vector<std::string>{bed.newest.id.text});
+  bed.expect_whole();
+}
+
+TEST(ExpirePacks, AMarkedBackupProtectsWhatItCites) {
+  Family bed;
+  bed.remove(bed.child);
+  bed.pass(bed.options.grace - std::chrono::minutes(1));
+  bed.remove(bed.parent);
+  bed.pass(bed.options.grace - std::chrono::minutes(2));
+  bed.expire();  // deletes the child; the parent still counts
+  EXPECT_TRUE(bed.has_pack(bed.parent, 1));
+  EXPECT_TRUE(bed.has_pack(bed.parent, 2));
+}
+
+// A running backup has written its intent; it commits after the parent was marked.
+TEST(ExpirePacks, ALiveIntentKeepsTheParentUntilItIsDecided) {
+  Family bed;
+  const BackupName running = bed.begin();
+  write_intent(*bed.opened, {.cited = bed.parent, .citing = running}, kNoStop);
+  bed.remove(bed.parent);
+  bed.pass(bed.options.grace);
+  bed.put_pack(running, 1);  // a sign of life, so that it is not swept
+  EXPECT_EQ(planned(bed.expire(), bed.parent).action, ExpireAction::kWait);
+  EXPECT_TRUE(bed.has_pack(bed.parent, 2));
+  bed.commit(running, {.packs = 1, .cites = {{bed.parent, 2}}, .start = 4, .stop = 4});
+  bed.expire();
+  EXPECT_TRUE(bed.has_pack(bed.parent, 2)) << "the child's manifest protects it now";
+  EXPECT_FALSE(bed.has(names::manifest(bed.parent)));
+  bed.expect_whole();
+}
+
+TEST(ExpirePacks, AnIntentOfABackupThatDiedEndsWithItsSweep) {
+  Family bed;
+  const BackupName died = bed.begin();
+  write_intent(*bed.opened, {.cited = bed.parent, .citing = died}, kNoStop);
+  bed.remove(bed.parent);
+  bed.pass(kDay * 2);
+  const ExpireResult result = bed.expire();
+  EXPECT_EQ(result.swept, std::vector<std::string>{died.id.text});
+  EXPECT_FALSE(bed.has_pack(bed.parent, 2));
+}
+
+// The intent of a backup that was itself deleted, record and all, is not for ever.
+TEST(ExpirePacks, AnIntentOfADeletedBackupIsVoid) {
+  Family bed;
+  write_intent(*bed.opened, {.cited = bed.parent, .citing = bed.child}, kNoStop);
+  bed.remove(bed.child);
+  bed.expire_fully();
+  ASSERT_EQ(bed.count(bed.child), 0U);
+  bed.remove(bed.parent);
+  bed.expire_fully();
+  EXPECT_EQ(bed.count(bed.parent), 0U);
+}
+
+TEST(ExpirePacks, AHoldWithdrawsAndPreventsDeletion) {
+  Family bed;
+  bed.remove(bed.parent);
+  place_hold(*bed.opened,
+             {.backup = bed.parent, .until = bed.time->current + kDay * 30, .reason = "audit"},
+             kNoStop);
+  EXPECT_EQ(bed.state_of(bed.parent), BackupState::kCommitted);
+  bed.expire_fully();
+  EXPECT_EQ(bed.count(bed.parent), 6U);
+  EXPECT_EQ(kind_of([&] { bed.remove(bed.parent); }), ErrorKind::kRefused);
+  bed.pass(kDay * 30);
+  bed.remove(bed.parent);
+  bed.expire_fully();
+  EXPECT_EQ(bed.state_of(bed.parent), BackupState::kPacksOnly);
+}
+
+// The hold's record is there, its withdrawal of the mark is not yet.
+TEST(ExpirePacks, AHoldThatDidNotGetToItsWithdrawalCountsToo) {
+  Family bed;
+  place_hold(*bed.opened,
+             {.backup = bed.parent, .until = bed.time->current + kDay * 30, .reason = "audit"},
+             kNoStop);
+  write_tombstone(*bed.opened, {.backup = bed.parent, .number = 1, .by_policy = false}, kNoStop);
+  bed.expire_fully();
+  EXPECT_EQ(bed.state_of(bed.parent), BackupState::kCommitted) << "withdrawn by the run";
+}
+
+TEST(ExpirePacks, TheLastGoodBackupIsNeverDeleted) {
+  Family bed;
+  bed.remove(bed.parent);
+  bed.remove(bed.child);
+  EXPECT_EQ(kind_of([&] { bed.remove(bed.newest); }), ErrorKind::kRefused);
+  // Found damaged after the others were marked, it is no good backup: the newest of them stays.
+  write_proof(*bed.opened, bed.newest, {.mode = "full", .ok = false}, kNoStop);
+  bed.expire_fully();
+  EXPECT_EQ(bed.state_of(bed.child), BackupState::kCommitted);
+  EXPECT_EQ(bed.state_of(bed.parent), BackupState::kPacksOnly);
+  bed.expect_whole();
+}
+
+TEST(ExpirePacks, AnUnreadableManifestOfAKeptBackupStopsEverything) {
+  for (const bool missing : {false, true}) {
+    Family bed;
+    bed.remove(bed.parent);
+    bed.pass(bed.options.grace);
+    const std::size_t before = bed.count(bed.parent);
+    if (missing) {
+      bed.objects().erase(names::manifest(bed.newest));
+    } else {
+      bed.objects().at(names::manifest(bed.newest))[70] ^= std::byte{1};
+    }
+    const auto failure = failure_of([&] { bed.expire(); });
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->kind(), ErrorKind::kRefused);
+    EXPECT_EQ(failure->object(), names::manifest(bed.newest));
+    EXPECT_EQ(bed.count(bed.parent), before);
+    EXPECT_NE(
+        read_tombstone(*bed.opened, *last_tombstone(*bed.opened, bed.parent, kNoStop), kNoStop)
+            .state,
+        TombstoneState::kDeleting);
+  }
+}
+
+// Its manifest is all there is to say what it cites, and it is enough.
+TEST(ExpirePacks, ADamagedCommitRecordStillProtects) {
+  Family bed;
+  bed.objects().at(names::outcome(bed.child))[70] ^= std::byte{1};
+  bed.remove(bed.parent);
+  bed.expire_fully();
+  EXPECT_TRUE(bed.has_pack(bed.parent, 1));
+  EXPECT_FALSE(bed.has_pack(bed.parent, 2));
+}
+
+TEST(ExpirePacks, AnUnreadableTombstoneProtectsForEver) {
+  Family bed;
+  bed.remove(bed.parent);
+  bed.objects().at(names::series_record(bed.parent, names::SeriesKind::kTombstone, 1))[70] ^=
+      std::byte{1};
+  bed.expire_fully();
+  EXPECT_EQ(bed.count(bed.parent), 6U);
+}
+
+// A listing that does not show a backup which is there must cost nothing.
+TEST(ExpirePacks, APartialListingIsRefused) {
+  Family bed;
+  write_intent(*bed.opened, {.cited = bed.parent, .citing = bed.child}, kNoStop);
+  bed.remove(bed.parent);
+  bed.pass(bed.options.grace);
+  bed.time->hidden_prefixes = {names::backup_prefix(bed.child)};
+  EXPECT_EQ(kind_of([&] { bed.expire(); }), ErrorKind::kRefused);
+  EXPECT_TRUE(bed.has_pack(bed.parent, 1));
+  EXPECT_TRUE(bed.has_pack(bed.parent, 2));
+}
+
+TEST(ExpirePacks, ForeignObjectsStay) {
+  Family bed;
+  const std::string notes = names::backup_prefix(bed.parent) + "notes.txt";
+  const std::string odd = names::backup_prefix(bed.parent) + "pack/000002.bak";
+  bed.put(notes);
+  bed.put(odd);
+  bed.remove(bed.parent);
+  bed.expire();
+  bed.pass(bed.options.grace);
+  const ExpireResult result = bed.expire();
+  EXPECT_EQ(result.removed.foreign, 2U);
+  EXPECT_EQ(result.removed.foreign_example, notes);
+  EXPECT_TRUE(bed.has(notes) && bed.has(odd));
+  EXPECT_FALSE(bed.has_pack(bed.parent, 2));
+}
+
+TEST(ExpirePacks, WhatMayNotBeRemovedIsReportedAndTriedAgain) {
+  Family bed;
+  bed.undeletable().insert(names::outcome(bed.parent));
+  bed.remove(bed.parent);
+  bed.expire();
+  bed.pass(bed.options.grace);
+  EXPECT_EQ(bed.expire().removed.failed, 1U);
+  EXPECT_TRUE(bed.has_pack(bed.parent, 2)) << "nothing goes before the commit record";
+  EXPECT_EQ(bed.state_of(bed.parent), BackupState::kExpiring);
+  bed.undeletable().clear();
+  EXPECT_EQ(bed.expire().removed.failed, 0U);
+  EXPECT_FALSE(bed.has_pack(bed.parent, 2));
+}
+
+TEST(ExpirePacks, AnotherClockIsRefused) {
+  Family bed;
+  StoreTime host;
+  bed.options.host_clock = &host;
+  host.current = bed.time->current + std::chrono::minutes(6);
+  EXPECT_EQ(kind_of([&] { bed.expire(); }), ErrorKind::kRefused);
+  host.current = bed.time->current - std::chrono::minutes(6);
+  EXPECT_EQ(kind_of([&] { bed.expire(); }), ErrorKind::kRefused);
+  host.current = bed.time->current - std::chrono::minutes(4);
+  bed.expire();
+}
+
+TEST(ExpirePacks, AnUnusualShareNeedsConsent) {
+  ExpireBed bed;
+  for (int i = 0; i < 8; ++i) {
+    const auto at = static_cast<std::uint64_t>(i);
+    bed.backup({.start = at, .stop = at});
+    bed.pass(kDay);
+  }
+  bed.segments(0, 8);
+  bed.options.policy.keep_last = 2;
+  EXPECT_EQ(kind_of([&] { bed.expire(); }), ErrorKind::kRefused);
+  EXPECT_EQ(bed.complete().size(), 8U);
+  EXPECT_TRUE(list_tombstones(*bed.opened, "demo", bed.history, kNoStop).empty());
+  bed.options.consent = ExpireConsent::kUnusualShare;
+  bed.expire();
+  EXPECT_EQ(bed.complete().size(), 2U);
+}
+
+TEST(ExpirePacks, AChangedPolicyBringsBackWhatIsOnlyMarked) {
+  Family bed;
+  bed.options.policy.keep_last = 1;
+  bed.expire();
+  EXPECT_EQ(bed.complete().size(), 1U);
+  bed.options.policy.keep_last = 3;
+  bed.pass(bed.options.grace);
+  bed.expire();
+  EXPECT_EQ(bed.complete().size(), 3U);
+  bed.expect_whole();
+}
+
+TEST(ExpirePacks, WithoutGraceItGoesInOneRun) {
+  Family bed;
+  bed.options.grace = std::chrono::milliseconds(0);
+  bed.remove(bed.parent);
+  bed.expire();
+  EXPECT_FALSE(bed.has_pack(bed.parent, 2));
+  EXPECT_TRUE(bed.has_pack(bed.parent, 1));
+}
+
+// A copy of an incremental whose parent was never copied as a backup.
+TEST(ExpirePacks, LoosePacksGoOnlyWhenNothingNeedsThem) {
+  ExpireBed bed;
+  const BackupName folder = backup_name("20251201T000000Z-0001");
+  bed.put_pack(folder, 1);
+  bed.put_pack(folder, 2);
+  const BackupName copy = bed.begin();
+  write_intent(*bed.opened, {.cited = folder, .citing = copy}, kNoStop);
+  bed.expire();
+  EXPECT_FALSE(is_tombstoned(*bed.opened, folder, kNoStop)) << "a copy is running";
+  bed.commit(copy, {.packs = 1, .cites = {{folder, 1}}, .start = 1, .stop = 1});
+  bed.pass(kDay);
+  const BackupName newer = bed.backup({.start = 2, .stop = 2});
+  bed.segments(1, 3);
+  bed.expire();
+  EXPECT_FALSE(is_tombstoned(*bed.opened, folder, kNoStop)) << "the copy needs it";
+  bed.remove(copy);
+  bed.expire_fully();
+  EXPECT_TRUE(bed.has_pack(folder, 1)) << "only marked";
+  bed.expire_fully();
+  bed.expire_fully();
+  EXPECT_EQ(bed.count(folder), 0U);
+  EXPECT_EQ(bed.complete(), std::vector<std::string>{newer.id.text});
+}
+
+// What an aborted copy left, which other copies cite.
+TEST(ExpirePacks, PacksOfAnAbortedCopyStayWhileTheyAreCited) {
+  Family bed;
+  const BackupName aborted = bed.begin();
+  bed.put_pack(aborted, 1);
+  bed.put_pack(aborted, 2);
+  const BackupName other = bed.backup({.packs = 1, .cites = {{aborted, 2}}, .start = 4, .stop = 4});
+  abort_backup(*bed.opened, aborted, "test", kNoStop);
+  bed.expire();
+  EXPECT_FALSE(bed.has_pack(aborted, 1));
+  EXPECT_TRUE(bed.has_pack(aborted, 2));
+  EXPECT_TRUE(bed.has(names::outcome(aborted))) << "the id was used";
+  EXPECT_EQ(bed.state_of(other), BackupState::kCommitted);
+}
+
+}  // namespace
+}  // namespace holdfast::test
