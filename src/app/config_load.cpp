@@ -91,7 +91,8 @@ std::string place_of(const ConfigDocument& document, std::size_t index, std::str
 }
 
 bool is_for_s3_only(std::string_view key) {
-  return key != "name" && key != "url" && key != "wal" && !key.starts_with("encryption.");
+  return key != "name" && key != "url" && key != "wal" && !key.starts_with("encryption.") &&
+         !key.starts_with("retention.");
 }
 
 bool is_frozen_class(std::string_view storage_class) {

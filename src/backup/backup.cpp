@@ -14,10 +14,11 @@
 #include "backup/memory_plan.h"
 #include "backup/owners.h"
 #include "backup/preflight.h"
-#include "repository/sweep.h"
 #include "core/cancellation.h"
 #include "core/fault_point.h"
 #include "core/log.h"
+#include "repository/sweep.h"
+#include "repository/wal_mark.h"
 #include "repository/write_once.h"
 #include "system/files.h"
 
@@ -391,6 +392,15 @@ void BackupRun::stop_backup_mode() {
 
 void BackupRun::wait_for_archive() {
   const BackupInfo& info = result_.info;
+  const std::uint64_t bytes = info.wal_segment_size.bytes;
+  // Only a standby that is far behind begins in WAL so old (repository/wal_mark.h).
+  if (wal_is_going(repository_, {info.name.cluster, info.name.history},
+                   {info.start_lsn.value / bytes, (info.stop_lsn.value - 1) / bytes}, stop_)) {
+    throw Error(ErrorKind::kRefused,
+                "WAL that this backup needs was expired from the repository or is going to be",
+                {.object = info.name.id.text,
+                 .hint = "Take it again when the standby has caught up, or with --standalone."});
+  }
   progress_.phase("wal", 0);
   await_archived_wal(repository_, session_,
                      {.place = {info.name.cluster, info.name.history},

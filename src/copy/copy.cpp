@@ -13,6 +13,7 @@
 #include "repository/history.h"
 #include "repository/intent.h"
 #include "repository/tombstone.h"
+#include "repository/wal_mark.h"
 #include "repository/write_once.h"
 
 namespace holdfast {
@@ -62,6 +63,7 @@ class CopyRun {
   void adopt_histories();
   void begin();
   void protect_cited();
+  void rely_on_wal();
   void copy_packs();
   void copy_wal();
   Outcome store_manifest();
@@ -180,6 +182,22 @@ void CopyRun::protect_cited() {
     form_ = CopyForm::kStandalone;
     return;
   }
+}
+
+// Segments that the target has already may be about to expire: see repository/wal_mark.h.
+void CopyRun::rely_on_wal() {
+  const BackupInfo& info = source_.info();
+  if (rewrites() || info.standalone) return;
+  const std::uint64_t bytes = info.wal_segment_size.bytes;
+  if (!wal_is_going(sides_.to, {name_.cluster, name_.history},
+                    {info.start_lsn.value / bytes, info.stop_lsn.value / bytes}, stop_)) {
+    return;
+  }
+  result_.warnings.push_back(fmt::format(
+      "WAL that backup {} needs was expired from the target or is going to be: it was copied as a "
+      "standalone backup instead",
+      name_.id.text));
+  form_ = CopyForm::kStandalone;
 }
 
 void CopyRun::copy_packs() {
@@ -310,6 +328,7 @@ CopiedBackup CopyRun::run() {
   } else {
     begin();
     protect_cited();
+    rely_on_wal();
     copy_packs();
     copy_wal();
     commit(store_manifest());

@@ -16,8 +16,9 @@
 //
 // Order, in the target: histories, begin record, intents on the folders of other backups whose
 //   packs it will cite (repository/intent.h), then the question whether one of these is going to be
-//   deleted: if so, the copy becomes a standalone one. Then packs, WAL, manifest, and at last, when
-//   the manifest was read back and every pack seen with its size, the commit record.
+//   deleted: if so, the copy becomes a standalone one; so it does when WAL that it needs is marked
+//   to expire there (repository/wal_mark.h). Then packs, WAL, manifest, and at last, when the
+//   manifest was read back and every pack seen with its size, the commit record.
 // Consistency: before the commit record nothing is listed. Every pack is authenticated while it is
 //   read; damage is kDamage and names the object, and nothing is committed. What lies in the target
 //   already under a pack's name is believed when size, repository, kind and salt are the pack's,

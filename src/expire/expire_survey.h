@@ -39,7 +39,10 @@ struct BackupFolder {
     return is_backup && (state == FolderState::kCounts || state == FolderState::kMarked ||
                          state == FolderState::kUnsure);
   }
-  bool requested() const { return tombstone && !tombstone->by_policy; }
+  // Somebody asked for its deletion, and that was not withdrawn.
+  bool requested() const {
+    return state == FolderState::kMarked && tombstone && !tombstone->by_policy;
+  }
 };
 
 struct ExpireSurvey {

@@ -56,7 +56,7 @@ class HistoryWalRemoval {
     if (!last) return {};
     return intersected(complement(needed), {{0, *last}});
   }
-  void remove(const SegmentRanges& unused, const WalMarkName& due, RemovedObjects& counts);
+  void remove(const SegmentRanges& going, Timestamp marked, RemovedObjects& counts);
   SegmentRanges going(const SegmentRanges& unused, const WalMarkName& due) const {
     return intersected(unused, read_wal_mark(repository_, listing_.place, due.number, stop_));
   }
@@ -152,10 +152,10 @@ void HistoryWalRemoval::remove_rollups(ObjectRemover& remover) {
   remover.flush();
 }
 
-void HistoryWalRemoval::remove(const SegmentRanges& unused, const WalMarkName& due,
+void HistoryWalRemoval::remove(const SegmentRanges& going, Timestamp marked,
                                RemovedObjects& counts) {
-  going_ = going(unused, due);
-  not_after_ = due.written;
+  going_ = going;
+  not_after_ = marked;
   if (going_.empty()) return;
   ObjectRemover remover(repository_.store(), counts, stop_);
   for (const TimelineListing& timeline : listing_.timelines) {
@@ -223,17 +223,20 @@ void work_on(const Repository& repository, const WalRemovalInput& input, const W
   HistoryWalRemoval removal(repository, listing, *marks, stop);
   const SegmentRanges unused = removal.unused(needed);
   const auto due = due_mark(repository, input, *marks, stop);
-  std::uint64_t removed = 0;
-  if (due) {
-    removed = count_stored(listing, removal.going(unused, *due));
-    if (act == ActOnWal::kYes) removal.remove(unused, *due, counts);
+  std::optional<SegmentRanges> going;
+  try {
+    if (due) going = removal.going(unused, *due);
+  } catch (const Error& error) {
+    if (!condemns_one_object(error.kind())) throw;
+    planned.kept_because = error.message();
   }
+  const std::uint64_t removed = going ? count_stored(listing, *going) : 0;
   planned.removed_segments += removed;
   planned.marked_segments += count_stored(listing, unused) - removed;
-  if (act == ActOnWal::kYes) {
-    removal.mark(unused);
-    if (due) removal.forget_marks_before(*due, counts);
-  }
+  if (act == ActOnWal::kNo) return;
+  if (going) removal.remove(*going, due->written, counts);
+  removal.mark(unused);
+  if (going) removal.forget_marks_before(*due, counts);
 }
 
 }  // namespace

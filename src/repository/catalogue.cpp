@@ -45,10 +45,12 @@ CatalogueEntry read_entry(const Repository& repository, const BackupName& name,
   return entry;
 }
 
-// What a tombstone makes of an entry. A record that says "aborted" stays one: it is over anyway.
+// What a tombstone makes of an entry. A record that says "aborted" stays one: it is over anyway. A
+// deleted backup, of which only packs are left for others, is no backup any more.
 void mark_going(CatalogueEntry& entry) {
   if (entry.state == BackupState::kAborted) return;
-  const bool has_outcome = entry.state != BackupState::kUnfinished;
+  const bool has_outcome =
+      entry.state == BackupState::kCommitted || entry.state == BackupState::kDamaged;
   entry.state = has_outcome ? BackupState::kExpiring : BackupState::kPacksOnly;
 }
 

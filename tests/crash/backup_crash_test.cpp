@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 
 #include "app/open.h"
-#include "backup/sweep.h"
 #include "core/fault_point.h"
+#include "repository/sweep.h"
 #include "suite.h"
 
 namespace holdfast::test {

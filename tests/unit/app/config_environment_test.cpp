@@ -44,7 +44,7 @@ TEST_F(ConfigTest, AVariableWithoutKeyIsRefused) {
 }
 
 TEST_F(ConfigTest, AVariableOfALaterFeatureSaysSo) {
-  const char* names[] = {"HOLDFAST_BACKUP_SCHEDULE", "HOLDFAST_REPOSITORIES_HOT_RETENTION_WINDOW"};
+  const char* names[] = {"HOLDFAST_BACKUP_SCHEDULE", "HOLDFAST_REPOSITORIES_HOT_COPY_SCHEDULE"};
   for (const char* name : names) {
     EXPECT_THAT(refused(request(kSmallConfig, {{name, "1"}})).message(),
                 HasSubstr("does not have it yet"))

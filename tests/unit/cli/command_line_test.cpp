@@ -65,7 +65,7 @@ TEST_F(ProgramTest, WrongCommandLinesExitWith2AndAHint) {
       {{"version", "--output", "yaml"}, "--output takes text|json, not 'yaml'", ""},
       {{"version", "--repo", "a", "--repo", "b"}, "--repo is given twice", ""},
       {{"-q", "version", "-v"}, "contradict", ""},
-      {{"expire"}, "'expire' is not in this build yet", ""},
+      {{"recover"}, "'recover' is not in this build yet", ""},
       {{"help", "recover"}, "'recover' is not in this build yet", ""},
   };
   for (const WrongLine& line : lines) {

@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
-#include "backup/sweep.h"
 #include "copy_testing.h"
 #include "repository/intent.h"
+#include "repository/sweep.h"
 #include "repository/tombstone.h"
 
 namespace holdfast::test {

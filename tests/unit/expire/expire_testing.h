@@ -2,6 +2,7 @@
 // What the tests of expiry share: a repository in memory with a clock of its own, and backups that
 // consist of names: packs are a few bytes, manifests say which of them a backup cites.
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
