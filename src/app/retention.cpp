@@ -25,8 +25,7 @@ ExpireOptions expire_options(const Config& config, const RepositoryConfig& repos
                      .yearly = retention.yearly},
           .grace = retention.grace,
           .zone = *TimeZone::find(config.timezone),
-          .host = host_name(),
-          .data_directory = config.postgres.data_directory};
+          .host = host_name()};
 }
 
 std::string who(std::string_view command) {

@@ -120,9 +120,11 @@ void ExpireRun::require_usual_share() const {
 }
 
 void ExpireRun::sweep() {
+  // Without the lock of a backup nothing is known to be dead by where it was begun: no host is
+  // called like this, so only what stored nothing for a day is swept.
   const SweepResult swept =
       sweep_dead_backups(repository_, list_backups(repository_, options_.cluster, stop_),
-                         {.host = options_.host, .data_directory = options_.data_directory}, stop_);
+                         {.host = writer_text(options_), .data_directory = {}}, stop_);
   result_.swept = swept.swept;
   result_.removed.failed += swept.not_removed.size();
   if (!swept.not_removed.empty()) result_.removed.failed_example = swept.not_removed.front();
@@ -251,8 +253,11 @@ void ExpireRun::remove_packs() {
 void ExpireRun::settle_loose_packs() {
   for (const BackupFolder& folder : later_.folders) {
     if (folder.is_backup || find_folder(earlier_, folder.name) == nullptr) continue;
+    // With a begin record a copy of this very backup has begun since it was marked.
+    const bool begun = folder.state == FolderState::kMarked &&
+                       repository_.store().head(names::begin(folder.name), stop_).has_value();
     const bool needed =
-        use_->is_any_cited(folder.name) || has_live_intent(later_, intents_, folder.name);
+        begun || use_->is_any_cited(folder.name) || has_live_intent(later_, intents_, folder.name);
     if (folder.state == FolderState::kLoosePacks && !needed) {
       write_next(folder, TombstoneState::kMarked, "no backup needs these packs");
       fault_point("expire.marked");

@@ -73,7 +73,6 @@ struct ExpireOptions {
   std::chrono::milliseconds grace{std::chrono::hours(24)};
   TimeZone zone = TimeZone::utc();
   std::string host;
-  std::string data_directory;  // of the server on this host; may be empty
   ExpireConsent consent = ExpireConsent::kNone;
   const Clock* host_clock = &system_clock();
 };

@@ -107,6 +107,17 @@ TEST(ExpirePacks, AnIntentOfABackupThatDiedEndsWithItsSweep) {
   EXPECT_FALSE(bed.has_pack(bed.parent, 2));
 }
 
+// A backup that runs on this very host is not taken for dead: `expire` holds no lock against it.
+TEST(ExpirePacks, ABackupThatRunsOnThisHostIsNotSwept) {
+  Family bed;
+  const BackupName running = backup_name("20260103T010000Z-00aa");
+  write_begin(*bed.opened, running,
+              {.host = bed.options.host, .data_directory = "/data", .started = "now"}, kNoStop);
+  bed.put_pack(running, 1);
+  EXPECT_TRUE(bed.expire().swept.empty());
+  EXPECT_FALSE(read_outcome(*bed.opened, running, kNoStop));
+}
+
 // The intent of a backup that was itself deleted, record and all, is not for ever.
 TEST(ExpirePacks, AnIntentOfADeletedBackupIsVoid) {
   Family bed;
