@@ -49,9 +49,9 @@ class HotYears : public ExpireBed {
   std::vector<BackupName> taken_;
 };
 
-TEST(EightYears, TheHotRepositoryKeepsThirtyDaysThatCanBeReached) {
+TEST(ReferencePolicy, TheHotRepositoryKeepsThirtyDaysThatCanBeReached) {
   HotYears bed;
-  while (date_of(bed.time->current) < std::chrono::year(2034) / 1 / 1) {
+  while (date_of(bed.time->current) < std::chrono::year(2026) / 6 / 1) {
     bed.day();
     if (bed.days() % 5 != 0) continue;
     const ExpireResult result = bed.expire();
@@ -61,7 +61,7 @@ TEST(EightYears, TheHotRepositoryKeepsThirtyDaysThatCanBeReached) {
       EXPECT_LE(result.window[0].time, begin);
       EXPECT_GT(result.window[0].time, begin - kDay * 2);
     }
-    if (bed.days() % 365 == 0) bed.expect_whole();
+    if (bed.days() % 30 == 0) bed.expect_whole();
   }
   const auto left = bed.complete();
   EXPECT_GE(left.size(), 31U);
@@ -83,7 +83,7 @@ TEST(EightYears, TheHotRepositoryKeepsThirtyDaysThatCanBeReached) {
   EXPECT_LE(packs, left.size() * 2 + kDaysCited + 10);
 }
 
-TEST(EightYears, TheColdRepositoryKeepsTwelveMonthsAndSevenYears) {
+TEST(ReferencePolicy, TheColdRepositoryKeepsTwelveMonthsAndSevenYears) {
   ExpireBed bed;
   bed.options.policy = {.monthly = 12, .yearly = 7};
   std::vector<std::string> expected;
