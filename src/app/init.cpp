@@ -54,6 +54,23 @@ void create_repository(const RepositoryConfig& config, const std::optional<KeySo
                                                  stop);
 }
 
+// The history that a data directory writes since it took over is not the one of its identifier.
+void name_bound_history(const Config& config, const Repository& repository, InitResult& result,
+                        const std::stop_token& stop) {
+  const auto binding = read_history_binding(config.postgres.data_directory);
+  if (!binding || binding->cluster != config.cluster) return;
+  const auto histories = list_histories(repository, config.cluster, stop);
+  const auto found = std::ranges::find(histories, binding->history, &HistoryRecord::name);
+  if (found != histories.end()) {
+    result.registration.history = *found;
+    return;
+  }
+  result.warnings.push_back(
+      fmt::format("this server writes the history {}, which this repository does not know: run "
+                  "'holdfast init --take-over' once more",
+                  to_string(binding->history)));
+}
+
 Registration register_here(const Config& config, const Repository& repository,
                            const ServerInfo& server, HistoryWish wish, InitResult& result,
                            const std::stop_token& stop) {
@@ -120,6 +137,7 @@ InitResult init(const Config& config, const RepositoryConfig& repository,
   result.exclusive_create = opened->facts().exclusive_create;
   if (!result.exclusive_create && !repository.exclusive_writer) refuse_overwriting(repository.url);
   result.registration = register_here(config, *opened, server, request.history, result, stop);
+  if (request.history == HistoryWish::kNo) name_bound_history(config, *opened, result, stop);
   if (!result.encrypted) result.warnings.emplace_back("the repository is not encrypted");
   result.role_sql = role_sql(request.role, server.version_num);
   result.database = session.query("select current_database()").at(0).at(0).value_or("");

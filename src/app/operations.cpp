@@ -95,8 +95,16 @@ BackupResult backup(const Config& config, const RepositoryConfig& repository,
                               .host = host_name(),
                               .holdfast_version = holdfast_version()};
   BackupResult result = take_backup(*opened, options, progress, stop);
-  warn_of_dropped(config, *opened, result, stop);
-  if (look.archives) write_roll_ups(*opened, result.info, stop);
+  // From here on there is a backup, and whoever ends the program must learn of it.
+  try {
+    warn_of_dropped(config, *opened, result, stop);
+    if (look.archives) write_roll_ups(*opened, result.info, stop);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kCancelled) throw;
+    result.warnings.emplace_back(
+        "a signal came when the backup was complete: roll-ups of archived WAL are left to the next "
+        "one");
+  }
   result.warnings.insert(result.warnings.begin(), look.warnings.begin(), look.warnings.end());
   return result;
 }

@@ -5,6 +5,7 @@
 
 #include "app/open.h"
 #include "app/server_commands.h"
+#include "app/stand_ins.h"
 #include "core/text.h"
 #include "postgres/local_server.h"
 #include "restore/recovery_plan.h"
@@ -150,35 +151,85 @@ std::string marker_text(const std::optional<RecoverySettings>& settings) {
   return to_string(settings->target);
 }
 
-}  // namespace
-
-RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
-                      RestoreRequest request, Progress& progress, const std::stop_token& stop) {
+// What is decided before anything is written; `request.target` is completed.
+struct Prepared {
+  std::unique_ptr<Repository> repository;
+  RecoveryPlan plan;
+  std::optional<RecoverySettings> settings;
+  std::optional<Thawed> thawed;  // for the plan
+};
+template <class Plan>
+Prepared prepare(const Config& config, const RepositoryConfig& repository, RestoreRequest& request,
+                 const std::stop_token& stop, Plan plan) {
   const RecoveryTarget target = parse_target(config, request.point);
   if (request.mode == RestoreMode::kStandby && has_target(target)) {
     throw Error(ErrorKind::kUsage, "a standby follows its primary and has no target",
                 {.object = "--standby"});
   }
-  const auto opened = open_repository(repository, {.rate = config.backup.rate}, stop);
-  ThawedPlan planned = plan_or_thaw(config, *opened, request, target, progress, stop);
-  RecoveryPlan& plan = planned.plan;
-  if (request.planned) request.planned(plan.backup.outcome.info);
-  const auto settings = plan_settings(config, request, plan, target);
-  request.target.recovery = marker_text(settings);
-  examine_target(plan.backup.outcome.info, request.target);  // before anything is paid for
-  auto thawed = bring_back(*opened, cold_for(config, repository, *opened, plan, stop), request.thaw,
-                           progress, stop);
-  if (!thawed) thawed = planned.thawed;
-  RestoreAnswer answer{.restored = restore_backup(*opened, plan.backup,
+  Prepared prepared{.repository = open_repository(repository, {.rate = config.backup.rate}, stop)};
+  ThawedPlan planned = plan(*prepared.repository, target);
+  prepared.plan = std::move(planned.plan);
+  prepared.thawed = planned.thawed;
+  if (request.planned) request.planned(prepared.plan.backup.outcome.info);
+  prepared.settings = plan_settings(config, request, prepared.plan, target);
+  request.target.recovery = marker_text(prepared.settings);
+  return prepared;
+}
+
+std::optional<RestorePreview::Wal> replayed_wal(const RecoveryPlan& plan) {
+  if (!plan.needs_archive) return std::nullopt;
+  const BackupInfo& backup = plan.backup.outcome.info;
+  const Lsn to = std::max(plan.point ? plan.point->lsn : plan.interval.to.lsn, backup.stop_lsn);
+  const std::uint64_t size = backup.wal_segment_size.bytes;
+  return RestorePreview::Wal{backup.start_lsn, to,
+                             (to.value - 1) / size - backup.start_lsn.value / size + 1};
+}
+
+}  // namespace
+
+RestorePreview preview_restore(const Config& config, const RepositoryConfig& repository,
+                               RestoreRequest request, const std::stop_token& stop) {
+  // Nothing is thawed for a look.
+  Prepared prepared = prepare(config, repository, request, stop,
+                              [&](const Repository& opened, const RecoveryTarget& target) {
+                                return ThawedPlan{make_plan(config, opened, request, target, stop)};
+                              });
+  RestorePreview preview{.backup = prepared.plan.backup.outcome.info,
+                         .recovery = std::move(prepared.settings),
+                         .wal = replayed_wal(prepared.plan),
+                         .warnings = std::move(prepared.plan.warnings)};
+  preview.target = examine_target(preview.backup, request.target);
+  if (preview.target.state == TargetState::kFresh) {
+    preview.space = space_needed(preview.target, preview.backup);
+  }
+  return preview;
+}
+
+RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
+                      RestoreRequest request, Progress& progress, const std::stop_token& stop) {
+  const Prepared prepared =
+      prepare(config, repository, request, stop,
+              [&](const Repository& opened, const RecoveryTarget& target) {
+                return plan_or_thaw(config, opened, request, target, progress, stop);
+              });
+  examine_target(prepared.plan.backup.outcome.info, request.target);  // before anything is paid for
+  auto thawed = bring_back(*prepared.repository,
+                           cold_for(config, repository, *prepared.repository, prepared.plan, stop),
+                           request.thaw, progress, stop);
+  if (!thawed) thawed = prepared.thawed;
+  const auto stand_ins = stand_ins_for(config, repository);
+  RestoreAnswer answer{.restored = restore_backup(*prepared.repository, prepared.plan.backup,
                                                   {.target = request.target,
-                                                   .recovery = settings,
+                                                   .recovery = prepared.settings,
+                                                   .stand_ins = stand_ins.get(),
+                                                   .repository_name = repository.name,
                                                    .jobs = effective_jobs(config.backup.jobs),
                                                    .memory_bytes = config.memory_bytes},
                                                   progress, stop),
-                       .recovery = settings,
+                       .recovery = prepared.settings,
                        .thawed = thawed};
-  answer.restored.warnings.insert(answer.restored.warnings.begin(), plan.warnings.begin(),
-                                  plan.warnings.end());
+  answer.restored.warnings.insert(answer.restored.warnings.begin(), prepared.plan.warnings.begin(),
+                                  prepared.plan.warnings.end());
   return answer;
 }
 

@@ -42,6 +42,24 @@ struct RestoreAnswer {
   std::optional<Thawed> thawed = {};         // from a frozen storage class
 };
 
+// What restore() would do now: everything is looked at and refused as there, nothing is written.
+struct RestorePreview {
+  BackupInfo backup;
+  RestoreTarget target;
+  std::vector<SpaceNeed> space;  // of a fresh target
+  std::optional<RecoverySettings> recovery;
+  // Archived WAL that is replayed, at most: to the target, as far as it is known where that lies,
+  // else to the end of what can be recovered. nullopt: the backup's own.
+  struct Wal {
+    Lsn from, to;
+    std::uint64_t segments = 0;
+  };
+  std::optional<Wal> wal;
+  std::vector<std::string> warnings;
+};
+RestorePreview preview_restore(const Config& config, const RepositoryConfig& repository,
+                               RestoreRequest request, const std::stop_token& stop);
+
 RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
                       RestoreRequest request, Progress& progress, const std::stop_token& stop);
 

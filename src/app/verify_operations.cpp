@@ -1,7 +1,9 @@
 #include "app/verify_operations.h"
 
 #include "app/open.h"
+#include "app/stand_ins.h"
 #include "app/version.h"
+#include "core/log.h"
 
 namespace holdfast {
 namespace {
@@ -58,7 +60,31 @@ std::uint64_t cat(const Config& config, const RepositoryConfig& repository,
                   const FileReader::Sink& sink, const std::stop_token& stop) {
   const auto opened = open_repository(repository, stop);
   const CatalogueEntry entry = find_backup(*opened, config.cluster, backup, stop);
-  return cat_file(*opened, entry, request, sink, stop);
+  const auto stand_ins = stand_ins_for(config, repository);
+  std::uint64_t done = 0;
+  const FileReader::Sink counted = [&](ByteView piece) {
+    sink(piece);
+    done += piece.size();
+  };
+  try {
+    cat_file(*opened, entry, request, counted, stand_ins.get(), stop);
+  } catch (const Error& damage) {
+    if (!stand_ins || damage.kind() != ErrorKind::kDamage) throw;
+    // The manifest is damaged: the other repository's goes on where this one's ended.
+    const auto other = stand_ins->whole(entry.outcome.info, stop);
+    if (!other) throw;
+    const std::uint64_t before = done;
+    CatRequest rest = request;
+    rest.offset += before;
+    if (rest.length) *rest.length -= before;
+    cat_file(*other->repository, other->backup, rest, counted, nullptr, stop);
+    log_warning("damaged: " +
+                describe({damage.object(), damage.message(), other->name, done - before}));
+  }
+  if (stand_ins) {
+    for (const StoodIn& each : stand_ins->stood_in()) log_warning("damaged: " + describe(each));
+  }
+  return done;
 }
 
 }  // namespace holdfast

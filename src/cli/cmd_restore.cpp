@@ -16,6 +16,7 @@ struct Arguments {
   std::string to, tablespaces_under, wal_dir;
   std::vector<std::string> tablespaces;
   bool delta = false;
+  bool dry_run = false;
   bool standby = false;
   std::optional<RecoverySettings::Archiving> archiving;
   ThawOptions thaw;
@@ -27,7 +28,7 @@ TargetOptions target_of(const Arguments& arguments) {
     throw Error(ErrorKind::kUsage, "restore needs a place to restore to",
                 {.object = "--to", .hint = "For example: holdfast restore --to /srv/restored"});
   }
-  if (arguments.delta && !arguments.thaw.yes) {
+  if (arguments.delta && !arguments.thaw.yes && !arguments.dry_run) {
     throw Error(
         ErrorKind::kRefused, "--delta overwrites what is in the target directory",
         {.object = arguments.to,
@@ -51,9 +52,9 @@ bool archives(const RecoverySettings& settings) {
   return settings.archiving == RecoverySettings::Archiving::kKeep;
 }
 
-Json recovery_json(const RestoreAnswer& answer) {
-  if (!answer.recovery) return nullptr;
-  const RecoverySettings& settings = *answer.recovery;
+Json recovery_json(const std::optional<RecoverySettings>& recovery) {
+  if (!recovery) return nullptr;
+  const RecoverySettings& settings = *recovery;
   const RecoveryTarget& target = settings.target;
   return {{"mode", settings.mode == RecoverySettings::Mode::kStandby ? "standby" : "recovery"},
           {"target", to_string(target)},
@@ -73,9 +74,9 @@ Json thawed_json(const RestoreAnswer& answer) {
           {"waited_seconds", answer.thawed->waited_seconds}};
 }
 
-std::string what_comes_next(const RestoreAnswer& answer) {
-  if (!answer.recovery) return "Start PostgreSQL on it: it becomes consistent by itself.\n";
-  const RecoverySettings& settings = *answer.recovery;
+std::string what_comes_next(const std::optional<RecoverySettings>& recovery) {
+  if (!recovery) return "Start PostgreSQL on it: it becomes consistent by itself.\n";
+  const RecoverySettings& settings = *recovery;
   std::string text;
   if (settings.mode == RecoverySettings::Mode::kStandby) {
     return "Start PostgreSQL on it: it follows the primary as a standby.\n";
@@ -90,35 +91,111 @@ std::string what_comes_next(const RestoreAnswer& answer) {
   return text;
 }
 
-CommandResult run(Arguments& arguments, CommandContext& context) {
-  apply(arguments.pipeline, context.config());
-  arguments.request.target = target_of(arguments);
-  arguments.request.mode = arguments.standby ? RestoreMode::kStandby : RestoreMode::kRecovery;
-  arguments.request.archiving = arguments.archiving;
-  arguments.request.thaw = arguments.thaw.choice();
-  const RestoreAnswer answer = restore(context.config(), context.repository(), arguments.request,
-                                       context.progress(), context.stop());
-  const RestoreResult& done = answer.restored;
-  for (const std::string& warning : done.warnings) context.warn(warning);
-  CommandResult result;
-  result.json["backup"] = json_of(done.backup);
-  result.json["data_directory"] = done.target.data_directory.string();
-  result.json["tablespaces"] = Json::array();
-  for (const TablespaceTarget& space : done.target.tablespaces) {
-    result.json["tablespaces"].push_back(
-        {{"oid", space.oid}, {"location", space.location.string()}});
+Json tablespaces_json(const RestoreTarget& target) {
+  Json list = Json::array();
+  for (const TablespaceTarget& space : target.tablespaces) {
+    list.push_back({{"oid", space.oid}, {"location", space.location.string()}});
   }
-  result.json["resumed"] = done.target.state == TargetState::kResume;
-  result.json["files"] = done.files;
-  result.json["bytes_written"] = done.bytes_written;
-  result.json["bytes_kept"] = done.bytes_kept;
-  result.json["files_removed"] = done.files_removed;
-  result.json["saved_wal"] = done.saved_wal.string();
-  result.json["duration_seconds"] = done.duration_seconds;
-  result.json["recovery"] = recovery_json(answer);
-  result.json["thawed"] = thawed_json(answer);
+  return list;
+}
+
+Json stood_in_json(const std::vector<StoodIn>& all) {
+  Json list = Json::array();
+  for (const StoodIn& each : all) {
+    list.push_back({{"object", each.object},
+                    {"problem", each.problem},
+                    {"repository", each.repository},
+                    {"bytes", each.bytes}});
+  }
+  return list;
+}
+
+std::string_view state_text(TargetState state) {
+  switch (state) {
+    case TargetState::kFresh:
+      return "fresh";
+    case TargetState::kResume:
+      return "unfinished restore";
+    case TargetState::kDelta:
+      break;
+  }
+  return "delta";
+}
+
+Json preview_json(const RestorePreview& preview) {
+  Json json{{"dry_run", true},
+            {"backup", json_of(preview.backup)},
+            {"data_directory", preview.target.data_directory.string()},
+            {"tablespaces", tablespaces_json(preview.target)},
+            {"target_state", state_text(preview.target.state)},
+            {"bytes", preview.backup.content_bytes},
+            {"space", Json::array()},
+            {"wal", nullptr},
+            {"recovery", recovery_json(preview.recovery)}};
+  for (const SpaceNeed& need : preview.space) {
+    json["space"].push_back(
+        {{"path", need.path.string()}, {"needed_bytes", need.bytes}, {"free_bytes", need.free}});
+  }
+  if (preview.wal) {
+    json["wal"] = {{"from_lsn", to_string(preview.wal->from)},
+                   {"to_lsn", to_string(preview.wal->to)},
+                   {"segments", preview.wal->segments}};
+  }
+  return json;
+}
+
+std::string preview_text(const RestorePreview& preview) {
+  std::string text =
+      fmt::format("Nothing was written. Backup {} ({}) would be restored in {}{}.\n",
+                  preview.backup.name.id.text, human_bytes(preview.backup.content_bytes),
+                  preview.target.data_directory.string(),
+                  preview.target.state == TargetState::kFresh
+                      ? ""
+                      : fmt::format(" ({})", state_text(preview.target.state)));
+  for (const TablespaceTarget& space : preview.target.tablespaces) {
+    text += fmt::format("Tablespace {} goes to {}.\n", space.oid, space.location.string());
+  }
+  for (const SpaceNeed& need : preview.space) {
+    text += fmt::format("Space at {}: {} needed, {} free.\n", need.path.string(),
+                        human_bytes(need.bytes), human_bytes(need.free));
+  }
+  if (preview.wal) {
+    text +=
+        fmt::format("WAL from the archive: {} to {}, {} segments.\n", to_string(preview.wal->from),
+                    to_string(preview.wal->to), preview.wal->segments);
+  }
+  return text + what_comes_next(preview.recovery);
+}
+
+CommandResult dry_run(const Arguments& arguments, CommandContext& context) {
+  const RestorePreview preview =
+      preview_restore(context.config(), context.repository(), arguments.request, context.stop());
+  for (const std::string& warning : preview.warnings) context.warn(warning);
+  return {.json = preview_json(preview), .text = preview_text(preview)};
+}
+
+Json result_json(const RestoreAnswer& answer) {
+  const RestoreResult& done = answer.restored;
+  return {{"dry_run", false},
+          {"backup", json_of(done.backup)},
+          {"data_directory", done.target.data_directory.string()},
+          {"tablespaces", tablespaces_json(done.target)},
+          {"resumed", done.target.state == TargetState::kResume},
+          {"files", done.files},
+          {"bytes_written", done.bytes_written},
+          {"bytes_kept", done.bytes_kept},
+          {"files_removed", done.files_removed},
+          {"saved_wal", done.saved_wal.string()},
+          {"duration_seconds", done.duration_seconds},
+          {"stood_in", stood_in_json(done.stood_in)},
+          {"recovery", recovery_json(answer.recovery)},
+          {"thawed", thawed_json(answer)}};
+}
+
+std::string result_text(const RestoreAnswer& answer) {
+  const RestoreResult& done = answer.restored;
   const double seconds = std::max(done.duration_seconds, 0.001);
-  result.text = fmt::format(
+  std::string text = fmt::format(
       "Backup {} is restored in {}: {} files, {} written{}, {} ({}/s).\n", done.backup.name.id.text,
       done.target.data_directory.string(), done.files, human_bytes(done.bytes_written),
       done.bytes_kept == 0 ? "" : fmt::format(", {} were there", human_bytes(done.bytes_kept)),
@@ -126,15 +203,26 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
       human_bytes(
           static_cast<std::uint64_t>(static_cast<double>(done.backup.data_bytes) / seconds)));
   if (answer.thawed) {
-    result.text +=
-        fmt::format("{} objects were thawed from {} for it, {}.\n", answer.thawed->objects,
-                    answer.thawed->storage_class, human_bytes(answer.thawed->bytes));
+    text += fmt::format("{} objects were thawed from {} for it, {}.\n", answer.thawed->objects,
+                        answer.thawed->storage_class, human_bytes(answer.thawed->bytes));
   }
   if (!done.saved_wal.empty()) {
-    result.text += fmt::format("The directory's old WAL is kept in {}.\n", done.saved_wal.string());
+    text += fmt::format("The directory's old WAL is kept in {}.\n", done.saved_wal.string());
   }
-  result.text += what_comes_next(answer);
-  return result;
+  return text + what_comes_next(answer.recovery);
+}
+
+CommandResult run(Arguments& arguments, CommandContext& context) {
+  apply(arguments.pipeline, context.config());
+  arguments.request.target = target_of(arguments);
+  arguments.request.mode = arguments.standby ? RestoreMode::kStandby : RestoreMode::kRecovery;
+  arguments.request.archiving = arguments.archiving;
+  arguments.request.thaw = arguments.thaw.choice();
+  if (arguments.dry_run) return dry_run(arguments, context);
+  const RestoreAnswer answer = restore(context.config(), context.repository(), arguments.request,
+                                       context.progress(), context.stop());
+  for (const std::string& warning : answer.restored.warnings) context.warn(warning);
+  return {.json = result_json(answer), .text = result_text(answer)};
 }
 
 void add_recovery_options(std::vector<Option>& options, Arguments& arguments) {
@@ -177,7 +265,9 @@ CommandSpec restore_command() {
                   arguments->tablespaces_under),
       text_option({"--wal-dir", "DIR", "Make pg_wal a link to DIR"}, arguments->wal_dir),
       switch_option({"--delta", "Rewrite only what differs in a stopped data directory"},
-                    arguments->delta)};
+                    arguments->delta),
+      switch_option({"--dry-run", "Say what would be restored, and write nothing"},
+                    arguments->dry_run)};
   add_thaw_options(spec.options, arguments->thaw, "Confirm --delta, and what --thaw costs");
   add_recovery_options(spec.options, *arguments);
   add_pipeline_options(spec.options, arguments->pipeline);

@@ -29,6 +29,7 @@ constexpr std::size_t kStateAt = 16;
 constexpr std::size_t kCheckpointAt = 32;
 constexpr std::size_t kRedoAt = 40;
 constexpr std::size_t kTimelineAt = 48;
+constexpr std::size_t kNextXidAt = 64;
 constexpr std::size_t kMinimumRecoveryPointAt = 136;
 constexpr std::size_t kMinimumRecoveryTimelineAt = 144;
 constexpr std::size_t kWalLevelAt = 172;
@@ -93,6 +94,7 @@ ControlFile parse_control_file(ByteView content) {
       .checkpoint = {u64(kCheckpointAt)},
       .checkpoint_redo = {u64(kRedoAt)},
       .checkpoint_timeline = {u32(kTimelineAt)},
+      .checkpoint_next_xid = u64(kNextXidAt),
       .minimum_recovery_point = {u64(kMinimumRecoveryPointAt)},
       .minimum_recovery_timeline = {u32(kMinimumRecoveryTimelineAt)},
       .block_size = u32(kBlockSizeAt),

@@ -31,6 +31,7 @@ struct ControlFile {
   Lsn checkpoint;
   Lsn checkpoint_redo;
   TimelineId checkpoint_timeline;
+  std::uint64_t checkpoint_next_xid = 0;  // with its epoch in the upper half
   Lsn minimum_recovery_point;
   TimelineId minimum_recovery_timeline;
   std::uint32_t block_size = 0;

@@ -127,9 +127,26 @@ bool is_switch_record(ByteView record) {
          load_le<std::uint32_t>(record.data() + kRecordCrcAt) == crc32c(record.first(kRecordCrcAt));
 }
 
+// Whether the first page of a segment holds nothing but the end of a record of a WAL switch that
+// began in the segment before: such a switch leaves all of this segment empty. The CRC covers bytes
+// that are not here, so what the record says of itself has to do.
+bool ends_switch_from_before(ByteView page) {
+  const auto left = load_le<std::uint32_t>(page.data() + wal_page::kRemainingAt);
+  if ((read_page_header(page).flags & wal_page::kFlagContinues) == 0) return false;
+  if (left == 0 || left >= kRecordHeaderBytes || left % wal_page::kRecordAlignment != 0) {
+    return false;
+  }
+  const std::size_t lacking = kRecordHeaderBytes - left;  // of the record's front
+  const ByteView rest = page.subspan(wal_page::kLongHeaderBytes, left);
+  return (rest[kRecordInfoAt - lacking] & kInfoMask) == kInfoSwitch &&
+         rest[kRecordManagerAt - lacking] == kManagerXlog &&
+         all_zero(page.subspan(wal_page::kLongHeaderBytes + left));
+}
+
 // Whether the last record of `written`, the pages in front of a zeroed tail, is a WAL switch: the
 // server leaves the pages after one empty. Zeros after anything else are lost writes.
 bool ends_with_switch(ByteView written) {
+  if (written.size() == kWalPageBytes && ends_switch_from_before(written)) return true;
   const auto payload = [&](std::size_t at) {
     const std::size_t header = at == 0 ? wal_page::kLongHeaderBytes : wal_page::kShortHeaderBytes;
     return written.subspan(at + header, kWalPageBytes - header);

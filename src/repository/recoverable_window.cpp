@@ -39,19 +39,26 @@ Lsn floor_of(const HistoryRecord& record, const TimelineHistory& timelines) {
   return floor;
 }
 
-// When the timeline began, from its first segment.
+// Segments behind the fork that are looked at for a time.
+constexpr std::uint64_t kLookedForTime = 32;
+
+// When the timeline began, from its first segment; else when the first transaction behind the fork
+// finished: from then on, at the latest, a target by time is behind it.
 std::optional<Timestamp> time_at(const Repository& repository, const WalPath& path, Lsn floor,
                                  const std::stop_token& stop) {
   const std::uint64_t number = floor.value / path.segment_size().bytes;
-  if (!find_segment(path, number)) return std::nullopt;
-  const auto facts = SummaryReader(repository, path).read({number, number}, stop);
-  const auto& summary = facts.front().summary;
-  if (!summary) return std::nullopt;
-  for (const WalRecoveryEnd& end : summary->recovery_ends) {
-    if (end.timeline == path.timelines.timeline) return end.time;
-  }
-  if (summary->first_finished && summary->first_finished->start >= floor) {
-    return summary->first_finished->time;
+  const SegmentRange* const run = find_run(path, number);
+  if (run == nullptr) return std::nullopt;
+  const SegmentRange looked{number, std::min(run->last, number + kLookedForTime - 1)};
+  for (const SegmentFacts& facts : SummaryReader(repository, path).read(looked, stop)) {
+    const auto& summary = facts.summary;
+    if (!summary) return std::nullopt;
+    for (const WalRecoveryEnd& end : summary->recovery_ends) {
+      if (end.timeline == path.timelines.timeline) return end.time;
+    }
+    if (summary->first_finished && summary->first_finished->start >= floor) {
+      return summary->first_finished->time;
+    }
   }
   return std::nullopt;
 }

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "repository/recoverable_window.h"
 #include "restore/recovery_search.h"
+#include "restore/xid_epoch.h"
 
 namespace holdfast {
 namespace {
@@ -403,10 +404,27 @@ class Planner {
     HF_INVARIANT(entry != survey_.backups.end());
     plan.backup = *entry;
     if (!wanted_) mind_damaged_backups(plan);
+    if (request_.target.xid_epoch && plan.point) check_epoch(plan);
     plan.warnings.insert(plan.warnings.begin(), warnings_.begin(), warnings_.end());
     plan.warnings.insert(plan.warnings.begin(), survey_.damaged_histories.begin(),
                          survey_.damaged_histories.end());
     return plan;
+  }
+
+  // WAL has the lower half of a transaction's id only; PostgreSQL would stop at it in any epoch.
+  void check_epoch(RecoveryPlan& plan) const {
+    const RecoveryTarget& target = request_.target;
+    const auto found = full_xid(repository_, plan.backup, target.xid, stop_);
+    if (!found) {
+      plan.warnings.push_back(
+          fmt::format("whether transaction {} is of epoch {} could not be checked", target.xid,
+                      *target.xid_epoch));
+    } else if (*found >> 32U != *target.xid_epoch) {
+      refuse(target,
+             fmt::format("the archive has a transaction {} of epoch {}, not of epoch {}",
+                         target.xid, *found >> 32U, *target.xid_epoch),
+             fmt::format("If that one is meant: --target-xid {}.", *found));
+    }
   }
 
   // A newer backup whose commit record is damaged is not passed over without a word. Archived WAL

@@ -11,6 +11,7 @@
 #include "core/parallel.h"
 #include "postgres/control_file.h"
 #include "postgres/data_files.h"
+#include "repository/file_reader.h"
 #include "repository/history.h"
 #include "restore/delta.h"
 #include "restore/external_config.h"
@@ -47,6 +48,7 @@ class RestoreRun {
         ownership_(manifest_.info().owners) {}
 
   RestoreResult run();
+  const fs::path& saved_wal() const { return result_.saved_wal; }
 
  private:
   void restore_section(Section section);
@@ -123,6 +125,7 @@ RestoreResult RestoreRun::run() {
   if (follows_primary()) bind_to_history();
   write_control_file();
   if (follows_primary()) remove_durably(result_.target.data_directory / kRestoreMarker);
+  if (options_.stand_ins != nullptr) result_.stood_in = options_.stand_ins->stood_in();
   result_.bytes_written = counts_.written;
   result_.bytes_kept = counts_.kept;
   result_.duration_seconds =
@@ -137,7 +140,8 @@ void RestoreRun::restore_section(Section section) {
                               .data_directory = result_.target.data_directory,
                               .compare_first = result_.target.state != TargetState::kFresh,
                               .threads = threads(),
-                              .progress = progress_};
+                              .progress = progress_,
+                              .stand_ins = options_.stand_ins};
   std::optional<Window> window(std::in_place, context, counts_);
   manifest_.for_each(
       section,
@@ -269,17 +273,12 @@ void RestoreRun::write_control_file() {
     throw Error(ErrorKind::kDamage, "the backup has no control file",
                 {.object = names::manifest(manifest_.info().name)});
   }
-  const Extent& extent = entry->map->extents[0];
-  const Bytes chunk = chunks_.read(extent.chunk, stop_);
-  if (chunk.size() < extent.offset_in_chunk + entry->size) {
-    throw Error(ErrorKind::kDamage, "a chunk is shorter than the manifest says",
-                {.object = chunks_.pack_name(extent.chunk.pack)});
-  }
-  const ByteView content = ByteView(chunk).subspan(extent.offset_in_chunk, entry->size);
-  if (hasher_(content) != entry->map->hashes.at(0)) {
-    throw Error(ErrorKind::kDamage, "the control file is not what was backed up",
-                {.object = chunks_.pack_name(extent.chunk.pack)});
-  }
+  Bytes content;
+  FileReader(manifest_, chunks_, hasher_, options_.stand_ins)
+      .read(
+          *entry, {0, entry->size},
+          [&](ByteView piece) { content.insert(content.end(), piece.begin(), piece.end()); },
+          stop_);
   const fs::path path = result_.target.data_directory / kControlFilePath;
   write_durably(path, content, static_cast<mode_t>(entry->mode), Overwrite::kYes);
   const FileDescriptor fd = open_or_throw(path, O_RDONLY);
@@ -287,12 +286,48 @@ void RestoreRun::write_control_file() {
   ++result_.files;
 }
 
+// For a backup whose manifest is damaged: another repository's is restored as a whole, into the
+// directory that the first run has begun, and what this one has stands in for what that one lacks.
+RestoreResult restore_other(const Repository& repository, const StandIns::Whole& other,
+                            const Error& damage, RestoreOptions options, Progress& progress,
+                            const std::stop_token& stop) {
+  const std::shared_ptr<const Repository> own(std::shared_ptr<const Repository>(), &repository);
+  StandIns stand_ins({{options.repository_name, [&](const std::stop_token&) { return own; }}});
+  options.stand_ins = &stand_ins;
+  RestoreResult result = RestoreRun(*other.repository, other.backup, options, progress, stop).run();
+  result.stood_in.push_back({.object = damage.object(),
+                             .problem = damage.message(),
+                             .repository = other.name,
+                             .bytes = result.backup.data_bytes});
+  return result;
+}
+
 }  // namespace
 
 RestoreResult restore_backup(const Repository& repository, const CatalogueEntry& backup,
                              const RestoreOptions& options, Progress& progress,
                              const std::stop_token& stop) {
-  return RestoreRun(repository, backup, options, progress, stop).run();
+  std::optional<RestoreRun> run;
+  RestoreResult result;
+  try {
+    run.emplace(repository, backup, options, progress, stop);
+    result = run->run();
+  } catch (const Error& damage) {
+    if (options.stand_ins == nullptr || damage.kind() != ErrorKind::kDamage) throw;
+    const auto other = options.stand_ins->whole(backup.outcome.info, stop);
+    if (!other) throw;
+    const fs::path saved_wal = run ? run->saved_wal() : fs::path();
+    run.reset();  // it holds the lock of the directory
+    result = restore_other(repository, *other, damage, options, progress, stop);
+    if (result.saved_wal.empty()) result.saved_wal = saved_wal;
+    // What stood in before the manifest turned out to be damaged is in the directory too.
+    const auto before = options.stand_ins->stood_in();
+    result.stood_in.insert(result.stood_in.begin(), before.begin(), before.end());
+  }
+  for (const StoodIn& each : result.stood_in) {
+    result.warnings.push_back("damaged: " + describe(each));
+  }
+  return result;
 }
 
 }  // namespace holdfast

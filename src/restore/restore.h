@@ -7,7 +7,10 @@
 //   was interrupted anywhere cannot be taken for a database (invariant 7), and the next run goes on
 //   with it.
 // Integrity: every chunk is authenticated, and every block is compared with its keyed hash in the
-//   manifest, before it is written. A mismatch ends the restore with kDamage, naming pack and file.
+//   manifest, before it is written. What is damaged or missing is taken from another repository
+//   that has the same backup (repository/stand_in.h); a backup whose manifest is damaged is
+//   restored from there as a whole. Where none has it, the restore ends with kDamage, naming pack
+//   and file.
 // Memory: windows of kWindowBytes of data are planned at a time; see repository/chunk_fetcher.h.
 
 #include <cstdint>
@@ -18,6 +21,7 @@
 
 #include "core/progress.h"
 #include "repository/catalogue.h"
+#include "repository/stand_in.h"
 #include "restore/recovery_settings.h"
 #include "restore/target.h"
 
@@ -28,6 +32,10 @@ struct RestoreOptions {
   // What the server does when it starts: recover along the archive, or follow a primary. Without
   // it, the server becomes consistent with the WAL that the backup carries, and that is all.
   std::optional<RecoverySettings> recovery = {};
+  // Other repositories that may have this backup; null: none. `repository_name` is what this one is
+  // called where it stands in itself, for another one's.
+  StandIns* stand_ins = nullptr;
+  std::string repository_name = {};
   std::size_t jobs = 1;
   std::uint64_t memory_bytes = std::uint64_t{256} << 20U;
 };
@@ -41,6 +49,7 @@ struct RestoreResult {
   std::uint64_t files_removed = 0;  // by --delta: what the backup does not have
   std::filesystem::path saved_wal;  // by --delta: where the old directory's WAL is now
   double duration_seconds = 0;
+  std::vector<StoodIn> stood_in;  // what was damaged or missing, and taken from elsewhere
   std::vector<std::string> warnings;
 };
 

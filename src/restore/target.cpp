@@ -121,30 +121,11 @@ fs::path existing_part(fs::path path) {
 // Room on every file system that the restore writes to, before it writes anything.
 void require_space(const RestoreTarget& target, const BackupInfo& backup) {
   if (target.state != TargetState::kFresh) return;
-  struct Need {
-    fs::path path;
-    std::uint64_t bytes = 0;
-  };
-  std::map<dev_t, Need> needs;
-  const auto add = [&](const fs::path& path, std::uint64_t bytes) {
-    const fs::path existing = existing_part(path);
-    struct stat info{};
-    if (::stat(existing.c_str(), &info) != 0) throw_errno(errno, "examine", existing.string());
-    Need& need = needs.try_emplace(info.st_dev, Need{existing}).first->second;
-    need.bytes += bytes;
-  };
-  std::uint64_t elsewhere = 0;
-  for (const TablespaceTarget& space : target.tablespaces) {
-    add(space.location, space.content_bytes);
-    elsewhere += space.content_bytes;
-  }
-  add(target.data_directory, backup.content_bytes - std::min(elsewhere, backup.content_bytes));
-  for (const auto& [device, need] : needs) {
-    const std::uint64_t free = free_bytes(need.path);
-    if (free >= need.bytes) continue;
+  for (const SpaceNeed& need : space_needed(target, backup)) {
+    if (need.free >= need.bytes) continue;
     throw Error(ErrorKind::kHost,
                 fmt::format("not enough space: the backup needs {}, {} are free",
-                            human_bytes(need.bytes), human_bytes(free)),
+                            human_bytes(need.bytes), human_bytes(need.free)),
                 {.object = need.path.string(),
                  .hint = "Free space, or restore to a larger file system with --to, --tablespace "
                          "or --tablespaces-under."});
@@ -168,6 +149,29 @@ void make_link(const fs::path& link, const fs::path& target) {
 }
 
 }  // namespace
+
+std::vector<SpaceNeed> space_needed(const RestoreTarget& target, const BackupInfo& backup) {
+  std::map<dev_t, SpaceNeed> needs;
+  const auto add = [&](const fs::path& path, std::uint64_t bytes) {
+    const fs::path existing = existing_part(path);
+    struct stat info{};
+    if (::stat(existing.c_str(), &info) != 0) throw_errno(errno, "examine", existing.string());
+    SpaceNeed& need = needs.try_emplace(info.st_dev, SpaceNeed{.path = existing}).first->second;
+    need.bytes += bytes;
+  };
+  std::uint64_t elsewhere = 0;
+  for (const TablespaceTarget& space : target.tablespaces) {
+    add(space.location, space.content_bytes);
+    elsewhere += space.content_bytes;
+  }
+  add(target.data_directory, backup.content_bytes - std::min(elsewhere, backup.content_bytes));
+  std::vector<SpaceNeed> all;
+  for (auto& [device, need] : needs) {
+    need.free = free_bytes(need.path);
+    all.push_back(std::move(need));
+  }
+  return all;
+}
 
 RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& options) {
   RestoreTarget target{.data_directory = fs::absolute(options.data_directory).lexically_normal()};

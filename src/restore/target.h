@@ -54,6 +54,14 @@ struct RestoreTarget {
 // does not have room (kHost) for the backup. Changes nothing.
 RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& options);
 
+// What a restore into a fresh target writes to each file system, and what is free there.
+struct SpaceNeed {
+  std::filesystem::path path;  // on it, and exists
+  std::uint64_t bytes = 0;
+  std::uint64_t free = 0;
+};
+std::vector<SpaceNeed> space_needed(const RestoreTarget& target, const BackupInfo& backup);
+
 // Makes the data directory and writes the marker durably.
 void mark_target(const RestoreTarget& target, const BackupInfo& backup);
 

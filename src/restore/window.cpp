@@ -40,10 +40,24 @@ void Window::restore(const std::stop_token& stop) {
   std::vector<ChunkRequest> requests;
   requests.reserve(pieces_.size());
   for (std::size_t i = 0; i < pieces_.size(); ++i) requests.push_back({pieces_[i].chunk, i});
-  fetch_chunks(context_.chunks, std::move(requests), {.threads = context_.threads}, stop,
+  FetchOptions how{.threads = context_.threads};
+  if (context_.stand_ins != nullptr) {
+    how.failed = [&](const std::vector<std::size_t>& tags, const Error& damage) {
+      for (const std::size_t tag : tags) write_from_elsewhere(pieces_[tag], damage, stop);
+    };
+  }
+  fetch_chunks(context_.chunks, std::move(requests), how, stop,
                [&](const std::vector<std::size_t>& tags, ByteView plain) {
                  FileWriter& writer = writer_of_this_thread();
-                 for (const std::size_t tag : tags) write_piece(pieces_[tag], plain, writer);
+                 for (const std::size_t tag : tags) {
+                   try {
+                     write_piece(pieces_[tag], plain, writer);
+                   } catch (const Error& error) {
+                     const bool other = error.kind() == ErrorKind::kDamage && how.failed;
+                     if (!other) throw;
+                     how.failed({tag}, error);
+                   }
+                 }
                });
   for (auto& [thread, writer] : writers_) writer.flush();
 }
@@ -158,13 +172,28 @@ bool Window::is_in_place(const Piece& piece) const {
 }
 
 void Window::write_piece(const Piece& piece, ByteView plain, FileWriter& writer) {
-  const std::filesystem::path path = path_of(piece);
-  const BlockMap& map = slices_[piece.slice].map;
   if (plain.size() < std::size_t{piece.offset_in_chunk} + piece.bytes) {
     throw Error(ErrorKind::kDamage, "a chunk is shorter than the manifest says",
                 {.object = context_.chunks.pack_name(piece.chunk.pack)});
   }
   const ByteView content = plain.subspan(piece.offset_in_chunk, piece.bytes);
+  check_blocks(piece, content);
+  write_content(piece, content, writer);
+}
+
+// The content counts, whatever it came from: it has to be what this backup's manifest says.
+void Window::write_from_elsewhere(const Piece& piece, const Error& damage,
+                                  const std::stop_token& stop) {
+  const std::string& file = files_[slices_[piece.slice].file].path;
+  const Bytes content = context_.stand_ins->replace(
+      {context_.manifest.info(), file, {piece.file_offset, piece.bytes}},
+      {damage, context_.chunks.pack_name(piece.chunk.pack)}, stop);
+  check_blocks(piece, content);
+  write_content(piece, content, writer_of_this_thread());
+}
+
+void Window::check_blocks(const Piece& piece, ByteView content) const {
+  const BlockMap& map = slices_[piece.slice].map;
   for (std::uint32_t at = 0, i = 0; at < piece.bytes; at += kBlockBytes, ++i) {
     const ByteView block =
         content.subspan(at, std::min<std::size_t>(kBlockBytes, piece.bytes - at));
@@ -176,6 +205,10 @@ void Window::write_piece(const Piece& piece, ByteView plain, FileWriter& writer)
                   {.object = context_.chunks.pack_name(piece.chunk.pack)});
     }
   }
+}
+
+void Window::write_content(const Piece& piece, ByteView content, FileWriter& writer) {
+  const std::filesystem::path path = path_of(piece);
   if (context_.compare_first) {
     write_what_differs(path, piece.file_offset, content, writer);
   } else {

@@ -15,6 +15,7 @@
 #include "core/progress.h"
 #include "repository/chunk_fetcher.h"
 #include "repository/manifest.h"
+#include "repository/stand_in.h"
 #include "restore/file_writer.h"
 #include "seal/hash.h"
 
@@ -28,6 +29,7 @@ struct WindowContext {
   bool compare_first = false;  // content may be there already: compare before fetching
   std::size_t threads = 8;
   Progress& progress;
+  StandIns* stand_ins = nullptr;  // for what is damaged; may be null
 };
 
 struct WindowCounts {
@@ -71,6 +73,9 @@ class Window {
   void write_what_differs(const std::filesystem::path& path, std::uint64_t offset, ByteView content,
                           FileWriter& writer);
   void write_piece(const Piece& piece, ByteView plain, FileWriter& writer);
+  void write_from_elsewhere(const Piece& piece, const Error& damage, const std::stop_token& stop);
+  void check_blocks(const Piece& piece, ByteView content) const;
+  void write_content(const Piece& piece, ByteView content, FileWriter& writer);
   std::filesystem::path path_of(const Piece& piece) const;
   FileWriter& writer_of_this_thread();
 

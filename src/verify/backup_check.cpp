@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "postgres/wal_segment.h"
 #include "verify/file_reader.h"
+#include "verify/needed_wal.h"
 
 namespace holdfast {
 namespace {
@@ -64,9 +65,13 @@ void BackupCheck::run(VerifiedBackup& verified, std::vector<std::string>& warnin
   }
   verified.objects += cited_.size();
   progress_.phase("verify " + backup_.name.id.text, verified.bytes);
-  if (options_.mode == VerifyMode::kQuick) return check_sizes(manifest->root());
-  check_packs(*manifest);
+  if (options_.mode == VerifyMode::kQuick) {
+    check_sizes(manifest->root());
+  } else {
+    check_packs(*manifest);
+  }
   if (options_.mode == VerifyMode::kDeep) check_deep(*manifest, verified, warnings);
+  verified.objects += check_needed_wal(repository_, manifest->info(), options_, findings_, stop_);
 }
 
 void BackupCheck::check_sizes(const ManifestRoot& root) {

@@ -3,11 +3,12 @@
 //
 // What it reads, by mode:
 //   kQuick  descriptor, key slots, history, begin and outcome records, manifest; of packs only that
-//           a listing shows them with the size that the manifest says.
-//   kFull   the same, every byte of every pack and every proof; and that every chunk that the
-//           manifest names is there.
+//           a listing shows them with the size that the manifest says; that the archived WAL that
+//           the backup needs is there.
+//   kFull   the same, every byte of every pack, of every proof and of that WAL; and that every
+//           chunk that the manifest names is there.
 //   kDeep   the same, then every chunk again: decompressed, every block compared with its keyed
-//           hash, page checksums, page headers of the WAL that the backup carries.
+//           hash, page checksums, page headers of the WAL that the backup carries or needs.
 // Damage is collected, never thrown: VerifyResult::findings. What says nothing about stored bytes
 //   (the store fails, the user interrupts) is thrown as it is.
 // A backup whose commit record cannot be read is a finding; so is a manifest without commit record.

@@ -19,6 +19,12 @@ bool is_history(const std::string& object) {
   return object.ends_with("/history");
 }
 
+// Not a partial one or a label: the content of those is in their names.
+bool is_segment(const std::string& object) {
+  constexpr std::size_t kDigits = 24;
+  return object.size() - object.rfind('/') - 1 == kDigits;
+}
+
 // The objects of one listing in turn, without the parts of large ones: those go with their object.
 class Listing {
  public:
@@ -78,6 +84,10 @@ class CompleteUntil {
   bool missed_ = false;
 };
 
+[[noreturn]] void refuse_other_content(const std::string& object) {
+  throw Error(ErrorKind::kRefused, "it has other content under the same name", {.object = object});
+}
+
 std::string one_line(const Error& error) {
   return error.object().empty() ? error.message()
                                 : fmt::format("{} ({})", error.message(), error.object());
@@ -109,21 +119,35 @@ void CatchUp::compare_timeline(const std::string& prefix, const std::string& aft
   Listing theirs(archive_.repository(index_, stop), prefix, after, stop);
   CompleteUntil complete(after);
   std::string last = after;
+  std::string last_of_both;
   for (; const std::string* object = ours.peek(); ours.next()) {
     const std::string* other = theirs.peek();
     for (; other != nullptr && *other < *object; other = theirs.peek()) theirs.next();
     if (!is_history(*object)) last = *object;
     if (other != nullptr && *other == *object) {
       complete.there(*object);
+      if (is_segment(*object)) last_of_both = *object;
       continue;
     }
     complete.lacking();
     ++missing.count;
     if (missing.objects.size() < kMissingMax) missing.objects.push_back(*object);
   }
+  if (!last_of_both.empty()) compare_content(prefix, last_of_both, stop);
   missing.complete_until[prefix] = complete.object();
   missing.there_until[prefix] = complete.last();
   missing.first_until[prefix] = std::move(last);
+}
+
+void CatchUp::compare_content(const std::string& prefix, const std::string& object,
+                              const std::stop_token& stop) {
+  std::string& same_until = same_until_[prefix];
+  if (same_until == object) return;
+  const auto ours = read_wal_head(archive_.repository(0, stop), object, stop);
+  const auto theirs = read_wal_head(archive_.repository(index_, stop), object, stop);
+  if (!ours || !theirs) return;  // one has just expired
+  if (ours->identity.content != theirs->identity.content) refuse_other_content(object);
+  same_until = object;
 }
 
 // What the first has behind what was there at last, while the other cannot be asked.
@@ -175,8 +199,7 @@ std::uint64_t CatchUp::copy(const std::vector<std::string>& objects, const std::
   parallel_for(objects.size(), options_.jobs, stop,
                [&](std::size_t i, const std::stop_token& inner) {
                  if (copy_wal(route, objects[i], inner) == WalCopy::kOtherContent) {
-                   throw Error(ErrorKind::kRefused, "it has other content under the same name",
-                               {.object = objects[i]});
+                   refuse_other_content(objects[i]);
                  }
                  fault_point("push.copied");
                  ++copied;

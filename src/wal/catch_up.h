@@ -6,7 +6,11 @@
 // copied, oldest first (repository/wal_object.h: copy_wal). Listings begin where everything was
 // there last time, less kRelistedObjects, because files do not become durable in the order of their
 // names; every kCompareAll everything is compared.
-// Guarantees: nothing in any repository is replaced. A history that the other repository does not
+//   A name proves nothing: of each timeline, the newest segment that both have is compared by its
+//   content once. Where it is the same, what lies before it is too, because a line of WAL that was
+//   left once is never met again.
+// Guarantees: nothing in any repository is replaced, and nothing is added to one that has another
+//   line's segments under this line's names. A history that the other repository does not
 //   know is not copied, but reported.
 // Errors: none; what goes wrong stands in the repository's lag (wal/lag.h). Cancellation: throws
 //   kCancelled. Memory: kMissingMax names; two objects for each job.
@@ -55,6 +59,8 @@ class CatchUp {
   Missing compare(const std::stop_token& stop);
   void compare_timeline(const std::string& prefix, const std::string& after, Missing& missing,
                         const std::stop_token& stop);
+  void compare_content(const std::string& prefix, const std::string& object,
+                       const std::stop_token& stop);
   Missing count_without_asking(const std::stop_token& stop);
   std::uint64_t copy(const std::vector<std::string>& objects, const std::stop_token& stop);
   void note(const Missing& missing, std::uint64_t copied, std::string failure);
@@ -63,6 +69,7 @@ class CatchUp {
   const std::size_t index_;
   const CatchUpOptions options_;
   RepositoryLag lag_;
+  std::map<std::string, std::string> same_until_;  // by prefix, the last one that was compared
 };
 
 }  // namespace holdfast

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "core/error.h"
+#include "postgres/timeline_history.h"
 #include "postgres/wal_segment.h"
 
 namespace holdfast {
@@ -75,6 +76,7 @@ LocalWal::LocalWal(const std::filesystem::path& path, const WalCluster& cluster)
   }
   hash_and_measure();
   if (identity_.file.kind == WalFileKind::kSegment) check_segment();
+  if (identity_.file.kind == WalFileKind::kTimelineHistory) check_timeline_history();
 }
 
 ByteView LocalWal::read_part(std::uint32_t number) {
@@ -140,6 +142,20 @@ void LocalWal::check_segment() const {
     refuse(fmt::format("its pages are of timeline {}, newer than its name says",
                        header->timeline.value),
            path_);
+  }
+}
+
+// What is stored is never replaced, and every recovery reads it.
+void LocalWal::check_timeline_history() const {
+  Bytes text(identity_.bytes);
+  read_exactly(0, text);
+  try {
+    parse_timeline_history(identity_.file.timeline, as_text(text), path_.string());
+  } catch (const Error& error) {
+    throw Error(error.kind(), error.message(),
+                {.object = error.object(),
+                 .hint = "Nothing was archived. Bring the file back from another server of this "
+                         "cluster, or from a copy of pg_wal."});
   }
 }
 

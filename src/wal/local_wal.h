@@ -5,9 +5,11 @@
 // Checked (invariant 4): the name is one that PostgreSQL archives; a segment is complete and its
 // first page carries this cluster's system identifier, the segment's own address and size, and a
 // timeline that is not newer than the segment's (the first segment after a promotion begins with
-// pages of the older one). Partial segments and backup labels are taken as they are.
+// pages of the older one); a timeline history can be read. Partial segments and backup labels are
+// taken as they are.
 // Errors: kUsage for a name that is none of WAL or a file that does not exist, kRefused for WAL of
-//   another cluster, kDamage for what is no segment, kHost where the file cannot be read.
+//   another cluster, kDamage for what is no segment or no timeline history, kHost where the file
+//   cannot be read.
 // Memory: at most one part of kWalPartBytes and its compressed form, whatever the segment size.
 // Threads: one at a time for each object.
 
@@ -39,6 +41,7 @@ class LocalWal {
   void read_exactly(std::uint64_t offset, MutableByteView out) const;
   void hash_and_measure();
   void check_segment() const;
+  void check_timeline_history() const;
   std::vector<PackedChunk> pack_part(std::uint32_t number);
 
   std::filesystem::path path_;

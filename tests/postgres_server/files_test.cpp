@@ -53,7 +53,7 @@ TEST_P(TheFiles, ControlFileIsWhatTheServerSays) {
       "select system_identifier, pg_control_version, catalog_version_no, checkpoint_lsn, redo_lsn,"
       " timeline_id, database_block_size, blocks_per_segment, wal_block_size, "
       "bytes_per_wal_segment,"
-      " data_page_checksum_version from pg_control_system(), pg_control_checkpoint(),"
+      " data_page_checksum_version, next_xid from pg_control_system(), pg_control_checkpoint(),"
       " pg_control_init()");
   EXPECT_THAT(said.at(0),
               testing::ElementsAre(
@@ -62,7 +62,9 @@ TEST_P(TheFiles, ControlFileIsWhatTheServerSays) {
                   to_string(file.checkpoint_redo), std::to_string(file.checkpoint_timeline.value),
                   std::to_string(file.block_size), std::to_string(file.relation_segment_blocks),
                   std::to_string(file.wal_block_size), std::to_string(file.wal_segment_size.bytes),
-                  std::to_string(file.data_checksum_version)));
+                  std::to_string(file.data_checksum_version),
+                  fmt::format("{}:{}", file.checkpoint_next_xid >> 32U,
+                              file.checkpoint_next_xid & 0xFFFFFFFFU)));
   EXPECT_EQ(file.wal_level, 1);
   EXPECT_EQ(file.state, ClusterState::kInProduction);
 }

@@ -77,6 +77,7 @@ TEST(History, AServerThatWasSetBackTakesOverAndBothLinesStayRestorable) {
   archived.archive();
   EXPECT_EQ(recovered(archived, {}), "1 30 40");
   EXPECT_EQ(holdfast.must({"init", "--take-over"}).at("history"), history);  // nothing to take over
+  EXPECT_EQ(holdfast.init().at("history"), history);  // what this server writes
   EXPECT_EQ(recovered(archived, {"common", "--history", "0001" + history.substr(4)}), "1 2");
 }
 

@@ -72,6 +72,24 @@ TEST_F(Archive, WalOfAnotherClusterPlaceOrSizeIsRefused) {
   EXPECT_EQ(push_changed([](std::string& b) { b.assign(b.size(), 'x'); }, fresh).exit_code, 1);
 }
 
+// It would be there for ever, and every recovery reads it.
+TEST_F(Archive, ATimelineHistoryThatCannotBeReadIsNotArchived) {
+  const std::string name = "00000002.history";
+  for (const std::string bad : {"", "# nothing\n", "2\t0/3000000\tits own parent\n",
+                                "1\t0/3000000\tfine\n1\t0/4000000\ttwice\n", "1\tnowhere\n"}) {
+    write_text(wal(name), bad);
+    give(wal(name));
+    const Outcome outcome = archived_.push(name);
+    EXPECT_EQ(outcome.exit_code, 1) << bad << outcome.err;
+    EXPECT_NE(outcome.err.find("timeline history"), std::string::npos) << outcome.err;
+  }
+  EXPECT_EQ(archived_.get(name).exit_code, kAbsent);
+  write_text(wal(name), "1\t0/3000000\tno recovery target specified\n");
+  give(wal(name));
+  EXPECT_EQ(archived_.push(name).exit_code, 0);
+  fs::remove(wal(name));
+}
+
 TEST_F(Archive, WrongPathsAreUsageErrors) {
   EXPECT_EQ(archived_.push("000000010000000000000099").exit_code, kUsage);  // no such file
   write_text(wal("notes.txt"), "hello");
@@ -159,6 +177,39 @@ TEST_F(Archive, ARepositoryThatComesBackIsWaitedFor) {
   fs::rename(aside, repository);
   EXPECT_EQ(asked.wait(std::chrono::minutes(1)).exit_code, kRestored);
   EXPECT_TRUE(read_text(wal("RECOVERYXLOG")) == read_text(wal(last_)));
+}
+
+// As on a full disk, a file of this process cannot grow any further.
+TEST_F(Archive, WhereNothingFitsNothingIsAcknowledgedOrHandedOut) {
+  const auto call_with = [&](const std::string& bytes, std::vector<std::string> arguments) {
+    std::vector<std::string> words{"prlimit",
+                                   "--fsize=" + bytes,
+                                   "env",
+                                   "--ignore-signal=XFSZ",
+                                   HoldfastProgram::path(),
+                                   "--config",
+                                   archived_.holdfast().configuration().string()};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    return run({.arguments = as_server_user(words), .folder = server().data_directory()});
+  };
+  const std::vector<std::string> get{"archive-get", last_, "pg_wal/RECOVERYXLOG"};
+  EXPECT_EQ(call_with("1000000", get).exit_code, kUnknown);
+  EXPECT_FALSE(fs::exists(wal("RECOVERYXLOG")));
+  EXPECT_FALSE(fs::exists(wal("RECOVERYXLOG.holdfast")));
+  EXPECT_EQ(call_with("unlimited", get).exit_code, kRestored);
+
+  server().sql("alter system set archive_command = 'false'");
+  server().sql("select pg_reload_conf()");
+  server().wait_for("current_setting('archive_command') = 'false'");
+  server().sql("create table u as select md5(g::text) from generate_series(1, 10000) g");
+  const std::string segment = server().sql("select pg_walfile_name(pg_switch_wal())");
+  const std::vector<std::string> push{"archive-push", "pg_wal/" + segment};
+  const Outcome full = call_with("20000", push);
+  EXPECT_EQ(full.exit_code, 4) << full.err;  // it is the repository that is full
+  EXPECT_EQ(archived_.get(segment).exit_code, kAbsent);
+  const Outcome fits = call_with("unlimited", push);
+  EXPECT_EQ(fits.exit_code, 0) << fits.err;
+  EXPECT_EQ(archived_.get(segment).exit_code, kRestored);
 }
 
 TEST_F(Archive, BadCallsOfArchiveGetAreUnknownNeverAbsent) {

@@ -191,5 +191,27 @@ TEST(WalPages, OfZerosAreRightAfterASwitchAcrossAPageBorder) {
   EXPECT_EQ(check(segment), std::nullopt);
 }
 
+// Then the whole segment is empty, but for the record's end.
+TEST(WalPages, OfZerosAreRightAfterASwitchAcrossASegmentBorder) {
+  const Bytes record = switch_record();
+  for (const std::size_t here : {std::size_t{8}, std::size_t{16}}) {
+    Bytes segment = segment_that_ends(40, ByteView(record).last(here));
+    store_le<std::uint16_t>(segment.data() + 2, 3);  // long header, begins inside a record
+    store_le(segment.data() + 16, static_cast<std::uint32_t>(here));
+    EXPECT_EQ(check(segment), std::nullopt) << here;
+    const auto is_wrong = [&](std::size_t at, std::byte value) {
+      Bytes wrong = segment;
+      wrong[at] = value;
+      return check(wrong).has_value();
+    };
+    EXPECT_TRUE(is_wrong(2, std::byte{2}));                  // not inside a record
+    EXPECT_TRUE(is_wrong(16, std::byte{0}));                 // nothing left of it
+    EXPECT_TRUE(is_wrong(16, std::byte{24}));                // all of it
+    EXPECT_TRUE(is_wrong(40 + here - 8, std::byte{0x50}));   // another kind of record
+    EXPECT_TRUE(is_wrong(40 + here - 7, std::byte{1}));      // of another manager
+    EXPECT_TRUE(is_wrong(kWalPageBytes - 1, std::byte{1}));  // something behind it
+  }
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "archive_maker.h"
+#include "repository/recoverable_window.h"
 
 namespace holdfast::test {
 namespace {
@@ -211,6 +212,23 @@ TEST(Recoverable, a_new_history_goes_on_from_the_old_one_where_it_forked) {
 
   archive.remove_segment(kFirst, 10);  // the old history's is not of this line
   EXPECT_EQ(line_at(archive).intervals.at(0).segments, (SegmentRange{1, 9}));
+}
+
+// Its first backup lies before the fork, and nothing finished in the first segment behind that.
+TEST(RecoverableWindow, of_a_taken_over_history_begins_at_its_first_commit_at_the_latest) {
+  ArchiveMaker archive;
+  archive.segments(kFirst, 1, 12);
+  archive.backup({.start = 5, .stop = 5});
+  archive.take_over(kFirst, at(10));
+  archive.segment(kFirst, 10, {.commits = MadeSegment::Commits::kNone});
+  archive.segments(kFirst, 11, 14);
+  const auto window = recoverable_window(*archive.opened, "demo", kNoStop);
+  ASSERT_EQ(window.size(), 2U);
+  ASSERT_EQ(window[1].timelines.size(), 1U);
+  const RecoverableInterval& interval = window[1].timelines[0].intervals.at(0);
+  EXPECT_EQ(interval.from.lsn, at(10));
+  EXPECT_EQ(interval.from.time, minute(11));
+  EXPECT_EQ(interval.to.time, minute(14));
 }
 
 }  // namespace

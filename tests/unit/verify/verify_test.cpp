@@ -243,7 +243,7 @@ class Cat : public testing::Test {
     Bytes out;
     cat_file(
         repository, find_backup(repository, "demo", "latest", kNoStop), request,
-        [&](ByteView part) { out.insert(out.end(), part.begin(), part.end()); }, kNoStop);
+        [&](ByteView part) { out.insert(out.end(), part.begin(), part.end()); }, nullptr, kNoStop);
     return out;
   }
   TestRepository repository_;
@@ -290,7 +290,7 @@ TEST_F(Cat, EightKiBOfAGiBCostTheManifestReadsAndOneRangedGet) {
   std::uint64_t bytes = 0;
   cat_file(
       *repository, backup, {.path = "base/1/1", .offset = 700 * kMiB + 8192, .length = 8192},
-      [&](ByteView part) { bytes += part.size(); }, kNoStop);
+      [&](ByteView part) { bytes += part.size(); }, nullptr, kNoStop);
   const auto after = metrics->snapshot();
   EXPECT_EQ(bytes, 8192U);
   // The manifest: its root, one page of files, one page of the map.

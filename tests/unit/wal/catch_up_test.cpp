@@ -133,13 +133,24 @@ TEST_F(CatchUpConcurrent, NeverReplacesOtherContent) {
   store_first(1);
   store(other(), 1, content_of(99));
   CatchUp copy = catch_up();
-  // The name is there: a comparison of listings finds nothing to copy, and nothing is changed.
-  copy.round({});
+  EXPECT_FALSE(copy.round({}));
   EXPECT_FALSE(has(other(), 1));
+  EXPECT_NE(read_lag(folder_.path(), "other")->failure.find("other content"), std::string::npos);
   const auto from = open(first());
   const auto to = open(other());
   EXPECT_EQ(copy_wal({*from, *to}, object(1), {}), WalCopy::kOtherContent);
   EXPECT_EQ(copy_wal({*from, *to}, object(7), {}), WalCopy::kGone);
+}
+
+// A first repository that was made anew, beside one that has the line from before.
+TEST_F(CatchUpConcurrent, AddsNothingToAnotherLine) {
+  for (const std::uint64_t number : {1, 2, 3, 4}) store_first(number);
+  store(other(), 1, content_of(1));
+  store(other(), 3, content_of(99));
+  EXPECT_FALSE(catch_up().round({}));
+  EXPECT_FALSE(has(other(), 2));
+  EXPECT_FALSE(has(other(), 4));
+  EXPECT_NE(read_lag(folder_.path(), "other")->failure.find(object(3)), std::string::npos);
 }
 
 // Far more than is compared anew each time, so that what is known is used.

@@ -1,0 +1,204 @@
+// WAL in a repository on a real S3 server: archived, recovered, failed over, and what is never
+// taken for absence there.
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "storage/s3_store.h"
+#include "support/archived_cluster.h"
+#include "support/s3_server.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kRestored = 0, kAbsent = 1, kUnknown = 255;
+
+std::unique_ptr<S3Server> shared;
+int buckets = 0;
+
+class EndOfServer final : public testing::Environment {
+ public:
+  void TearDown() override { shared.reset(); }
+};
+[[maybe_unused]] const testing::Environment* const kEndOfServer =
+    testing::AddGlobalTestEnvironment(new EndOfServer);
+
+class WalOnS3 : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const auto reason = S3Server::why_unavailable()) GTEST_SKIP() << *reason;
+    if (!shared) shared = std::make_unique<S3Server>();
+    bucket_ = fmt::format("wal{}", ++buckets);
+    shared->create_bucket(bucket_);
+  }
+  ArchivedCluster& begin() {
+    archived_.emplace(ArchivedOptions{.program = {.url = "s3://" + bucket_,
+                                                  .s3 = shared.get(),
+                                                  .encryption = Encryption::kKeyFile}});
+    server().sql("create table kept (n int)");
+    holdfast().backup();
+    return *archived_;
+  }
+  PostgresCluster& server() { return archived_->server(); }
+  HoldfastProgram& holdfast() { return archived_->holdfast(); }
+  void keep(int n) { server().sql(fmt::format("insert into kept values ({})", n)); }
+  std::string keep_in_a_segment(int n) {
+    keep(n);
+    archived_->archive();
+    return server().sql("select last_archived_wal from pg_stat_archiver");
+  }
+  std::unique_ptr<ObjectStore> store() const {
+    return make_s3_store(shared->store_options(bucket_));
+  }
+  std::string object_of(const std::string& file) const {
+    std::string found;
+    for_each_object(*store(), "", {}, [&](const ObjectInfo& object) {
+      if (object.name.ends_with("/" + file)) found = object.name;
+    });
+    EXPECT_FALSE(found.empty()) << file;
+    return found;
+  }
+  void deny(const std::string& actions) const {
+    shared->set_policy(bucket_, fmt::format(R"({{"Version":"2012-10-17","Statement":[{{
+      "Effect":"Deny","Principal":"*","Action":[{0}],
+      "Resource":["arn:aws:s3:::{1}","arn:aws:s3:::{1}/*"]}}]}})",
+                                            actions, bucket_));
+  }
+  std::string rows_after(const std::vector<std::string>& options) {
+    const fs::path target = holdfast().new_path();
+    holdfast().restore(target, options);
+    PostgresCluster restored = start_recovered(target);
+    return restored.sql("select string_agg(n::text, ' ' order by n) from kept");
+  }
+
+  std::string bucket_;
+  std::optional<ArchivedCluster> archived_;
+};
+
+TEST_F(WalOnS3, IsRecoveredToATimeAndToTheEndWhateverTheNetworkDoes) {
+  // Answers are lost after the object was stored, requests are lost before, bodies are cut.
+  const Variable faults("HOLDFAST_STORE_FAULTS",
+                        "put@/wal/%25=lost,put%10=fail,get%10=truncate,get%10=fail,head%10=fail,"
+                        "list%10=fail,any%10=delay:100,seed=7");
+  begin();
+  keep(1);
+  const std::string time = server().sql("select clock_timestamp()");
+  for (int n = 2; n <= 5; ++n) keep_in_a_segment(n);
+  EXPECT_EQ(server().sql("select failed_count from pg_stat_archiver"), "0");
+  EXPECT_EQ(rows_after({"--target-time", time}), "1");
+  EXPECT_EQ(rows_after({}), "1 2 3 4 5");
+}
+
+TEST_F(WalOnS3, FailoverNeedsNoStepAndACopyTakesOver) {
+  begin();
+  PostgresCluster standby = PostgresCluster::standby_of(server());
+  standby.start();
+  keep(1);
+  const std::string at = server().sql("select pg_current_wal_lsn()");
+  standby.wait_for(fmt::format("pg_last_wal_replay_lsn() >= '{}'", at));
+  server().kill();
+  standby.promote();
+  standby.sql("insert into kept values (2)");
+  standby.sql("select pg_switch_wal()");
+  standby.wait_for(
+      "(select last_archived_wal like '00000002%' and last_archived_wal not like "
+      "'%history' from pg_stat_archiver)");
+  holdfast().other_connection = standby.connection();
+  holdfast().other_data_directory = standby.data_directory();
+  const fs::path target = holdfast().new_path();
+  holdfast().restore(target, {"--archive", "on"});
+  standby.stop();
+  PostgresCluster copy = start_recovered(target);
+  EXPECT_EQ(copy.sql("select string_agg(n::text, ' ' order by n) from kept"), "1 2");
+  holdfast().other_connection = copy.connection();
+  holdfast().other_data_directory = target;
+  copy.sql("insert into kept values (3)");
+  EXPECT_EQ(holdfast().must({"init", "--take-over"}).at("history").get<std::string>().substr(0, 5),
+            "0002-");
+  const std::string last = copy.sql("select pg_walfile_name(pg_switch_wal())");
+  copy.wait_for(fmt::format("(select last_archived_wal >= '{}' from pg_stat_archiver)", last));
+  copy.stop();
+  EXPECT_EQ(rows_after({}), "1 2 3");
+}
+
+TEST_F(WalOnS3, AbsenceHasToBeProven) {
+  ArchivedCluster& archived = begin();
+  const std::string first = keep_in_a_segment(1);
+  const std::string second = keep_in_a_segment(2);
+  const std::string absent = "0000000100000000000000F0";
+  EXPECT_EQ(archived.get(second).exit_code, kRestored);
+  EXPECT_TRUE(read_text(server().data_directory() / "pg_wal/RECOVERYXLOG") ==
+              read_text(server().data_directory() / "pg_wal" / second));
+  EXPECT_EQ(archived.get(absent).exit_code, kAbsent);
+
+  const std::string object = object_of(first);
+  const auto content = store()->get(object, {});
+  ASSERT_TRUE(content);
+  store()->remove(object, {});
+  const Outcome gap = archived.get(first);
+  EXPECT_EQ(gap.exit_code, kUnknown);
+  EXPECT_NE(gap.err.find("gap"), std::string::npos) << gap.err;
+  store()->put(object, *content, {}, {});
+  EXPECT_EQ(archived.get(first).exit_code, kRestored);
+}
+
+TEST_F(WalOnS3, WhatMayNotBeReadOrListedIsUnknown) {
+  ArchivedCluster& archived = begin();
+  const std::string there = keep_in_a_segment(1);
+  const std::string absent = "0000000100000000000000F0";
+  const Variable soon("HOLDFAST_WAL_TIMEOUT", "2s");
+  deny(R"("s3:GetObject")");
+  EXPECT_EQ(archived.get(there).exit_code, kUnknown);
+  EXPECT_EQ(archived.get(absent).exit_code, kUnknown);
+  deny(R"("s3:ListBucket")");  // then S3 says 403 of what is not there
+  EXPECT_EQ(archived.get(absent).exit_code, kUnknown);
+  // What may not be written is not acknowledged, and goes on when it may.
+  deny(R"("s3:PutObject")");
+  EXPECT_EQ(archived.get(absent).exit_code, kAbsent);
+  keep(2);
+  server().sql("select pg_switch_wal()");
+  server().wait_for("(select failed_count > 0 from pg_stat_archiver)");
+  deny(R"("s3:PutBucketTagging")");
+  keep_in_a_segment(3);
+  EXPECT_EQ(rows_after({}), "1 2 3");
+}
+
+TEST_F(WalOnS3, AWrongSecretOrAMissingBucketIsUnknown) {
+  ArchivedCluster& archived = begin();
+  const std::string absent = "0000000100000000000000F0";
+  const std::string there = keep_in_a_segment(1);
+  const Variable soon("HOLDFAST_WAL_TIMEOUT", "2s");
+  const fs::path secret = holdfast().folder() / "secret";
+  const std::string good = read_text(secret);
+  write_text(secret, std::string(good.size(), 'x'));
+  EXPECT_EQ(archived.get(absent).exit_code, kUnknown);
+  const int push = archived.push(there).exit_code;
+  EXPECT_GT(push, 0);
+  EXPECT_LE(push, 125);
+  write_text(secret, good);
+  EXPECT_EQ(archived.get(absent).exit_code, kAbsent);
+
+  holdfast().settings().url = "s3://" + bucket_ + "-is-not-there";
+  holdfast().run({"version"});  // writes the configuration
+  EXPECT_EQ(archived.get(absent).exit_code, kUnknown);
+}
+
+TEST_F(WalOnS3, AGetThatHangsEndsBySigterm) {
+  ArchivedCluster& archived = begin();
+  const std::string there = keep_in_a_segment(1);
+  const Variable faults("HOLDFAST_STORE_FAULTS", "any=delay:600000");
+  Process call =
+      archived.start({"archive-get", there, "pg_wal/RECOVERYXLOG"}, server().data_directory());
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  ASSERT_TRUE(call.running());
+  call.send(SIGTERM);
+  EXPECT_EQ(call.wait(std::chrono::minutes(1)).signal, SIGTERM);
+}
+
+}  // namespace
+}  // namespace holdfast::test
