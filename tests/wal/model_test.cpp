@@ -247,7 +247,7 @@ TEST_F(ConcurrentWriters, RandomTargetsGiveExactlyWhatWasCommittedUpToThem) {
   const unsigned seed = given == nullptr ? std::random_device{}()
                                          : static_cast<unsigned>(std::strtoull(given, nullptr, 10));
   SCOPED_TRACE(fmt::format("HOLDFAST_TEST_SEED={}", seed));
-  const int transactions = is_wide_run() ? 60 : 15;
+  const int transactions = is_wide_run() ? 60 : 8;
   write(transactions, seed);
   std::string start, stop;
   {
