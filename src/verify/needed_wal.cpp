@@ -6,6 +6,7 @@
 #include "postgres/wal_segment.h"
 #include "repository/wal_object.h"
 #include "repository/wal_search.h"
+#include "storage/thawing.h"
 
 namespace holdfast {
 namespace {
@@ -61,6 +62,13 @@ class NeededWalCheck {
                 const CarriedSegment* segment, const std::stop_token& stop) {
     if (options_.mode == VerifyMode::kQuick) {
       return repository_.store().head(candidate.object, stop).has_value();
+    }
+    ObjectStore& store = repository_.store();
+    if (store.capabilities().storage_classes) {
+      // What is frozen is there; to bring WAL back is for who recovers (repository/thaw.h).
+      const auto state = thaw_state(store, candidate.object, stop);
+      if (!state) return false;
+      if (*state != ThawState::kReadable) return true;
     }
     const std::uint32_t bytes = backup_.wal_segment_size.bytes;
     const bool look_inside =

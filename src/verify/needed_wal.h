@@ -3,7 +3,8 @@
 // file of its timeline. Without them the backup cannot be restored, whatever its packs are like.
 //
 // By mode: kQuick that each is there; kFull also every byte of it, authenticated, and its content
-//   hash; kDeep also its page headers, of segments up to 64 MiB.
+//   hash; kDeep also its page headers, of segments up to 64 MiB. Of WAL in a frozen storage class
+//   that nobody brought back, only that it is there.
 // Damage and absence are findings; errors are those of the store. Memory: within `memory_bytes`.
 
 #include <cstdint>
