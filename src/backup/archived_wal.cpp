@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/cancellation.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "repository/wal_compare.h"
 
@@ -12,6 +13,7 @@ namespace holdfast {
 namespace {
 
 constexpr std::chrono::milliseconds kFirstPause{20}, kLongestPause{500};
+constexpr std::chrono::seconds kQuietWait{3};  // a busy primary ends its segment by then
 
 [[noreturn]] void refuse_other_line(const ArchivedWal& wanted, SegmentName segment) {
   throw Error(ErrorKind::kRefused,
@@ -43,8 +45,23 @@ std::uint64_t first_missing(const Repository& repository, const ArchivedWal& wan
   return next;
 }
 
+bool cannot_switch(Session& session, const ArchivedWal& wanted) {
+  return session.in_recovery() && wanted.primary_connection.empty();
+}
+
 [[noreturn]] void throw_not_archived(Session& session, const ArchivedWal& wanted,
                                      std::uint64_t missing) {
+  if (cannot_switch(session, wanted)) {
+    throw Error(
+        ErrorKind::kPostgres,
+        fmt::format("WAL segment {} of this backup was not archived within {}: a standby "
+                    "cannot end a segment, and the primary did not",
+                    to_string(SegmentName{wanted.timeline, missing}, wanted.segment_size),
+                    human_duration(wanted.patience)),
+        {.object = wanted.place.cluster,
+         .hint = "Set postgres.primary_connection, so that the segment is ended there, or "
+                 "take a backup that carries its own WAL: 'holdfast backup --standalone'."});
+  }
   const std::string failure = last_archiver_failure(session);
   throw Error(ErrorKind::kPostgres,
               fmt::format("WAL segment {} of this backup was not archived within {}; {}",
@@ -80,8 +97,10 @@ void await_archived_wal(const Repository& repository, Session& session, const Ar
                                               kSegmentsLookedBack, stop)) {
     refuse_other_line(wanted, *other);
   }
-  auto last_progress = std::chrono::steady_clock::now();
+  const auto began = std::chrono::steady_clock::now();
+  auto last_progress = began;
   auto pause = kFirstPause;
+  bool on_others = cannot_switch(session, wanted);  // and not yet said
   progress.note("waiting until its WAL is archived");
   for (;;) {
     const std::uint64_t missing = first_missing(repository, wanted, next, end, stop);
@@ -93,6 +112,12 @@ void await_archived_wal(const Repository& repository, Session& session, const Ar
       pause = kFirstPause;
     } else if (now - last_progress > wanted.patience) {
       throw_not_archived(session, wanted, missing);
+    }
+    if (on_others && now - began > kQuietWait) {
+      log_warning(
+          "this standby waits until its primary ends a WAL segment; with "
+          "postgres.primary_connection set, a backup ends it there");
+      on_others = false;
     }
     check_cancelled(stop);
     std::this_thread::sleep_for(pause);

@@ -51,6 +51,7 @@ class BackupRun {
   void collect_config();
   void read_data_files();
   void stop_backup_mode();
+  BackupStop end_backup_mode();
   void wait_for_archive();
   void store_final_files();
   void commit();
@@ -369,6 +370,19 @@ void BackupRun::note_findings(const PageGuard& guard) {
   }
 }
 
+BackupStop BackupRun::end_backup_mode() {
+  try {
+    return session_.stop_backup();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kPostgres) throw;
+    if (!result_.info.from_standby || session_.in_recovery()) throw;
+    throw Error(ErrorKind::kPostgres, "the standby was promoted while the backup was running",
+                {.object = options_.cluster,
+                 .hint = "Such a backup does not restore. Take it again: the server is now backed "
+                         "up as the primary that it is."});
+  }
+}
+
 void BackupRun::stop_backup_mode() {
   BackupInfo& info = result_.info;
   progress_.phase("stop", 0);
@@ -376,7 +390,7 @@ void BackupRun::stop_backup_mode() {
   // consistent point from this file.
   final_files_.add(std::string(kControlFilePath),
                    read_control_file(options_.data_directory).content, 0600);
-  const BackupStop stopped = session_.stop_backup();
+  const BackupStop stopped = end_backup_mode();
   info.stop_lsn = stopped.lsn;
   info.stop_time = stopped.server_time;
   final_files_.add("backup_label", to_bytes(as_bytes(stopped.backup_label)), 0600);

@@ -1,7 +1,6 @@
 #include "suite.h"
 
 #include <atomic>
-#include <cstdlib>
 #include <memory>
 
 #include <fmt/format.h>
@@ -120,10 +119,6 @@ PostgresCluster start_restored(const fs::path& data_directory, const ServerProgr
 Process start_pgbench(const PostgresCluster& cluster, int seconds) {
   return Process({.arguments = {client_program("pgbench").string(), "-n", "-c", "2", "-T",
                                 std::to_string(seconds), cluster.connection()}});
-}
-
-bool is_wide_run() {
-  return std::getenv("HOLDFAST_TEST_WIDE") != nullptr;
 }
 
 }  // namespace holdfast::test

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/archived_cluster.h"
 #include "support/cluster_content.h"
 #include "support/holdfast_program.h"
 #include "support/postgres_cluster.h"
@@ -41,8 +42,5 @@ Process start_pgbench(const PostgresCluster& cluster, int seconds);
 inline void PrintTo(const ServerPrograms& programs, std::ostream* out) {
   *out << programs.bin_directory;
 }
-
-// The wide run takes minutes more and gigabytes.
-bool is_wide_run();
 
 }  // namespace holdfast::test

@@ -70,6 +70,7 @@ class Variable {
   const std::string name_;
 };
 
+// The wide run takes minutes more and gigabytes.
 bool is_wide_run();
 
 }  // namespace holdfast::test
