@@ -14,6 +14,7 @@ namespace {
 // More are counted, and are in the JSON form.
 constexpr std::size_t kFindingsShown = 50;
 constexpr std::size_t kFilesShown = 5;
+constexpr std::size_t kPagesShown = 20;
 
 struct Arguments {
   std::string id;
@@ -55,6 +56,10 @@ Json json_of(const VerifyFinding& finding) {
 }
 
 Json json_of(const VerifiedBackup& backup) {
+  Json pages = Json::array();
+  for (const BadPage& page : backup.pages.named) {
+    pages.push_back({{"path", page.path}, {"block", page.block}});
+  }
   return {{"id", backup.name.id.text},
           {"history", holdfast::to_string(backup.name.history)},
           {"state", holdfast::to_string(backup.state)},
@@ -63,6 +68,7 @@ Json json_of(const VerifiedBackup& backup) {
           {"damaged_objects", backup.damaged_objects},
           {"excused_pages", backup.pages.excused},
           {"pages_damaged_in_cluster", backup.pages.damaged_in_cluster},
+          {"damaged_in_cluster", std::move(pages)},
           {"proof", backup.proof == 0 ? Json() : Json(backup.proof)}};
 }
 
@@ -124,6 +130,11 @@ std::string text_of(const VerifyResult& done, const Style& style) {
     if (backup.pages.damaged_in_cluster > 0) {
       text += fmt::format("{}: {} pages were damaged in the cluster already\n", backup.name.id.text,
                           backup.pages.damaged_in_cluster);
+      for (std::size_t i = 0; i < std::min(kPagesShown, backup.pages.named.size()); ++i) {
+        const BadPage& page = backup.pages.named[i];
+        text += fmt::format("    {} block {}\n", printable(page.path), page.block);
+      }
+      if (backup.pages.damaged_in_cluster > kPagesShown) text += "    ...\n";
     }
   }
   const double seconds = std::max(done.duration_seconds, 0.001);

@@ -1,6 +1,7 @@
 #include "verify/content_check.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/cancellation.h"
 #include "postgres/data_files.h"
@@ -144,6 +145,7 @@ void DeepCheck::judge_page(const WalkedPiece& piece, std::uint64_t block) {
     }
     if (damaged_.contains({path, block}) || !complete) {
       ++counts_.damaged_in_cluster;
+      if (counts_.named.size() < kMaxBadPages) counts_.named.push_back({path, block});
       return;
     }
   }
@@ -154,7 +156,10 @@ void DeepCheck::judge_page(const WalkedPiece& piece, std::uint64_t block) {
 
 PageCounts DeepCheck::pages() const {
   const std::lock_guard lock(mutex_);
-  return counts_;
+  PageCounts counts = counts_;
+  std::ranges::sort(counts.named, {},
+                    [](const BadPage& page) { return std::tie(page.path, page.block); });
+  return counts;
 }
 
 }  // namespace holdfast

@@ -50,6 +50,7 @@ class PlaceCheck {
 struct PageCounts {
   std::uint64_t excused = 0;             // torn during the backup; its WAL mends them
   std::uint64_t damaged_in_cluster = 0;  // bad when they were backed up, and said so then
+  std::vector<BadPage> named;            // of these, by path and block; at most kMaxBadPages
 };
 
 class DeepCheck {
