@@ -3,6 +3,7 @@
 #include <atomic>
 #include <filesystem>
 #include <map>
+#include <mutex>
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -168,6 +169,49 @@ TEST_F(FilePipelineConcurrent, EndsSoonWhenItIsToldTo) {
     EXPECT_EQ(error.kind(), ErrorKind::kCancelled);
   }
   EXPECT_LT(files_.opened, 100);
+}
+
+// Time that passes only by sleeping.
+class SleepingPacer final : public Pacer {
+ public:
+  TimePoint now() override {
+    const std::lock_guard lock(mutex_);
+    return now_;
+  }
+  void sleep(Duration duration, const std::stop_token&) override {
+    const std::lock_guard lock(mutex_);
+    now_ += duration;
+  }
+
+ private:
+  std::mutex mutex_;
+  TimePoint now_{std::chrono::hours(1)};
+};
+
+// Small files share chunks and large ones are read in pieces: both count.
+TEST_F(FilePipelineConcurrent, RateHoldsForEveryByteThatIsRead) {
+  std::uint64_t bytes = 0;
+  for (int i = 0; i < 200; ++i) {
+    const std::size_t size = i % 10 == 0 ? 400'000 : 1000;
+    files_.texts[fmt::format("f{:03}", i)] = std::string(size, 'x');
+    bytes += size;
+  }
+  SleepingPacer pacer;
+  const auto start = pacer.now();
+  RateLimiter rate(RateLimit{100'000}, pacer);
+  SealContext limited = context();
+  limited.rate = &rate;
+  {
+    FilePipeline pipeline(limited, 1, *section_, stop_.get_token());
+    add_all(pipeline);
+    pipeline.finish();
+  }
+  EXPECT_EQ(entries().size(), 200U);
+  const double seconds = std::chrono::duration<double>(pacer.now() - start).count();
+  const double fair = static_cast<double>(bytes) / 100'000;
+  // The burst goes at once, and the last read is not waited for.
+  EXPECT_GT(seconds, 0.8 * fair);
+  EXPECT_LT(seconds, 1.1 * fair);
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ struct MemoryObjects {
   std::mutex mutex;
   std::map<std::string, Bytes> objects;
   std::set<std::string> undeletable;
+  std::map<std::string, Timestamp> modified;  // by name; long ago where it has none
 };
 
 // Several stores can share the same objects.
@@ -73,7 +74,11 @@ class MemoryStore final : public ObjectStore {
       if (!name.starts_with(request.prefix)) continue;
       const auto slash = name.find('/', request.prefix.size());
       if (!request.group_folders || slash == std::string::npos) {
-        page.objects.push_back({.name = name, .size = content.size()});
+        const auto modified = shared_->modified.find(name);
+        page.objects.push_back(
+            {.name = name,
+             .size = content.size(),
+             .modified = modified == shared_->modified.end() ? Timestamp{} : modified->second});
       } else if (page.folders.empty() || page.folders.back() != name.substr(0, slash + 1)) {
         page.folders.push_back(name.substr(0, slash + 1));
       }
