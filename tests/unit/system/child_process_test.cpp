@@ -45,7 +45,7 @@ TEST_F(Child, ThatDoesNotExistIsAnError) {
 }
 
 TEST_F(Child, WaitingEndsWithTimeOrStopAndDoesNotEndTheChild) {
-  ChildProcess child(shell("sleep 600"));
+  ChildProcess child(shell("exec sleep 600"));
   EXPECT_EQ(child.wait(10ms, {}), std::nullopt);
   std::stop_source stop;
   stop.request_stop();
@@ -57,7 +57,7 @@ TEST_F(Child, WaitingEndsWithTimeOrStopAndDoesNotEndTheChild) {
 TEST_F(Child, IsKilledWithItsObject) {
   pid_t pid = 0;
   {
-    const ChildProcess child(shell("trap '' TERM INT; while :; do sleep 1; done"));
+    const ChildProcess child(shell("trap '' TERM INT; exec sleep 600"));
     pid = child.pid();
   }
   EXPECT_EQ(::kill(pid, 0), -1);
