@@ -36,8 +36,8 @@ class PushCall {
   void drop(const std::string& reason);
 
   const Config& config_;
+  const fs::path data_directory_;  // first: it refuses what is no file in pg_wal
   const fs::path file_;
-  const fs::path data_directory_;
   const std::stop_token& stop_;
   const WalSegmentSize segment_size_;
   WalBacklog backlog_;
@@ -48,8 +48,8 @@ class PushCall {
 
 PushCall::PushCall(const Config& config, const fs::path& file, const std::stop_token& stop)
     : config_(config),
-      file_(fs::absolute(file)),
       data_directory_(data_directory_of(file)),
+      file_(fs::absolute(file)),
       stop_(stop),
       segment_size_(read_control_file(data_directory_).parsed.wal_segment_size),
       ledger_(config.state_directory) {
