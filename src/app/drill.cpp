@@ -34,20 +34,31 @@ double seconds_since(Clock::time_point began) {
 class DrillFolder {
  public:
   DrillFolder(fs::path path, DrillRemains remains) : path_(std::move(path)), remains_(remains) {
-    if (fs::exists(path_)) {
+    if (fs::exists(path_) && !fs::is_empty(path_)) {
       if (!fs::exists(path_ / kDrillMark)) {
-        throw Error(ErrorKind::kRefused, "the folder for the drill holds something else",
-                    {.object = path_, .hint = "Choose another place with --scratch."});
+        throw Error(ErrorKind::kRefused,
+                    "the folder for the drill holds something else, or a copy that was kept",
+                    {.object = path_,
+                     .hint = "Remove it if nobody needs it, or choose another place with "
+                             "--scratch."});
       }
-      fs::remove_all(path_);  // of a drill that was killed, or kept with --keep
+      remove_everything();  // of a drill that was killed
     }
     make_folders(path_, 0700);
     write_durably(path_ / kDrillMark, as_bytes("A drill of holdfast works here.\n"), 0600,
                   Overwrite::kNo);
   }
   ~DrillFolder() {
-    std::error_code ignored;  // what stays is removed by the next drill
-    if (remains_ == DrillRemains::kRemove) fs::remove_all(path_, ignored);
+    try {
+      if (remains_ == DrillRemains::kRemove) {
+        remove_everything();
+        fs::remove(path_);
+      } else {
+        fs::remove(path_ / kDrillMark);  // no longer a drill's: nobody removes it unasked
+      }
+    } catch (const fs::filesystem_error&) {
+      // What stays is removed by the next drill, which knows it by its mark.
+    }
   }
   DrillFolder(const DrillFolder&) = delete;
   DrillFolder& operator=(const DrillFolder&) = delete;
@@ -65,6 +76,14 @@ class DrillFolder {
   }
 
  private:
+  // The mark goes last: what is left of an interrupted removal is still known for a drill's.
+  void remove_everything() const {
+    for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
+      if (entry.path().filename() != kDrillMark) fs::remove_all(entry.path());
+    }
+    fs::remove(path_ / kDrillMark);
+  }
+
   const fs::path path_;
   const DrillRemains remains_;
 };
@@ -101,7 +120,7 @@ class DrillRun {
     } catch (const Error& error) {
       // What is wrong with the backup is the drill's result; what is wrong elsewhere is not.
       if (error.kind() != ErrorKind::kDamage && error.kind() != ErrorKind::kPostgres) throw;
-      report_.checks.push_back({.name = "recovery",
+      report_.checks.push_back({.name = report_.checks.empty() ? "recovery" : "questions",
                                 .verdict = Verdict::kFailed,
                                 .detail = error.object().empty()
                                               ? error.message()

@@ -224,7 +224,11 @@ CheckResult check_page_checksums(const ChecksumsCheck& check, const std::stop_to
   const auto code = child.wait(kPatience, stop);
   check_cancelled(stop);
   result.duration_seconds = std::chrono::duration<double>(Clock::now() - began).count();
-  if (code == 0) {
+  if (!code) {
+    throw Error(ErrorKind::kPostgres, "pg_checksums does not end",
+                {.object = check.data_directory});
+  }
+  if (*code == 0) {
     result.detail = "every page";
     return result;
   }

@@ -15,6 +15,7 @@
 #include "core/cancellation.h"
 #include "postgres/connection.h"
 #include "postgres/connection_string.h"
+#include "postgres/local_server.h"
 #include "recover/isolation.h"
 #include "system/files.h"
 
@@ -133,7 +134,8 @@ bool IsolatedServer::find_superuser(const std::stop_token& stop) {
       if (!rows.empty()) superuser_ = rows.at(0).at(0).value_or("");
       return !rows.empty();
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kPostgres) throw;  // not open yet, or no such role
+      if (error.kind() != ErrorKind::kPostgres) throw;
+      last_refusal_ = error.message();  // not open yet, or no such role
     }
   }
   return false;
@@ -152,12 +154,24 @@ void IsolatedServer::wait_until_open(Progress& progress, const std::stop_token& 
   for (;;) {
     check_cancelled(stop);
     if (const auto code = server_->ended()) throw_ended(*code);
+    const bool ready = is_ready();  // before it is asked, so that a refusal counts
     if (find_superuser(stop)) return;
+    if (ready) {
+      throw Error(ErrorKind::kPostgres, "no session on the restored copy: " + last_refusal_,
+                  {.object = options_.data_directory,
+                   .hint = "The role of postgres.connection, or a role postgres, has to exist in "
+                           "the backup."});
+    }
     if (const std::string segment = recovering_segment(); !segment.empty()) {
       progress.note(fmt::format("replaying {}", segment));
     }
     std::this_thread::sleep_for(kPoll);
   }
+}
+
+bool IsolatedServer::is_ready() const {
+  const auto file = read_postmaster_file(options_.data_directory);
+  return file && file->pid == server_->pid() && file->status == "ready";
 }
 
 // From the title of the startup process: "postgres: startup recovering 00000001000000000000000A".

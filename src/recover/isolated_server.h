@@ -35,7 +35,8 @@ class IsolatedServer {
   IsolatedServer(const IsolatedServer&) = delete;
   IsolatedServer& operator=(const IsolatedServer&) = delete;
 
-  // Until recovery has ended and the first superuser, initdb's, can open a session.
+  // Until recovery has ended and the first superuser, initdb's, can open a session. kPostgres when
+  // none of the known roles can, though the server says that it is ready.
   void wait_until_open(Progress& progress, const std::stop_token& stop);
   // For Connection (postgres/connection.h), as that superuser.
   std::string connection(const std::string& database) const;
@@ -53,6 +54,7 @@ class IsolatedServer {
   };
 
   bool find_superuser(const std::stop_token& stop);
+  bool is_ready() const;
   std::string connection_as(const std::string& role, const std::string& database) const;
   std::string recovering_segment() const;
   [[noreturn]] void throw_ended(int exit_code) const;
@@ -61,6 +63,7 @@ class IsolatedServer {
   const std::optional<ChildUser> user_;  // as whom it runs; none: as we do
   Folder folder_;
   std::string superuser_;
+  std::string last_refusal_;  // of a session
   std::optional<ChildProcess> server_;
 };
 

@@ -278,6 +278,30 @@ TEST(Drill, RefusesAFolderThatIsNotItsOwnAndASecondDrill) {
   EXPECT_TRUE(first.wait(120s).ok());
 }
 
+TEST(Drill, LeavesACopyThatWasKeptAndGoesOnWhereOneWasKilledAtItsFirstStep) {
+  Alone alone;
+  alone.holdfast.backup();
+  const fs::path folder = alone.holdfast.state_directory() / "drill";
+  fs::create_directory(folder);  // as one that was killed before its mark leaves it
+  fs::permissions(folder, fs::perms::all);
+  EXPECT_TRUE(alone.holdfast.must({"drill", "--keep"}).at("passed"));
+  EXPECT_EQ(alone.holdfast.run({"drill"}).outcome.exit_code, 3);
+  EXPECT_TRUE(fs::exists(folder / "data" / "PG_VERSION"));
+}
+
+// It used to wait for ever.
+TEST(Drill, SaysThatNoRoleItKnowsIsInTheCopy) {
+  Alone alone;
+  alone.server.sql("create role helper superuser login");
+  alone.server.sql("set session authorization helper; alter role postgres rename to chief");
+  alone.holdfast.other_connection = alone.server.connection("chief");
+  alone.holdfast.backup();
+  alone.holdfast.other_connection = alone.server.connection("made_later");
+  const Answer answer = alone.holdfast.run({"drill"});
+  EXPECT_EQ(answer.outcome.exit_code, 1) << answer.text();
+  EXPECT_THAT(detail_of(answer.result(), "recovery"), HasSubstr("no session"));
+}
+
 TEST(Drill, OfNothingIsNoSuccess) {
   Alone alone;
   EXPECT_EQ(alone.holdfast.run({"drill"}).outcome.exit_code, 3) << "nothing to recover from";
