@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "suite.h"
+#include "support/peak_memory.h"
 #include "support/s3_server.h"
 
 namespace holdfast::test {
@@ -29,27 +30,6 @@ class CopiedOn : public testing::TestWithParam<Way> {
   }
   CopyingCluster copying_{GetParam().first, {GetParam().second, GetParam().third}};
 };
-
-// Peak resident memory of one run of the program in KiB; throws when it fails.
-long peak_kib(HoldfastProgram& holdfast, const std::vector<std::string>& arguments) {
-  Process process = holdfast.start(arguments);
-  long peak = 0;
-  const std::string status = fmt::format("/proc/{}/status", process.pid());
-  // VmHWM only grows, so the last look before the end is the peak, but for its last moment.
-  while (process.running()) {
-    try {
-      const std::string text = read_text(status);
-      const auto at = text.find("VmHWM:");
-      if (at != std::string::npos) peak = std::max(peak, std::stol(text.substr(at + 6)));
-    } catch (const std::exception&) {
-      continue;  // it has ended meanwhile
-    }
-    std::this_thread::sleep_for(2ms);
-  }
-  const Outcome outcome = process.wait(1s);
-  if (!outcome.ok()) throw std::runtime_error(outcome.out + outcome.err);
-  return peak;
-}
 
 std::string count_rows(PostgresCluster& cluster) {
   return cluster.sql("select count(*) from numbers");
