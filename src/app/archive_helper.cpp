@@ -47,7 +47,8 @@ class Surroundings {
       : config_(config.file), data_directory_(std::move(data_directory)), before_(look()) {}
   bool unchanged() const {
     std::error_code ignored;
-    return before_ == look() && fs::exists(data_directory_ / "global" / "pg_control", ignored);
+    return before_ && before_ == look() &&
+           fs::exists(data_directory_ / "global" / "pg_control", ignored);
   }
 
  private:

@@ -46,7 +46,6 @@ class Prefetcher {
     while (!life_.over()) {
       poll = step() ? kGetPollMin : std::min(poll + kGetPollMin, kGetPollMax);
       life_.pause(poll);
-      life_.look_after_itself();
     }
   }
 

@@ -15,8 +15,12 @@ constexpr std::chrono::milliseconds kWantedPoll{1000};
 HelperLife::HelperLife(Options options, const std::stop_token& stop)
     : options_(std::move(options)),
       last_use_(SteadyClock::now()),
-      next_question_(SteadyClock::now()),
-      chain_(stop, End{this}) {}
+      chain_(stop, End{this}),
+      watcher_([this] { watch(); }) {}
+
+HelperLife::~HelperLife() {
+  end();
+}
 
 void HelperLife::end() {
   source_.request_stop();
@@ -35,12 +39,12 @@ void HelperLife::pause(std::chrono::milliseconds time) {
   changed_.wait_for(lock, time, [this] { return over(); });
 }
 
-void HelperLife::look_after_itself() {
-  const auto now = SteadyClock::now();
-  if (now - last_use_.load() > options_.idle) end();
-  if (now < next_question_) return;
-  next_question_ = now + kWantedPoll;
-  if (!options_.wanted()) end();
+void HelperLife::watch() {
+  while (!over()) {
+    const bool idle = SteadyClock::now() - last_use_.load() > options_.idle;
+    if (idle || !options_.wanted()) return end();
+    pause(std::min(kWantedPoll, options_.idle));
+  }
 }
 
 std::chrono::milliseconds HelperFailures::note(const Error& error) {

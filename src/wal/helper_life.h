@@ -1,6 +1,7 @@
 #pragma once
 // How long a helper lives, and how it behaves when things fail: what the push and the get helper
-// have in common. Threads: any.
+// have in common. Threads: any; HelperLife has one of its own, so that a helper ends in time also
+// while all that it does waits for a storage that does not answer.
 
 #include <atomic>
 #include <chrono>
@@ -9,6 +10,7 @@
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <thread>
 
 #include "core/error.h"
 
@@ -18,9 +20,13 @@ class HelperLife {
  public:
   struct Options {
     std::chrono::milliseconds idle{std::chrono::minutes(1)};  // ends when it was of no use so long
-    std::function<bool()> wanted = [] { return true; };       // asked every kWantedPoll
+    // Asked every kWantedPoll, by the thread of HelperLife: ends when it says no. Throws nothing.
+    std::function<bool()> wanted = [] { return true; };
   };
   HelperLife(Options options, const std::stop_token& stop);
+  ~HelperLife();
+  HelperLife(const HelperLife&) = delete;
+  HelperLife& operator=(const HelperLife&) = delete;
 
   bool over() const { return source_.stop_requested(); }
   std::stop_token token() const { return source_.get_token(); }
@@ -28,10 +34,10 @@ class HelperLife {
   void was_of_use();
   // Sleeps; cut short by end().
   void pause(std::chrono::milliseconds time);
-  // Ends it when it is idle or no longer wanted. By one thread only.
-  void look_after_itself();
 
  private:
+  void watch();
+
   struct End {
     HelperLife* life;
     void operator()() const { life->end(); }
@@ -41,8 +47,8 @@ class HelperLife {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::atomic<std::chrono::steady_clock::time_point> last_use_;
-  std::chrono::steady_clock::time_point next_question_;
-  std::stop_callback<End> chain_;  // last: it may call end() at once
+  std::stop_callback<End> chain_;  // behind what end() needs: it may call that at once
+  std::jthread watcher_;           // last: it uses all of this
 };
 
 // Ends a life at the end of its scope. Declared behind threads that live as long, it lets them end

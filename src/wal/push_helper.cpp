@@ -47,7 +47,6 @@ class Ahead {
       poll = queue_.offer(wanted()) ? kPollMin : std::min(poll * 2, kPollMax);
       const auto took = std::chrono::duration_cast<milliseconds>(SteadyClock::now() - began);
       life_.pause(std::max(poll, took * kListingShare));
-      life_.look_after_itself();
       forget_histories();
     }
   }
