@@ -3,10 +3,11 @@
 // An unknown key, a wrong type or a value out of range is Error(kConfiguration) with file, line and
 // the nearest known key. A key of a feature that this build lacks is an error that says so.
 // HOLDFAST_<PATH>, with the key's path in upper case and '_' for '.', overrides any scalar key, for
-// example HOLDFAST_POSTGRES_CONNECTION or HOLDFAST_REPOSITORIES_HOT_URL (repositories by name).
-// A HOLDFAST_ variable that names no key is an error too; HOLDFAST_CONFIG, HOLDFAST_FAULT_… and
-// HOLDFAST_TEST_… are not keys. Secrets are never values of the file: they come from files.
-// Threads: every function may be called from any thread; a Config is plain data.
+// example HOLDFAST_POSTGRES_CONNECTION or HOLDFAST_REPOSITORIES_HOT_URL (repositories by name; what
+// stands below `checks`, whose names are free text, cannot be overridden). A HOLDFAST_ variable
+// that names no key is an error too; HOLDFAST_CONFIG, HOLDFAST_FAULT_… and HOLDFAST_TEST_… are not
+// keys. Secrets are never values of the file: they come from files. Threads: every function may be
+// called from any thread; a Config is plain data.
 
 #include <chrono>
 #include <cstdint>
@@ -90,6 +91,19 @@ struct WalConfig {
   std::uint64_t drop_when_behind_bytes = 0;  // 0: WAL is never dropped
 };
 
+// What a drill is measured by; 0: by nothing.
+struct ObjectivesConfig {
+  std::chrono::milliseconds recovery_point{0};  // how old the newest recovered data may be
+  std::chrono::milliseconds recovery_time{0};   // until a recovered copy answers
+};
+
+// A question to a recovered copy (recover/sql_checks.h).
+struct CheckConfig {
+  std::string name, sql;
+  std::string expect;    // what parse_expectation takes
+  std::string database;  // empty: that of postgres.connection
+};
+
 struct Config {
   std::filesystem::path file;
   std::string cluster;
@@ -100,6 +114,8 @@ struct Config {
   std::vector<RepositoryConfig> repositories;
   BackupConfig backup;
   WalConfig wal;
+  ObjectivesConfig objectives;
+  std::vector<CheckConfig> checks;
 };
 
 // One effective value, for `config show`: where it came from, secrets redacted.

@@ -37,10 +37,10 @@ std::set<std::string> names_in(std::string_view section) {
 std::string describe_section(std::string_view section) {
   if (section.empty()) return "the top of the file";
   if (section.starts_with(kRepositoryPath)) {
-    return section == kRepositoryPath
-               ? "a repository"
-               : fmt::format("'{}' of a repository", path_in_repository(section));
+    return section == kRepositoryPath ? "a repository"
+                                      : fmt::format("'{}' of a repository", path_in_entry(section));
   }
+  if (section == kCheckPath) return "a check";
   return fmt::format("'{}'", section);
 }
 
@@ -72,38 +72,42 @@ class DocumentReader {
   }
 
  private:
-  using Repository = std::optional<std::size_t>;
+  using Entry = std::optional<std::size_t>;
 
-  void read_section(const YAML::Node& node, const std::string& section, Repository repository) {
+  void read_section(const YAML::Node& node, const std::string& section, Entry entry) {
     if (!node.IsMap()) {
       refuse_configuration(
           fmt::format("{} must hold 'key: value' lines", describe_section(section)),
           place(node.Mark()));
     }
     std::set<std::string> seen;
-    for (const auto& entry : node) {
-      const std::string at = place(entry.first.Mark());
-      if (!entry.first.IsScalar()) refuse_configuration("a key must be a plain word", at);
-      const std::string& name = entry.first.Scalar();
+    for (const auto& line : node) {
+      const std::string at = place(line.first.Mark());
+      if (!line.first.IsScalar()) refuse_configuration("a key must be a plain word", at);
+      const std::string& name = line.first.Scalar();
       if (!seen.insert(name).second) {
         refuse_configuration(
             fmt::format("'{}' is there twice in {}", name, describe_section(section)), at);
       }
-      read_entry(entry.second, section, name, at, repository);
+      read_entry(line.second, section, name, at, entry);
     }
   }
 
   void read_entry(const YAML::Node& node, const std::string& section, const std::string& name,
-                  const std::string& at, Repository repository) {
+                  const std::string& at, Entry entry) {
     const std::string path = join_path(section, name);
     // A name with a dot in it is never a path: "postgres.connection: x" is not a section.
     const bool is_one_word = name.find_first_of(".[") == std::string::npos;
     if (const ConfigKey* key = is_one_word ? find_config_key(path) : nullptr) {
-      read_value(node, *key, at, repository);
+      read_value(node, *key, at, entry);
     } else if (path == kRepositoriesPath) {
-      read_repositories(node, at);
+      read_list(
+          node, at,
+          {kRepositoriesPath, kRepositoryPath, kRepositoriesMax, document_.repository_places});
+    } else if (path == kChecksPath) {
+      read_list(node, at, {kChecksPath, kCheckPath, kChecksMax, document_.check_places});
     } else if (is_one_word && names_in(section).contains(name)) {
-      read_section(node, path, repository);
+      read_section(node, path, entry);
     } else {
       refuse_configuration(fmt::format("unknown key '{}' in {}", name, describe_section(section)),
                            at, hint_for_unknown(section, name));
@@ -111,26 +115,32 @@ class DocumentReader {
   }
 
   void read_value(const YAML::Node& node, const ConfigKey& key, const std::string& at,
-                  Repository repository) {
+                  Entry entry) {
     if (key.state == KeyState::kLater) refuse_later_key(key.path, at);
-    const std::string_view name = path_in_repository(key.path);
+    const std::string_view name = path_in_entry(key.path);
     if (node.IsNull()) refuse_configuration(fmt::format("'{}' has no value", name), at);
     if (!node.IsScalar())
       refuse_configuration(fmt::format("'{}' must be {}", name, describe_type(key)), at);
-    document_.assignments.push_back({&key, repository, node.Scalar(), at, "file"});
+    document_.assignments.push_back({&key, entry, node.Scalar(), at, "file"});
   }
 
-  void read_repositories(const YAML::Node& node, const std::string& at) {
+  struct List {
+    std::string_view path, entry_path;
+    std::size_t limit;
+    std::vector<std::string>& places;
+  };
+  void read_list(const YAML::Node& node, const std::string& at, const List& list) {
     if (!node.IsSequence()) {
-      refuse_configuration("'repositories' must be a list: each begins with '- name: …'", at);
+      refuse_configuration(
+          fmt::format("'{}' must be a list: each begins with '- name: …'", list.path), at);
     }
-    if (node.size() > kRepositoriesMax) {
-      refuse_configuration(fmt::format("more than {} repositories", kRepositoriesMax), at);
+    if (node.size() > list.limit) {
+      refuse_configuration(fmt::format("more than {} {}", list.limit, list.path), at);
     }
-    for (const YAML::Node& entry : node) {
-      const std::size_t index = document_.repository_places.size();
-      document_.repository_places.push_back(place(entry.Mark()));
-      read_section(entry, std::string(kRepositoryPath), index);
+    for (const YAML::Node& element : node) {
+      const std::size_t index = list.places.size();
+      list.places.push_back(place(element.Mark()));
+      read_section(element, std::string(list.entry_path), index);
     }
   }
 
@@ -141,9 +151,8 @@ class DocumentReader {
 }  // namespace
 
 void refuse_later_key(std::string_view path, const std::string& place) {
-  refuse_configuration(
-      fmt::format("'{}': this build does not have it yet", path_in_repository(path)), place,
-      "Remove the key: nothing in this build acts on it.");
+  refuse_configuration(fmt::format("'{}': this build does not have it yet", path_in_entry(path)),
+                       place, "Remove the key: nothing in this build acts on it.");
 }
 
 void refuse_configuration(std::string message, std::string place, std::string hint) {

@@ -14,10 +14,11 @@
 namespace holdfast {
 
 inline constexpr std::size_t kRepositoriesMax = 16;
+inline constexpr std::size_t kChecksMax = 1000;
 
 struct Assignment {
   const ConfigKey* key;
-  std::optional<std::size_t> repository;  // index, for a key of a repository
+  std::optional<std::size_t> entry;  // index in its list, for a key of a repository or a check
   std::string text;
   std::string place;   // "/etc/holdfast/a.yaml:7" or the name of an environment variable
   std::string source;  // as ConfigValue::source
@@ -26,6 +27,7 @@ struct Assignment {
 struct ConfigDocument {
   std::vector<Assignment> assignments;
   std::vector<std::string> repository_places;  // one for each repository of the file
+  std::vector<std::string> check_places;       // the same of `checks`
 };
 
 ConfigDocument read_config_document(const std::string& text, const std::string& file);

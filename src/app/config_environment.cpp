@@ -31,11 +31,12 @@ void add(Variables& variables, const std::string& name, Addressed addressed) {
 Variables variables_of(const std::vector<std::string>& repositories) {
   Variables variables;
   for (const ConfigKey& key : config_keys()) {
+    if (is_check_key(key)) continue;  // their names are no part of a variable's
     if (!is_repository_key(key)) {
       add(variables, environment_name(key, {}), {&key, std::nullopt});
       continue;
     }
-    if (path_in_repository(key.path) == "name") continue;  // it is the address
+    if (path_in_entry(key.path) == "name") continue;  // it is the address
     for (std::size_t i = 0; i < repositories.size(); ++i) {
       add(variables, environment_name(key, repositories[i]), {&key, i});
     }
@@ -90,9 +91,8 @@ void apply_environment(ConfigDocument& document, const std::vector<std::string>&
     if (found == variables.end()) refuse_unknown(variables, name);
     const auto [key, repository] = found->second;
     if (key->state == KeyState::kLater) refuse_later_key(key->path, name);
-    std::erase_if(document.assignments, [&](const Assignment& old) {
-      return old.key == key && old.repository == repository;
-    });
+    std::erase_if(document.assignments,
+                  [&](const Assignment& old) { return old.key == key && old.entry == repository; });
     document.assignments.push_back({key, repository, value, name, "environment " + name});
   }
 }

@@ -18,6 +18,7 @@ constexpr KeyState kLater = KeyState::kLater;
 #define HF_REPO_FLAG(member) \
   [](KeyTarget to, const KeyValue& value) { to.repository->member = value.number != 0; }
 
+#define HF_CHECK(member) [](KeyTarget to, const KeyValue& value) { to.check->member = value.text; }
 #define HF_RETAIN(member)                                                  \
   [](KeyTarget to, const KeyValue& value) {                                \
     to.repository->retention.member = static_cast<unsigned>(value.number); \
@@ -38,6 +39,7 @@ constexpr std::uint64_t kRefreshMax = 3650ULL * 24 * 60 * 60 * kSecond;
 
 constexpr std::uint64_t kRetentionMax = 36500ULL * 24 * 60 * 60 * kSecond;
 constexpr std::uint64_t kRetainedMax = 100'000;
+constexpr std::uint64_t kObjectiveMax = 365ULL * 24 * 60 * 60 * kSecond;
 
 constexpr ConfigKey kKeys[] = {
     {"cluster", Type::kName, kReady, "",
@@ -218,14 +220,39 @@ constexpr ConfigKey kKeys[] = {
        to.config.wal.drop_when_behind_bytes = value.number;
      },
      "", 0, kRateBytesMax},
-    {"objectives", Type::kSection, kLater, "", "Recovery point and recovery time to measure by."},
-    {"checks", Type::kSection, kLater, "", "SQL assertions on a recovered copy."},
+
+    {"objectives.recovery_point", Type::kDuration, kReady, "0",
+     "How old the newest transaction may be that a drill to the end of the archive brings back. 0 "
+     "judges nothing.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.objectives.recovery_point = std::chrono::milliseconds(value.number);
+     },
+     "", 0, kObjectiveMax},
+    {"objectives.recovery_time", Type::kDuration, kReady, "0",
+     "How long a drill may take until the copy answers: restore and replay. 0 judges nothing.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.objectives.recovery_time = std::chrono::milliseconds(value.number);
+     },
+     "", 0, kObjectiveMax},
+
+    {"checks[].name", Type::kText, kReady, "", "What is asked, in a few words. Required.",
+     HF_CHECK(name)},
+    {"checks[].sql", Type::kSql, kReady, "",
+     "One statement, run read-only on a recovered copy; its answer is one value. Required.",
+     HF_CHECK(sql)},
+    {"checks[].expect", Type::kExpectation, kReady, "",
+     "The answer that is right. `live` is what the source's server answers now. Required.",
+     HF_CHECK(expect)},
+    {"checks[].database", Type::kText, kReady, "",
+     "Where to ask. Default: the database of `postgres.connection`.", HF_CHECK(database)},
+
     {"hooks", Type::kSection, kLater, "", "Commands around a recovery."},
     {"notify", Type::kSection, kLater, "", "Where messages go."},
 };
 #undef HF_SET
 #undef HF_REPO
 #undef HF_REPO_FLAG
+#undef HF_CHECK
 #undef HF_RETAIN
 #undef HF_RETAIN_TIME
 
@@ -246,15 +273,20 @@ bool is_repository_key(const ConfigKey& key) {
   return key.path.starts_with(kRepositoryPath);
 }
 
-std::string_view path_in_repository(std::string_view path) {
-  if (path.starts_with(kRepositoryPath)) path.remove_prefix(kRepositoryPath.size() + 1);
+bool is_check_key(const ConfigKey& key) {
+  return key.path.starts_with(kCheckPath);
+}
+
+std::string_view path_in_entry(std::string_view path) {
+  const std::size_t list = path.find("[].");
+  if (list != std::string_view::npos) path.remove_prefix(list + 3);
   return path;
 }
 
 std::string environment_name(const ConfigKey& key, std::string_view repository) {
-  std::string path = is_repository_key(key) ? fmt::format("repositories.{}.{}", repository,
-                                                          path_in_repository(key.path))
-                                            : std::string(key.path);
+  std::string path = is_repository_key(key)
+                         ? fmt::format("repositories.{}.{}", repository, path_in_entry(key.path))
+                         : std::string(key.path);
   for (char& c : path) {
     if (c >= 'a' && c <= 'z') {
       c = static_cast<char>(c - 'a' + 'A');

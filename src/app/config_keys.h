@@ -1,9 +1,9 @@
 #pragma once
 // The one table of configuration keys. Reading the file, environment variables, `config show` and
 // the reference in docs/configuration.md all follow it, so that they cannot disagree.
-// A key of a repository has the path "repositories[].…". A key that belongs to a later release is
-// in the table too, marked kLater: it is refused with a text that says so, because a retention or
-// a schedule that is read but not acted on is worse than none.
+// A key of a repository has the path "repositories[].…", one of a check "checks[].…". A key that
+// belongs to a later release is in the table too, marked kLater: it is refused with a text that
+// says so, because a retention or a schedule that is read but not acted on is worse than none.
 
 #include <cstdint>
 #include <optional>
@@ -17,6 +17,8 @@ namespace holdfast {
 
 enum class KeyType {
   kText,
+  kSql,          // text, perhaps of several lines
+  kExpectation,  // parse_expectation (recover/sql_checks.h)
   kPath,         // absolute
   kName,         // is_valid_cluster_name
   kUrl,          // file:///… or s3://…
@@ -40,6 +42,7 @@ struct KeyValue {
 struct KeyTarget {
   Config& config;
   RepositoryConfig* repository;  // of a repository's key
+  CheckConfig* check = nullptr;  // of a key of `checks`
 };
 
 struct ConfigKey {
@@ -55,12 +58,16 @@ struct ConfigKey {
 
 inline constexpr std::string_view kRepositoriesPath = "repositories";
 inline constexpr std::string_view kRepositoryPath = "repositories[]";
+inline constexpr std::string_view kChecksPath = "checks";
+inline constexpr std::string_view kCheckPath = "checks[]";
 
 std::span<const ConfigKey> config_keys();
 const ConfigKey* find_config_key(std::string_view path);
 bool is_repository_key(const ConfigKey& key);
-// "repositories[].encryption.key_file" → "encryption.key_file"; other paths unchanged.
-std::string_view path_in_repository(std::string_view path);
+bool is_check_key(const ConfigKey& key);
+// "repositories[].encryption.key_file" → "encryption.key_file", "checks[].sql" → "sql"; other paths
+// unchanged.
+std::string_view path_in_entry(std::string_view path);
 
 // nullopt when `text` is not a value of the key; describe_type says what one looks like.
 std::optional<KeyValue> parse_key_value(const ConfigKey& key, std::string_view text);

@@ -6,14 +6,15 @@
 #include "app/config_document.h"
 #include "app/config_files.h"
 #include "core/error.h"
+#include "recover/sql_checks.h"
 
 namespace holdfast {
 namespace {
 
 const Assignment* find_assignment(const ConfigDocument& document, const ConfigKey& key,
-                                  std::optional<std::size_t> repository) {
+                                  std::optional<std::size_t> entry) {
   for (const Assignment& assignment : document.assignments) {
-    if (assignment.key == &key && assignment.repository == repository) return &assignment;
+    if (assignment.key == &key && assignment.entry == entry) return &assignment;
   }
   return nullptr;
 }
@@ -21,10 +22,9 @@ const Assignment* find_assignment(const ConfigDocument& document, const ConfigKe
 KeyValue parse_assignment(const Assignment& assignment) {
   const auto value = parse_key_value(*assignment.key, assignment.text);
   if (value) return *value;
-  refuse_configuration(
-      fmt::format("'{}' must be {}, not '{}'", path_in_repository(assignment.key->path),
-                  describe_type(*assignment.key), redact_secrets(assignment.text)),
-      assignment.place);
+  refuse_configuration(fmt::format("'{}' must be {}, not '{}'", path_in_entry(assignment.key->path),
+                                   describe_type(*assignment.key), redact_secrets(assignment.text)),
+                       assignment.place);
 }
 
 // The names of the repositories, which also address their environment variables.
@@ -45,22 +45,32 @@ std::vector<std::string> repository_names(const ConfigDocument& document) {
   return names;
 }
 
+std::string shown_key(const ConfigKey& key, const KeyTarget& target) {
+  if (target.repository != nullptr) {
+    return fmt::format("repositories.{}.{}", target.repository->name, path_in_entry(key.path));
+  }
+  if (target.check != nullptr) {
+    return fmt::format("checks.{}.{}", target.check->name, path_in_entry(key.path));
+  }
+  return std::string(key.path);
+}
+
 // Sets one key from the document or from its default, and records the effective value.
 void set_key(LoadedConfig& loaded, const ConfigDocument& document, const ConfigKey& key,
-             std::optional<std::size_t> repository) {
+             std::optional<std::size_t> entry) {
   if (key.state == KeyState::kLater) return;
-  RepositoryConfig* target = repository ? &loaded.config.repositories[*repository] : nullptr;
-  const Assignment* assignment = find_assignment(document, key, repository);
+  const KeyTarget target{
+      loaded.config, is_repository_key(key) ? &loaded.config.repositories[entry.value()] : nullptr,
+      is_check_key(key) ? &loaded.config.checks[entry.value()] : nullptr};
+  const Assignment* assignment = find_assignment(document, key, entry);
   const bool has_value = assignment != nullptr || !key.fallback.empty();
   if (has_value) {
     const KeyValue value = assignment != nullptr ? parse_assignment(*assignment)
                                                  : parse_key_value(key, key.fallback).value();
-    key.set({loaded.config, target}, value);
+    key.set(target, value);
   }
   loaded.values.push_back(
-      {.key = target != nullptr
-                  ? fmt::format("repositories.{}.{}", target->name, path_in_repository(key.path))
-                  : std::string(key.path),
+      {.key = shown_key(key, target),
        .value = redact_secrets(assignment != nullptr ? assignment->text : key.fallback),
        .source = assignment != nullptr ? assignment->source : "default"});
 }
@@ -69,7 +79,9 @@ void set_all_keys(LoadedConfig& loaded, const ConfigDocument& document,
                   const std::vector<std::string>& names) {
   loaded.config.repositories.resize(names.size());
   for (const ConfigKey& key : config_keys()) {
-    if (!is_repository_key(key)) set_key(loaded, document, key, std::nullopt);
+    if (!is_repository_key(key) && !is_check_key(key)) {
+      set_key(loaded, document, key, std::nullopt);
+    }
   }
   for (std::size_t i = 0; i < names.size(); ++i) {
     loaded.config.repositories[i].name = names[i];
@@ -77,13 +89,37 @@ void set_all_keys(LoadedConfig& loaded, const ConfigDocument& document,
       if (is_repository_key(key)) set_key(loaded, document, key, i);
     }
   }
+  loaded.config.checks.resize(document.check_places.size());
+  for (std::size_t i = 0; i < loaded.config.checks.size(); ++i) {
+    for (const ConfigKey& key : config_keys()) {
+      if (is_check_key(key)) set_key(loaded, document, key, i);
+    }
+  }
+}
+
+// Each has a name of its own, a question and an expectation.
+void check_checks(const Config& config, const ConfigDocument& document) {
+  std::set<std::string> seen;
+  for (std::size_t i = 0; i < config.checks.size(); ++i) {
+    const CheckConfig& check = config.checks[i];
+    const std::string& place = document.check_places[i];
+    if (check.name.empty()) refuse_configuration("a check has no name", place);
+    if (!seen.insert(check.name).second) {
+      refuse_configuration(fmt::format("two checks are called '{}'", check.name), place);
+    }
+    if (check.sql.empty()) refuse_configuration("a check has no sql", place);
+    if (check.expect.empty()) {
+      refuse_configuration("a check has no expect", place,
+                           fmt::format("Say which answer is right: {}.", kExpectationForms));
+    }
+  }
 }
 
 // The place of the first key of repository `index` whose path begins with `section`.
 std::string place_of(const ConfigDocument& document, std::size_t index, std::string_view section) {
   for (const Assignment& assignment : document.assignments) {
-    if (assignment.repository == index &&
-        path_in_repository(assignment.key->path).starts_with(section)) {
+    if (assignment.entry == index && is_repository_key(*assignment.key) &&
+        path_in_entry(assignment.key->path).starts_with(section)) {
       return assignment.place;
     }
   }
@@ -131,8 +167,8 @@ void check_repository(const RepositoryConfig& repository, const ConfigDocument& 
   }
   if (!repository.url.starts_with("file://")) return;
   for (const Assignment& assignment : document.assignments) {
-    const std::string_view key = path_in_repository(assignment.key->path);
-    if (assignment.repository == index && is_for_s3_only(key)) {
+    const std::string_view key = path_in_entry(assignment.key->path);
+    if (assignment.entry == index && is_repository_key(*assignment.key) && is_for_s3_only(key)) {
       refuse_configuration(
           fmt::format("'{}' is for S3, but repository '{}' is a folder", key, repository.name),
           assignment.place);
@@ -150,6 +186,7 @@ void check_whole(const LoadedConfig& loaded, const ConfigDocument& document) {
   for (std::size_t i = 0; i < config.repositories.size(); ++i) {
     check_repository(config.repositories[i], document, i);
   }
+  check_checks(config, document);
 }
 
 }  // namespace

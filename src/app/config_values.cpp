@@ -5,6 +5,7 @@
 
 #include "app/config_keys.h"
 #include "core/text.h"
+#include "recover/sql_checks.h"
 #include "repository/names.h"
 #include "system/time_zone.h"
 
@@ -60,6 +61,10 @@ bool is_value(const ConfigKey& key, std::string_view text) {
   switch (key.type) {
     case KeyType::kText:
       return true;
+    case KeyType::kSql:
+      return text.find_first_not_of(" \t\r\n") != std::string_view::npos;
+    case KeyType::kExpectation:
+      return parse_expectation(text).has_value();
     case KeyType::kPath:
       return text.starts_with('/');
     case KeyType::kName:
@@ -120,7 +125,9 @@ std::optional<CompressionChoice> parse_compression(std::string_view text) {
 
 std::optional<KeyValue> parse_key_value(const ConfigKey& key, std::string_view text) {
   // A NUL or a line end would be cut off or forged further down, in paths and in libpq strings.
-  if (text.find_first_of(std::string_view("\0\n\r", 3)) != std::string_view::npos) {
+  constexpr std::string_view kBad("\0\n\r", 3);
+  if (text.find_first_of(kBad.substr(0, key.type == KeyType::kSql ? 1 : 3)) !=
+      std::string_view::npos) {
     return std::nullopt;
   }
   if (!is_value(key, text)) return std::nullopt;
@@ -137,6 +144,10 @@ std::string describe_type(const ConfigKey& key) {
   switch (key.type) {
     case KeyType::kText:
       return "text on one line";
+    case KeyType::kSql:
+      return "a statement of SQL";
+    case KeyType::kExpectation:
+      return std::string(kExpectationForms);
     case KeyType::kPath:
       return "an absolute path";
     case KeyType::kName:

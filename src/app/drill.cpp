@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/copy_checks.h"
 #include "app/drill_report.h"
 #include "app/open.h"
 #include "app/version.h"
 #include "core/cancellation.h"
+#include "core/text.h"
 #include "postgres/connection.h"
 #include "postgres/connection_string.h"
 #include "postgres/local_server.h"
@@ -127,6 +129,7 @@ class DrillRun {
                                               : error.message() + ": " + error.object()});
     }
     if (request_.remains == DrillRemains::kKeep) report_.data_directory = folder_.data();
+    judge_objectives();
     store_proof(seconds_since(began));
     report_.report = save_drill_report(config_, report_);
     return std::move(report_);
@@ -194,7 +197,7 @@ class DrillRun {
       return server.connection(database);
     };
     for (CheckResult& check :
-         check_databases({.connection = connection, .major_version = major}, stop_)) {
+         check_running_copy(config_, {.connection = connection, .major_version = major}, stop_)) {
       report_.checks.push_back(std::move(check));
     }
     server.stop(stop_);
@@ -225,18 +228,43 @@ class DrillRun {
          .duration_seconds = report_.recovery_seconds()});
   }
 
+  // Only of a copy that opened: what did not come back has failed already.
+  void judge_objectives() {
+    if (report_.recovered_lsn.empty()) return;
+    judge_objective("recovery time", config_.objectives.recovery_time, report_.recovery_seconds());
+    const TargetRequest& point = request_.point;
+    if (point.time || point.xid || point.lsn || point.name || point.immediate) return;
+    const Timestamp newest =
+        std::max(report_.last_transaction.value_or(Timestamp{}), report_.backup->stop_time);
+    report_.recovery_point_seconds =
+        std::max(0.0, std::chrono::duration<double>(report_.began - newest).count());
+    judge_objective("recovery point", config_.objectives.recovery_point,
+                    *report_.recovery_point_seconds);
+  }
+
+  void judge_objective(const char* name, std::chrono::milliseconds limit, double seconds) {
+    if (limit.count() == 0) return;
+    const std::chrono::duration<double> measured(seconds);
+    report_.checks.push_back(
+        {.name = name,
+         .about = CheckResult::About::kObjective,
+         .verdict = measured <= limit ? Verdict::kPassed : Verdict::kFailed,
+         .detail = fmt::format("{}; the objective is {}", human_duration(measured),
+                               human_duration(limit))});
+  }
+
   void store_proof(double duration_seconds) {
     if (!report_.backup) return;
     ProofRecord proof{.time = to_rfc3339(report_.began),
                       .mode = "drill",
-                      .ok = report_.passed(),
+                      .ok = backup_passed(report_.checks),
                       .objects = report_.checks.size(),
                       .bytes = report_.bytes,
                       .duration_seconds = duration_seconds,
                       .host = host_name(),
                       .holdfast_version = holdfast_version()};
     for (const CheckResult& check : report_.checks) {
-      if (check.verdict != Verdict::kFailed) continue;
+      if (check.verdict != Verdict::kFailed || check.about != CheckResult::About::kBackup) continue;
       ++proof.damaged_objects;
       proof.damaged.push_back(check.name + ": " + check.detail);
     }
@@ -264,10 +292,7 @@ class DrillRun {
 }  // namespace
 
 bool DrillReport::passed() const {
-  for (const CheckResult& check : checks) {
-    if (check.verdict == CheckResult::Verdict::kFailed) return false;
-  }
-  return true;
+  return all_passed(checks);
 }
 
 DrillReport drill(const Config& config, const RepositoryConfig& repository,

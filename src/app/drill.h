@@ -5,10 +5,12 @@
 //
 // Guarantees: nothing outside of the drill's folder is written but the report in the state
 //   directory, the proof beside the backup, and what archive-get keeps; the source is not asked
-//   anything. The server does not outlive this process, however that ends; what a killed drill left
-//   on disk is removed by the next one, which knows the folder by its mark. One drill of a cluster
-//   at a time on a host.
-// What went wrong with the backup or on the copy is a result, and stored as a failed proof. What
+//   anything, unless a configured check compares with it. The server does not outlive this process,
+//   however that ends; what a killed drill left on disk is removed by the next one, which knows the
+//   folder by its mark. One drill of a cluster at a time on a host.
+// What went wrong with the backup or on the copy is a result, and stored as a failed proof. So is
+//   an answer that is not the expected one and an objective that was missed, but the proof of the
+//   backup does not fail for these: nothing of it is damaged. What
 //   kept the drill from telling (kUsage, kConfiguration, kRefused, kRepository, kHost, kCancelled)
 //   is thrown, and no proof is written.
 
@@ -47,10 +49,13 @@ struct DrillReport {
   std::uint64_t bytes = 0;                    // restored
   std::optional<Timestamp> last_transaction;  // the newest one that came back from WAL
   std::string recovered_lsn;                  // empty: the server did not open
-  std::vector<CheckResult> checks;            // "recovery" is the first
-  std::filesystem::path data_directory;       // kept: where
-  std::uint32_t proof = 0;                    // its number beside the backup; 0: none was stored
-  std::filesystem::path report;               // JSON, in the state directory
+  // How old the newest transaction that came back was when the drill began; only of a drill to the
+  // end of the archive. The end of the backup counts where no transaction followed it.
+  std::optional<double> recovery_point_seconds;
+  std::vector<CheckResult> checks;       // "recovery" is the first
+  std::filesystem::path data_directory;  // kept: where
+  std::uint32_t proof = 0;               // its number beside the backup; 0: none was stored
+  std::filesystem::path report;          // JSON, in the state directory
   std::vector<std::string> warnings;
 
   bool passed() const;  // no check failed

@@ -1,5 +1,6 @@
 #include "app/drill_report.h"
 
+#include "app/copy_checks.h"
 #include "system/files.h"
 
 namespace holdfast {
@@ -7,13 +8,6 @@ namespace holdfast {
 using Json = nlohmann::ordered_json;
 
 Json drill_report_json(const DrillReport& report) {
-  Json checks = Json::array();
-  for (const CheckResult& check : report.checks) {
-    checks.push_back({{"name", check.name},
-                      {"verdict", to_string(check.verdict)},
-                      {"detail", check.detail},
-                      {"duration_seconds", check.duration_seconds}});
-  }
   Json json;
   json["passed"] = report.passed();
   json["backup"] = report.backup ? Json(report.backup->name.id.text) : Json();
@@ -28,7 +22,9 @@ Json drill_report_json(const DrillReport& report) {
   json["recovered_lsn"] = report.recovered_lsn.empty() ? Json() : Json(report.recovered_lsn);
   json["last_transaction"] =
       report.last_transaction ? Json(to_rfc3339(*report.last_transaction)) : Json();
-  json["checks"] = std::move(checks);
+  json["recovery_point_seconds"] =
+      report.recovery_point_seconds ? Json(*report.recovery_point_seconds) : Json();
+  json["checks"] = check_results_json(report.checks);
   json["data_directory"] =
       report.data_directory.empty() ? Json() : Json(report.data_directory.string());
   json["proof"] = report.proof == 0 ? Json() : Json(report.proof);

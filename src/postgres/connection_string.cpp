@@ -13,20 +13,43 @@ struct FreeSettings {
 };
 using ConnectionSettings = std::unique_ptr<PQconninfoOption, FreeSettings>;
 
-std::string user_in(const ConnectionSettings& options) {
+std::string setting_in(const ConnectionSettings& options, std::string_view keyword) {
   for (const PQconninfoOption* option = options.get();
        option != nullptr && option->keyword != nullptr; ++option) {
-    if (std::string_view(option->keyword) == "user" && option->val != nullptr) return option->val;
+    if (option->keyword == keyword && option->val != nullptr) return option->val;
   }
   return {};
+}
+
+ConnectionSettings parsed(const std::string& connection) {
+  return ConnectionSettings(PQconninfoParse(connection.c_str(), nullptr));
+}
+
+std::string resolved(const std::string& connection, std::string_view keyword) {
+  const std::string given = setting_in(parsed(connection), keyword);
+  return given.empty() ? setting_in(ConnectionSettings(PQconndefaults()), keyword) : given;
 }
 
 }  // namespace
 
 std::string user_of_connection(const std::string& connection) {
-  const std::string given =
-      user_in(ConnectionSettings(PQconninfoParse(connection.c_str(), nullptr)));
-  return given.empty() ? user_in(ConnectionSettings(PQconndefaults())) : given;
+  return resolved(connection, "user");
+}
+
+std::string database_of_connection(const std::string& connection) {
+  const std::string database = resolved(connection, "dbname");
+  return database.empty() ? user_of_connection(connection) : database;
+}
+
+std::string connection_to_database(const std::string& connection, const std::string& database) {
+  const ConnectionSettings settings = parsed(connection);
+  if (!settings) return connection;  // Connection says what is wrong with it
+  std::string out = "dbname=" + quoted_connection_value(database);
+  for (const PQconninfoOption* option = settings.get(); option->keyword != nullptr; ++option) {
+    if (option->val == nullptr || std::string_view(option->keyword) == "dbname") continue;
+    out += std::string(" ") + option->keyword + "=" + quoted_connection_value(option->val);
+  }
+  return out;
 }
 
 std::string quoted_connection_value(std::string_view value) {

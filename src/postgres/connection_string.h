@@ -10,6 +10,13 @@ namespace holdfast {
 // As libpq resolves it: from the string, else PGUSER, else the name of the system's user.
 std::string user_of_connection(const std::string& connection);
 
+// As libpq resolves it: from the string, else PGDATABASE, else the user's name.
+std::string database_of_connection(const std::string& connection);
+
+// The same server and settings, but this database, as key=value. It holds the password where the
+// string did, so it is never shown.
+std::string connection_to_database(const std::string& connection, const std::string& database);
+
 // "it's" → "'it\'s'"
 std::string quoted_connection_value(std::string_view value);
 

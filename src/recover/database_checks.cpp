@@ -181,6 +181,18 @@ std::string_view to_string(CheckResult::Verdict verdict) {
   return "?";
 }
 
+std::string_view to_string(CheckResult::About about) {
+  switch (about) {
+    case CheckResult::About::kBackup:
+      return "backup";
+    case CheckResult::About::kContent:
+      return "content";
+    case CheckResult::About::kObjective:
+      return "objective";
+  }
+  return "?";
+}
+
 std::vector<CheckResult> check_databases(const CheckedServer& server, const std::stop_token& stop) {
   std::vector<CheckResult> results;
   results.push_back(in_every_database(server, "files", "relations", count_missing_files, stop));

@@ -24,12 +24,17 @@ namespace holdfast {
 
 struct CheckResult {
   enum class Verdict { kPassed, kFailed, kSkipped };
+  // A failure about the backup is damage, and makes later backups and expiry trust it no longer;
+  // one about its content (a question of the operator's) or about an objective is not.
+  enum class About { kBackup, kContent, kObjective };
   std::string name;
+  About about = About::kBackup;
   Verdict verdict = Verdict::kPassed;
   std::string detail;  // how much was looked at; or what was found, the first of it
   double duration_seconds = 0;
 };
 std::string_view to_string(CheckResult::Verdict verdict);  // "passed"
+std::string_view to_string(CheckResult::About about);      // "backup", "content", "objective"
 
 struct CheckedServer {
   std::function<std::string(const std::string& database)> connection;

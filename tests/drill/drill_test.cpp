@@ -302,6 +302,43 @@ TEST(Drill, SaysThatNoRoleItKnowsIsInTheCopy) {
   EXPECT_THAT(detail_of(answer.result(), "recovery"), HasSubstr("no session"));
 }
 
+// One drill asks all of it: right and wrong answers, a statement that may not write, the source.
+TEST(Drill, AsksTheConfiguredQuestionsAndComparesWithTheObjectives) {
+  Alone alone;
+  alone.server.sql("create table t as select g n from generate_series(1, 10) g");
+  alone.holdfast.backup({"--type", "full"});
+  alone.server.sql("insert into t values (11)");
+  alone.holdfast.settings().lines = {
+      "objectives: {recovery_time: 100d, recovery_point: 100d}",
+      "checks:", "  - {name: rows, sql: select count(*) from t, expect: 5 to 10}",
+      "  - {name: behind, sql: select count(*) from t, expect: < live}",
+      "  - {name: near, sql: select count(*) from t, expect: within 10% of live}"};
+  const Json right = alone.holdfast.must({"drill"});
+  EXPECT_TRUE(right.at("passed"));
+  for (const char* name : {"rows", "behind", "near", "recovery time", "recovery point"}) {
+    EXPECT_EQ(verdict_of(right, name), "passed") << name << right.dump(1);
+  }
+
+  alone.holdfast.settings().lines = {
+      "objectives: {recovery_time: 1ms, recovery_point: 1ms}",
+      "checks:",
+      "  - {name: rows, sql: select count(*) from t, expect: 11}",
+      "  - {name: same, sql: select count(*) from t, expect: live}",
+      "  - {name: writes, sql: insert into t values (0) returning n, expect: 0}",
+      "  - {name: many, sql: select n from t, expect: 1}",
+      "  - {name: nothing, sql: select null, expect: 1}"};
+  const Answer answer = alone.holdfast.run({"drill"});
+  EXPECT_EQ(answer.outcome.exit_code, 1) << answer.text();
+  for (const char* name :
+       {"rows", "same", "writes", "many", "nothing", "recovery time", "recovery point"}) {
+    EXPECT_EQ(verdict_of(answer.result(), name), "failed") << name << answer.text();
+  }
+  EXPECT_THAT(detail_of(answer.result(), "rows"), HasSubstr("10, expected 11"));
+  EXPECT_THAT(detail_of(answer.result(), "writes"), HasSubstr("read-only"));
+  // Nothing is wrong with the backup, and later backups may build on it.
+  EXPECT_TRUE(alone.holdfast.must({"show", "latest"}).at("proof").at("ok"));
+}
+
 TEST(Drill, OfNothingIsNoSuccess) {
   Alone alone;
   EXPECT_EQ(alone.holdfast.run({"drill"}).outcome.exit_code, 3) << "nothing to recover from";

@@ -155,11 +155,53 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"wal_of_a_repository", kRepo + "    wal: sometimes\n", 5, "true or false", ""},
         BadConfig{"wal_jobs", "wal: {jobs: 0}\n", 1, "a number from 1 to 64", ""},
         BadConfig{"wal_timeout", "wal: {timeout: soon}\n", 1, "a duration such as", ""},
-        BadConfig{"objectives", "objectives: {recovery_point: 1h}\n", 1, "not have it yet", ""},
-        BadConfig{"checks", "checks: []\n", 1, "not have it yet", ""},
+        BadConfig{"objective", kRepo + "objectives: {recovery_point: soon}\n", 5,
+                  "a duration such as", ""},
+        BadConfig{"checks_map", "checks: {name: a}\n", 1, "must be a list", ""},
+        BadConfig{"check_key", "checks: [{nam: a}]\n", 1, "unknown key 'nam' in a check", "'name'"},
+        BadConfig{"check_nameless", kRepo + "checks:\n  - {sql: x, expect: 1}\n", 6, "no name", ""},
+        BadConfig{"check_sql", kRepo + "checks:\n  - {name: a, expect: 1}\n", 6, "no sql", ""},
+        BadConfig{"check_expect", kRepo + "checks:\n  - {name: a, sql: select}\n", 6, "no expect",
+                  "'> 0'"},
+        BadConfig{"check_expectation",
+                  kRepo + "checks:\n  - {name: a, sql: select, expect: '> many'}\n", 6,
+                  "'expect' must be a value", ""},
+        BadConfig{"check_twice",
+                  kRepo + "checks:\n  - &a {name: a, sql: select, expect: 1}\n  - *a\n", 6,
+                  "two checks are called 'a'", ""},
         BadConfig{"hooks", "hooks: {}\n", 1, "not have it yet", ""},
         BadConfig{"notify", "notify: []\n", 1, "not have it yet", ""}),
     [](const auto& test_case) { return std::string(test_case.param.name); });
+
+TEST_F(ConfigTest, ObjectivesAndChecksAreRead) {
+  const LoadedConfig loaded =
+      load(kRepo +
+               "objectives: {recovery_time: 1h, recovery_point: 5min}\n"
+               "checks:\n"
+               "  - name: open incidents\n"
+               "    sql: |\n"
+               "      select count(*)\n"
+               "      from incidents\n"
+               "    expect: '> 0'\n"
+               "  - {name: users, sql: select 1, expect: live, database: app}\n",
+           {{"HOLDFAST_OBJECTIVES_RECOVERY_POINT", "10min"}});
+  const Config& config = loaded.config;
+  EXPECT_EQ(config.objectives.recovery_time, std::chrono::hours(1));
+  EXPECT_EQ(config.objectives.recovery_point, std::chrono::minutes(10));
+  ASSERT_EQ(config.checks.size(), 2U);
+  EXPECT_EQ(config.checks[0].name, "open incidents");
+  EXPECT_EQ(config.checks[0].sql, "select count(*)\nfrom incidents\n");
+  EXPECT_EQ(config.checks[0].expect, "> 0");
+  EXPECT_EQ(config.checks[0].database, "");
+  EXPECT_EQ(config.checks[1].database, "app");
+  EXPECT_EQ(value_of(loaded, "checks.users.expect"), "live (file)");
+}
+
+TEST_F(ConfigTest, NothingBelowChecksCanBeOverridden) {
+  const std::string text = kRepo + "checks:\n  - {name: a, sql: select, expect: 1}\n";
+  EXPECT_THAT(refused(request(text, {{"HOLDFAST_CHECKS_A_EXPECT", "2"}})).message(),
+              HasSubstr("matches no configuration key"));
+}
 
 TEST_F(ConfigTest, TooManyRepositoriesAreRefused) {
   std::string text = "cluster: demo\nrepositories:\n";

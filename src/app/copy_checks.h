@@ -1,0 +1,27 @@
+#pragma once
+// What a drill and a recovery ask of their copy: the checks that every copy gets
+// (recover/database_checks.h), and the questions of the configuration (recover/sql_checks.h).
+// Errors: those of the checks. Threads: one at a time.
+
+#include <stop_token>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "app/config.h"
+#include "recover/sql_checks.h"
+
+namespace holdfast {
+
+// The running copy, in this order: files, indexes, tables, the configured questions.
+std::vector<CheckResult> check_running_copy(const Config& config, const CheckedServer& server,
+                                            const std::stop_token& stop);
+
+// Whether none has failed; only those about the backup itself with kBackup.
+bool all_passed(const std::vector<CheckResult>& checks);
+bool backup_passed(const std::vector<CheckResult>& checks);
+
+// As docs/json.md has them.
+nlohmann::ordered_json check_results_json(const std::vector<CheckResult>& checks);
+
+}  // namespace holdfast
