@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "repository/json_text.h"
 
 namespace holdfast {
 namespace {
@@ -204,7 +205,7 @@ std::string to_json(const BackupInfo& info) {
 BackupInfo parse_backup_info(std::string_view text) {
   BackupInfo info;
   try {
-    const Json json = Json::parse(text);
+    const Json json = parse_json<Json>(text);
     read_name(json, info);
     read_server(json, info);
     read_sizes(json, info);

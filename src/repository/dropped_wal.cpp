@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "repository/json_text.h"
 #include "repository/write_once.h"
 
 namespace holdfast {
@@ -63,7 +64,7 @@ std::vector<DroppedWal> list_dropped_wal(const Repository& repository, const Wal
 
 DroppedWal parse_dropped_wal(ByteView plain, std::string_view name) {
   try {
-    const Json json = Json::parse(as_text(plain));
+    const Json json = parse_json<Json>(as_text(plain));
     if (json.at("object") != name) {
       throw Error(ErrorKind::kDamage, "damaged object: it is another record",
                   {.object = std::string(name)});

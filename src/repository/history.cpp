@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/fault_point.h"
 #include "postgres/data_files.h"
+#include "repository/json_text.h"
 #include "repository/write_once.h"
 #include "system/files.h"
 
@@ -72,7 +73,7 @@ HistoryRecord read_history(const Repository& repository, const std::string& clus
   const Bytes plain =
       open_record(ContainerKind::kHistory, repository.keys(), std::move(*object), object_name);
   try {
-    const Json json = Json::parse(as_text(plain));
+    const Json json = parse_json<Json>(as_text(plain));
     if (json.at("object") != object_name) {
       throw Error(ErrorKind::kDamage, "damaged object: it is the record of another history",
                   {.object = object_name});
@@ -245,7 +246,7 @@ std::optional<HistoryBinding> read_history_binding(const std::filesystem::path& 
   const auto text = read_file(path, kMaxBindingBytes);
   if (!text) return std::nullopt;
   try {
-    const Json json = Json::parse(*text);
+    const Json json = parse_json<Json>(*text);
     const auto history = parse_history_name(json.at("history").get<std::string>());
     if (history) return HistoryBinding{json.at("cluster"), *history};
   } catch (const nlohmann::json::exception&) {  // reported below

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "repository/catalogue.h"
+#include "repository/json_text.h"
 #include "repository/record_json.h"
 #include "repository/tombstone.h"
 #include "repository/write_once.h"
@@ -109,7 +110,7 @@ std::string text_of(const Hold& hold) {
 Hold parse_hold(ByteView plain, const BackupName& backup, std::uint32_t number) {
   const std::string object = names::series_record(backup, kHoldSeries, number);
   try {
-    const Json json = Json::parse(as_text(plain));
+    const Json json = parse_json<Json>(as_text(plain));
     if (json.at("object") != object) {
       throw Error(ErrorKind::kDamage, "it is the hold of another backup", {.object = object});
     }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "repository/json_text.h"
 #include "repository/names.h"
 
 namespace holdfast {
@@ -56,7 +57,7 @@ KeyGeneration decode_key_generation(Bytes object, std::string_view name,
   const Bytes plain = open_record(ContainerKind::kKeys, {.repository_id = header.repository_id},
                                   std::move(object), name);
   try {
-    const Json json = Json::parse(as_text(plain));
+    const Json json = parse_json<Json>(as_text(plain));
     KeyGeneration generation{.number = json.at("generation"), .slots = {}};
     for (const Json& slot : json.at("slots")) {
       generation.slots.push_back(slot_from_json(slot));

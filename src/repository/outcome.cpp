@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "repository/json_text.h"
 #include "repository/write_once.h"
 
 namespace holdfast {
@@ -17,7 +18,7 @@ std::string dump(const Json& json) {
 template <class Read>
 auto parse_record(const Bytes& plain, const std::string& name, Read&& read) {
   try {
-    return read(Json::parse(as_text(plain)));
+    return read(parse_json<Json>(as_text(plain)));
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorKind::kDamage, fmt::format("malformed record: {}", error.what()),
                 {.object = name});

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "repository/json_text.h"
 #include "repository/write_once.h"
 
 namespace holdfast {
@@ -88,7 +89,7 @@ std::optional<ProofRecord> last_proof(const Repository& repository, const Backup
 
 ProofRecord parse_proof_record(ByteView plain, std::string_view name) {
   try {
-    const Json json = Json::parse(as_text(plain));
+    const Json json = parse_json<Json>(as_text(plain));
     if (json.at("object") != name) {
       throw Error(ErrorKind::kDamage, "damaged object: it is the proof of another backup",
                   {.object = std::string(name)});

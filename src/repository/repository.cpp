@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/fault_point.h"
+#include "repository/json_text.h"
 #include "repository/key_slots_json.h"
 #include "repository/names.h"
 #include "repository/write_once.h"
@@ -53,12 +54,12 @@ Descriptor decode_descriptor(const Bytes& object) {
       open_record(ContainerKind::kDescriptor, {.repository_id = header.repository_id}, object,
                   names::kDescriptor);
   try {
-    const Json whole = Json::parse(as_text(plain));
+    const Json whole = parse_json<Json>(as_text(plain));
     Descriptor descriptor;
     descriptor.id = header.repository_id;
     descriptor.signed_text = whole.at("facts");
     descriptor.mac = from_hex(whole.at("mac").get<std::string>());
-    const Json facts = Json::parse(descriptor.signed_text);
+    const Json facts = parse_json<Json>(descriptor.signed_text);
     // The MAC covers the text alone, so the header must agree with it.
     if (facts.at("repository_id") != to_hex(descriptor.id)) {
       throw Error(ErrorKind::kDamage, "malformed descriptor: its header is that of another one",

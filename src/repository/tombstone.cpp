@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "repository/catalogue.h"
+#include "repository/json_text.h"
 #include "repository/record_json.h"
 #include "repository/write_once.h"
 
@@ -78,7 +79,7 @@ std::optional<TombstoneName> last_tombstone(const Repository& repository, const 
 Tombstone parse_tombstone(ByteView plain, const BackupName& backup, std::uint32_t number) {
   const std::string name = names::series_record(backup, names::SeriesKind::kTombstone, number);
   try {
-    const Json json = Json::parse(as_text(plain));
+    const Json json = parse_json<Json>(as_text(plain));
     if (json.at("object") != name) {
       throw Error(ErrorKind::kDamage, "damaged object: it is the tombstone of another backup",
                   {.object = name});

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "repository/catalogue.h"
+#include "repository/json_text.h"
 #include "repository/record_json.h"
 #include "repository/write_once.h"
 
@@ -47,7 +48,7 @@ std::vector<WalMarkName> list_wal_marks(const Repository& repository, const WalP
 
 SegmentRanges parse_wal_mark(ByteView plain, const std::string& object) {
   try {
-    const Json json = Json::parse(as_text(plain));
+    const Json json = parse_json<Json>(as_text(plain));
     if (json.at("object") != object) {
       throw Error(ErrorKind::kDamage, "damaged object: it is the mark of another history",
                   {.object = object});

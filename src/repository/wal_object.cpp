@@ -7,6 +7,7 @@
 #include "core/cancellation.h"
 #include "core/error.h"
 #include "core/fault_point.h"
+#include "repository/json_text.h"
 
 namespace holdfast {
 namespace {
@@ -39,7 +40,7 @@ Bytes encode_identity(const std::string& object, const WalIdentity& identity) {
 
 WalIdentity decode_identity(const std::string& object, ByteView plain) {
   try {
-    const Json json = Json::parse(as_text(plain));
+    const Json json = parse_json<Json>(as_text(plain));
     if (json.at("object") != object) damaged(object, "it was written under another name");
     const auto file = parse_wal_file_name(json.at("file").get<std::string>());
     const Bytes hash = from_hex(json.at("content_xxh3_128").get<std::string>());

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "repository/json_text.h"
 #include "system/files.h"
 
 namespace holdfast {
@@ -70,7 +71,7 @@ DropLedger::Content DropLedger::read() const {
   const auto text = read_file(path_, kMaxLedgerBytes);
   if (!text) return {};
   try {
-    const Json json = Json::parse(*text);
+    const Json json = parse_json<Json>(*text);
     Content content;
     for (const Json& entry : json.at("dropped")) content.entries.push_back(entry_in(entry));
     content.owed = json.at("owed");

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/fault_point.h"
+#include "repository/json_text.h"
 #include "wal/get_destination.h"
 
 namespace holdfast {
@@ -109,7 +110,7 @@ std::optional<GetEntry> GetSpool::read_entry(const std::string& file) const {
   const auto text = read_file(path, kMaxGetEntryBytes);
   if (!text || !is_fresh(path, kGetEntryLifetime)) return std::nullopt;
   try {
-    const Json json = Json::parse(*text);
+    const Json json = parse_json<Json>(*text);
     const Bytes content = from_hex(json.at("content_xxh3_128").get<std::string>());
     GetEntry entry{.file = json.at("file"), .bytes = json.at("bytes")};
     if (json.at("binding") != to_json(binding_) || entry.file != file ||

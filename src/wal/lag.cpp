@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "repository/json_text.h"
 #include "system/files.h"
 
 namespace holdfast {
@@ -28,7 +29,7 @@ std::optional<RepositoryLag> read_lag(const fs::path& state_directory,
   const auto text = read_file(path_of(state_directory, repository), kMaxLagBytes);
   if (!text) return std::nullopt;
   try {
-    const Json json = Json::parse(*text);
+    const Json json = parse_json<Json>(*text);
     RepositoryLag lag{.repository = json.at("repository"),
                       .url = json.at("url"),
                       .first_url = json.at("first_url"),

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "repository/json_text.h"
+
 namespace holdfast {
 namespace {
 
@@ -62,7 +64,7 @@ std::optional<PushEntry> PushSpool::find(const std::string& file) const {
   const auto text = read_file(path, kMaxEntryBytes);
   if (!text || !has(file)) return std::nullopt;
   try {
-    const Json json = Json::parse(*text);
+    const Json json = parse_json<Json>(*text);
     const auto history = parse_history_name(json.at("history").get<std::string>());
     const Bytes content = from_hex(json.at("content_xxh3_128").get<std::string>());
     if (!history || content.size() != sizeof(Checksum128)) return std::nullopt;

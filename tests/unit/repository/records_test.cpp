@@ -86,6 +86,26 @@ TEST(Outcome, ARecordOfAnotherBackupIsDamage) {
   EXPECT_EQ(kind_of([&] { read_outcome(*repository, other, kNoStop); }), ErrorKind::kDamage);
 }
 
+// Whoever can write to a repository without encryption can write that, and a walk through it by
+// recursion would end the program.
+TEST(Outcome, ARecordNestedWithoutEndIsDamage) {
+  TestRepository shared(Sealed::kPlain);
+  const auto repository = shared.open();
+  const std::string name = names::outcome(backup_name());
+  constexpr std::size_t kDeep = 2'000'000;
+  const std::string text =
+      fmt::format(R"({{"object":"{}","outcome":"committed","time":"","by":"","manifest_bytes":1,)"
+                  R"("manifest_sha256":"","backup":{}{}}})",
+                  name, std::string(kDeep, '['), std::string(kDeep, ']'));
+  const Bytes object =
+      seal_record(ContainerKind::kOutcome, repository->keys(), Cipher::kNone, as_bytes(text));
+  repository->store().put(name, object, {}, kNoStop);
+  const auto failure = failure_of([&] { read_outcome(*repository, backup_name(), kNoStop); });
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->kind(), ErrorKind::kDamage);
+  EXPECT_EQ(failure->object(), name);
+}
+
 ClusterIdentity identity(std::uint64_t system) {
   return {.system_identifier = system, .postgres_version_num = 150000, .host = "h"};
 }
