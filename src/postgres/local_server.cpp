@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -123,11 +124,24 @@ std::vector<std::filesystem::path> usual_bin_directories(int major_version) {
   return result;
 }
 
+// A server that starts creates the file empty and writes it a moment later (CreateLockFile in
+// utils/init/miscinit.c).
+std::optional<std::string> read_once_written(const std::filesystem::path& path) {
+  constexpr int kAttempts = 100;
+  constexpr std::chrono::milliseconds kPause{20};
+  auto content = read_file(path, kSmallFileBytesMax);
+  for (int i = 0; i < kAttempts && content && content->empty(); ++i) {
+    std::this_thread::sleep_for(kPause);
+    content = read_file(path, kSmallFileBytesMax);
+  }
+  return content;
+}
+
 }  // namespace
 
 std::optional<PostmasterFile> read_postmaster_file(const std::filesystem::path& data_directory) {
   const std::filesystem::path path = data_directory / "postmaster.pid";
-  const auto content = read_file(path, kSmallFileBytesMax);
+  const auto content = read_once_written(path);
   if (!content) return std::nullopt;
   std::string_view rest = *content;
   PostmasterFile file;

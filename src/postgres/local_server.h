@@ -25,7 +25,7 @@ struct PostmasterFile {
   std::string listen_address;              // empty: none
   std::string status;                      // "ready", "starting", "stopping", "standby"
 };
-// nullopt when there is no such file.
+// nullopt when there is no such file. Waits up to two seconds for one that is still empty.
 std::optional<PostmasterFile> read_postmaster_file(const std::filesystem::path& data_directory);
 
 // The server that runs in `data_directory`. A file that was left behind by a crash is told by its

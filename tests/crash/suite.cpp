@@ -69,7 +69,8 @@ PostgresCluster& crash_cluster() {
   make_load_tables(*cluster);
   // Random bytes do not compress: a backup stores several packs at the least memory budget.
   cluster->sql(
-      "create table still as select g, string_agg(md5((g * 1000 + h)::text), '') from"
+      "create table still with (autovacuum_enabled = off) as select g, string_agg(md5((g * 1000 + "
+      "h)::text), '') from"
       " generate_series(1, 12000) g, generate_series(1, 40) h group by g");
   return *cluster;
 }

@@ -49,6 +49,7 @@ class DebianLayout : public testing::Test {
     source_.emplace(PostgresCluster::on(etc_));
     source_->start();
     source_->sql("create table t as select g, md5(g::text) from generate_series(1, 5000) g");
+    make_load_tables(*source_);
     holdfast_.emplace(*source_);
     holdfast_->other_data_directory = data_;
     holdfast_->init();
@@ -80,16 +81,15 @@ class DebianLayout : public testing::Test {
 TEST_F(DebianLayout, ComesBackBesideTheOriginalAndWithoutIt) {
   ASSERT_EQ(source_->sql("show data_directory"), data_.string());
   ASSERT_FALSE(fs::exists(data_ / "postgresql.conf"));
-  const Json backup = holdfast_->backup();
-  EXPECT_EQ(backup.at("damaged_pages"), 0);
-  const ClusterContent before = content_of(*source_);
+  const LoadedBackup backup = back_up_under_load(*source_, *holdfast_);
+  EXPECT_EQ(backup.document.at("damaged_pages"), 0);
 
   const fs::path beside = holdfast_->new_path();
   holdfast_->restore(beside);
   {
     PostgresCluster restored = start_restored(beside);  // while the original runs
     expect_own_configuration(restored, beside);
-    EXPECT_EQ(differences(before, content_of(restored)), std::vector<std::string>{});
+    expect_all_of(backup, *source_, restored);
   }
 
   source_->stop();
@@ -99,7 +99,8 @@ TEST_F(DebianLayout, ComesBackBesideTheOriginalAndWithoutIt) {
   holdfast_->restore(alone);
   PostgresCluster restored = start_restored(alone);
   expect_own_configuration(restored, alone);
-  EXPECT_EQ(differences(before, content_of(restored)), std::vector<std::string>{});
+  EXPECT_EQ(differences(backup.still, content_of(restored, kLoadTables)),
+            std::vector<std::string>{});
 }
 
 // A file that the server does not read must not come back in the place of the one that it reads.

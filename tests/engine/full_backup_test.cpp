@@ -159,7 +159,7 @@ TEST_F(Rich, EverythingADataDirectoryCanHoldComesBack) {
 
 TEST_F(Rich, TablespacesAndWalGoWhereTheyAreSent) {
   holdfast_.init();
-  holdfast_.backup();
+  const LoadedBackup backup = back_up_under_load(source(), holdfast_);
   const fs::path target = holdfast_.new_path(), wal = holdfast_.new_path("wal");
   const fs::path one = holdfast_.new_path("one"), rest = holdfast_.new_path("rest");
   const std::string one_was = rich_cluster().space("one").string();
@@ -170,9 +170,7 @@ TEST_F(Rich, TablespacesAndWalGoWhereTheyAreSent) {
   EXPECT_EQ(fs::read_symlink(target / "pg_tblspc" / oid_one), one);
   EXPECT_EQ(fs::read_symlink(target / "pg_tblspc" / oid_two), rest / oid_two);
   EXPECT_EQ(fs::read_symlink(target / "pg_wal"), wal);
-  PostgresCluster restored = start_restored(target);
-  EXPECT_EQ(differences(content_of(source(), kLoadTables), content_of(restored, kLoadTables)),
-            std::vector<std::string>{});
+  expect_all_of(backup, source(), start_restored(target));
 }
 
 TEST_F(Rich, OccupiedTablespacesAreRefusedBeforeAnythingIsWritten) {
@@ -196,10 +194,10 @@ TEST_P(EveryCompression, RestoresTheSame) {
   HoldfastProgram holdfast(
       source, {.lines = {"memory: 64MiB", "backup: {compression: " + GetParam() + "}"}});
   holdfast.init();
-  const Json backup = holdfast.backup();
-  EXPECT_EQ(backup.at("compression"), GetParam());
-  const double ratio =
-      backup.at("stored_bytes").get<double>() / backup.at("data_bytes").get<double>();
+  const LoadedBackup backup = back_up_under_load(source, holdfast);
+  EXPECT_EQ(backup.document.at("compression"), GetParam());
+  const double ratio = backup.document.at("stored_bytes").get<double>() /
+                       backup.document.at("data_bytes").get<double>();
   if (GetParam() == "none") {
     EXPECT_GT(ratio, 0.7);
   } else {
@@ -207,8 +205,7 @@ TEST_P(EveryCompression, RestoresTheSame) {
   }
   const fs::path target = holdfast.new_path();
   holdfast.restore(target);
-  PostgresCluster restored = start_restored(target);
-  EXPECT_EQ(differences(content_of(source), content_of(restored)), std::vector<std::string>{});
+  expect_all_of(backup, source, start_restored(target));
 }
 
 INSTANTIATE_TEST_SUITE_P(Compression, EveryCompression,

@@ -116,6 +116,28 @@ PostgresCluster start_restored(const fs::path& data_directory, const ServerProgr
   return restored;
 }
 
+LoadedBackup back_up_under_load(const PostgresCluster& source, HoldfastProgram& holdfast) {
+  constexpr int kRows = 50;
+  LoadedBackup backup{.document = {}, .still = content_of(source, kLoadTables)};
+  WriteLoad load(source);
+  load.wait_for_more(kRows);
+  backup.document = holdfast.backup();
+  load.wait_for_more(kRows);
+  load.stop();
+  return backup;
+}
+
+void expect_all_of(const LoadedBackup& backup, const PostgresCluster& source,
+                   const PostgresCluster& restored) {
+  EXPECT_EQ(differences(backup.still, content_of(restored, kLoadTables)),
+            std::vector<std::string>{});
+  EXPECT_EQ(check_load({.source = source,
+                        .restored = restored,
+                        .start_lsn = backup.document.at("start_lsn"),
+                        .stop_lsn = backup.document.at("stop_lsn")}),
+            std::vector<std::string>{});
+}
+
 Process start_pgbench(const PostgresCluster& cluster, int seconds) {
   return Process({.arguments = {client_program("pgbench").string(), "-n", "-c", "2", "-T",
                                 std::to_string(seconds), cluster.connection()}});

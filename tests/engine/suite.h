@@ -37,6 +37,17 @@ std::string new_bucket_url();
 PostgresCluster start_restored(const std::filesystem::path& data_directory,
                                const ServerPrograms& programs = default_server());
 
+// A backup that was taken while rows were written, and what was there that nobody wrote to.
+struct LoadedBackup {
+  Json document;
+  ClusterContent still;
+};
+// The source has the tables of WriteLoad.
+LoadedBackup back_up_under_load(const PostgresCluster& source, HoldfastProgram& holdfast);
+// That `restored` holds what was still, and of the load what was committed before the backup's end.
+void expect_all_of(const LoadedBackup& backup, const PostgresCluster& source,
+                   const PostgresCluster& restored);
+
 Process start_pgbench(const PostgresCluster& cluster, int seconds);
 
 inline void PrintTo(const ServerPrograms& programs, std::ostream* out) {

@@ -83,7 +83,7 @@ std::map<std::uint64_t, std::uint64_t> commits_in_wal(const PostgresCluster& clu
   // Of the server's own version: others do not read its WAL.
   const std::filesystem::path program = cluster.programs().bin_directory / "pg_waldump";
   const Outcome dump =
-      run({.arguments = {program.string(), "--path", (cluster.data_directory() / "pg_wal").string(),
+      run({.arguments = {program.string(), "--path", cluster.sql("show data_directory") + "/pg_wal",
                          "--start", start, "--rmgr", "Transaction"}});
   static const std::regex kCommit(
       R"(tx: +(\d+), lsn: ([0-9A-F]+)/([0-9A-F]+), [^\n]*desc: COMMIT)");

@@ -1,5 +1,7 @@
 """./test counts what programs report, and does not believe a program that misbehaves."""
 
+import contextlib
+import io
 import json
 import os
 import pwd
@@ -12,7 +14,7 @@ from testing import gtest, tools
 from testing.builds import Programs
 from testing.outcome import Outcome
 from testing.sandbox import Sandbox, leftovers
-from testing.tiers import Context
+from testing.tiers import Context, in_shards, run_all
 
 
 def report(*results):
@@ -64,6 +66,23 @@ class Runner(ToolTest):
     def test_with_a_filter_a_program_may_have_no_test(self):
         outcome = self.run_fake("REPORT", report(), may_be_empty=True)
         self.assertEqual(outcome.totals(), "0 passed, 0 failed, 0 skipped")
+
+    def test_a_suite_is_dealt_out_and_counted_as_one(self):
+        program = self.write("build/dealt", f"""#!/bin/bash
+            case "$*" in
+              *--gtest_list_tests*) echo S.; printf '  t%s\\n' {{1..30}}; exit ;;
+            esac
+            said='{report("OK")}' code=0
+            [ "$GTEST_SHARD_INDEX/$GTEST_TOTAL_SHARDS" != 1/2 ] || {{ said='{report("FAILED")}' code=1; }}
+            for a; do case $a in --gtest_output=json:*) echo "$said" >"${{a#*json:}}" ;; esac; done
+            exit $code""", 0o755)
+        context = Context(self.folder / "root", self.sandbox)
+        runs = in_shards(context, [gtest.Run(program=program, preset="release")])
+        self.assertEqual([(run.shard, run.shards) for run in runs], [(0, 2), (1, 2)])
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            outcome = run_all(context, runs, parallel=2)
+        self.assertEqual(outcome.totals(), "1 passed, 1 failed, 0 skipped")
+        self.assertEqual(said.getvalue().split(), ["dealt", *outcome.totals().split()])
 
     def test_crash_after_a_good_report_is_a_failure(self):
         outcome = self.run_fake("REPORT\nkill -ABRT $$")

@@ -31,6 +31,8 @@ class Run:
     prefix: list = field(default_factory=list)  # a command that runs the program
     label: str = ""        # what the results are called when not by the program's name
     may_be_empty: bool = False  # with -k, not every program has a matching test
+    shards: int = 1        # the program's tests are dealt out to so many runs; this is
+    shard: int = 0         # one of them, from 0
 
     @property
     def name(self):
@@ -86,12 +88,28 @@ def sanitizer_findings(run, folder):
     return outcome
 
 
+def count_tests(sandbox, run):
+    """How many tests the program of `run` has behind its filter; 0 when it does not say."""
+    if not run.program.is_file():
+        return 0
+    command = [*sandbox.as_user, *run.prefix, str(sandbox.take(run.program, run.preset)),
+               f"--gtest_filter={run.filter}", "--gtest_list_tests"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, cwd=sandbox.folder, timeout=60,
+                              env=sandbox.environment(run.preset, run.environment))
+    except subprocess.TimeoutExpired:
+        return 0
+    return sum(line.startswith("  ") for line in done.stdout.splitlines())
+
+
 def run_program(sandbox, run):
     """Runs one program in the sandbox as the tests' user."""
     if not run.program.is_file():
         return failed(run.name, f"not built: {run.program}")
     program = sandbox.take(run.program, run.preset)
     environment = sandbox.environment(run.preset, run.environment)
+    environment |= {"GTEST_TOTAL_SHARDS": str(run.shards), "GTEST_SHARD_INDEX": str(run.shard)}
     report = Path(environment["TMPDIR"]) / "report.json"
     command = [*sandbox.as_user, *run.prefix, str(program), f"--gtest_filter={run.filter}",
                f"--gtest_output=json:{report}", "--gtest_brief=1", "--gtest_color=no"]

@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
-from . import fuzzing, tools
+from . import fuzzing, planted, tools
 from .builds import Programs, build
-from .gtest import SANITIZER_LOG, Run, run_program
+from .gtest import SANITIZER_LOG, Run, count_tests, run_program
 from .outcome import Outcome, failed, passed
 from .sandbox import Sandbox
 
@@ -20,6 +21,8 @@ RANDOM_WORDS = ("Random", "Fuzz")
 WIDE_ONLY = "*Wide*"  # tests that need too much time or room for an ordinary run
 RANDOM_ROUNDS_WIDE = 20
 SECONDS_PER_FUZZER = 120
+
+TESTS_PER_SHARD = 12
 
 SECONDS_MAX_UNIT = 300
 SECONDS_MAX_SUITE = 1200
@@ -71,13 +74,31 @@ class Context:
 
 
 def run_all(context, runs, parallel=1):
-    """Runs programs and says how each ended."""
+    """Runs programs and says how each ended; the shards of one are counted together."""
     outcome = Outcome()
     with ThreadPoolExecutor(parallel) as pool:
-        for run, one in zip(runs, pool.map(lambda r: run_program(context.sandbox, r), runs)):
-            print(f"  {run.name:<34}{one.totals()}", flush=True)
-            outcome.add(one)
+        ended = pool.map(lambda r: run_program(context.sandbox, r), runs)
+        for name, shards in groupby(runs, lambda run: run.name):
+            whole = Outcome()
+            for _ in shards:
+                whole.add(next(ended))
+            print(f"  {name:<34}{whole.totals()}", flush=True)
+            outcome.add(whole)
     return outcome
+
+
+def in_shards(context, runs):
+    """Suites with servers wait more than they compute. In small parts they can run side by side, and
+    no long one is left over at the end."""
+    dealt = []
+    for run in runs:
+        count = max(1, round(count_tests(context.sandbox, run) / TESTS_PER_SHARD))
+        dealt += [replace(run, shards=count, shard=shard) for shard in range(count)]
+    return dealt
+
+
+def run_suites(context, runs):
+    return run_all(context, in_shards(context, runs), (os.cpu_count() or 1) + 1)
 
 
 def fixed_addresses():
@@ -152,7 +173,8 @@ def run_picked(context, preset, names, words):
                      label=f"{preset}:")
     outcome = run_all(context, [run for run in runs if run.program.name.startswith("unit_")],
                       os.cpu_count() or 1)
-    outcome.add(run_all(context, [run for run in runs if not run.program.name.startswith("unit_")]))
+    outcome.add(run_suites(context,
+                           [run for run in runs if not run.program.name.startswith("unit_")]))
     return outcome
 
 
@@ -165,7 +187,7 @@ def integration(context):
     except tools.ToolFailed as error:
         return failed("postgres versions", str(error))
     runs = make_runs(context, "release", Programs(context.root).suites(), environment=versions)
-    outcome.add(run_all(context, runs))
+    outcome.add(run_suites(context, runs))
     return outcome
 
 
@@ -228,6 +250,15 @@ def fuzz(context):
     return outcome
 
 
+def plant(context):
+    """Each suite notices a bug that is planted for it."""
+    try:
+        versions = postgres_versions(VERSIONS_ORDINARY)
+    except tools.ToolFailed as error:
+        return failed("postgres versions", str(error))
+    return planted.run_all_bugs(context, versions)
+
+
 def coverage(context):
     """How much of src/ the unit tests and suites reach; a figure to read, below the limit a failure."""
     programs = Programs(context.root)
@@ -265,11 +296,12 @@ TIERS = [
     Tier("tidy", tidy, "clang-tidy on what changed and a rotating part of the tree"),
     Tier("random", random, "random runs with the commit as seed"),
     Tier("fuzz", fuzz, "libFuzzer, guided by coverage (only with --wide)"),
+    Tier("planted", plant, "a bug planted for each suite, which must notice it (only with --wide)"),
     Tier("coverage", coverage, "line coverage (only with --wide)"),
 ]
 QUICK = ("packages", "style", "build", "unit")
 # The sanitizers and clang-tidy join the ordinary run once each has passed as a whole.
-ONLY_WIDE = ("asan", "tsan", "tidy", "fuzz", "coverage")
+ONLY_WIDE = ("asan", "tsan", "tidy", "fuzz", "planted", "coverage")
 ORDINARY = tuple(tier.name for tier in TIERS if tier.name not in ONLY_WIDE)
 WIDE = tuple(tier.name for tier in TIERS)
 NEEDED_BY_ALL = ("packages", "build")  # when one of these fails, the rest has nothing to say

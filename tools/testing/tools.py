@@ -11,6 +11,8 @@ import sys
 import unittest
 from pathlib import Path
 
+from . import planted
+from .builds import Programs
 from .gtest import tail
 from .outcome import Outcome, failed, passed
 
@@ -43,7 +45,7 @@ def shell_scripts(root):
 
 
 def check(context):
-    """Formatting, layers, shell scripts, and the tests of the tools themselves."""
+    """Formatting, layers, shell scripts, the list of bugs to plant, and the tests of the tools themselves."""
     root = context.root
     outcome = Outcome()
     checks = [("format", [root / "tools" / "format", "--check"]),
@@ -56,6 +58,10 @@ def check(context):
             one = passed() if code == 0 else failed(f"style:{name}", tail(said))
             print(f"  {name:<34}{one.totals()}", flush=True)
             outcome.add(one)
+    if context.wanted("style:planted bugs"):
+        one = planted.list_is_true(root, Programs(root).suites())
+        print(f"  {'planted bugs':<34}{one.totals()}", flush=True)
+        outcome.add(one)
     one = tests_of_tools(context)
     print(f"  {'tests of the tools':<34}{one.totals()}", flush=True)
     outcome.add(one)

@@ -1,5 +1,7 @@
 #include "postgres/local_server.h"
 
+#include <thread>
+
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -46,6 +48,17 @@ TEST(PostmasterFile, ThatIsMissingOrNonsense) {
     test::write_text(folder / "postmaster.pid", text);
     EXPECT_THROW(read_postmaster_file(folder.path()), Error) << text;
   }
+}
+
+// A drill failed because it looked in between.
+TEST(PostmasterFile, ThatAServerHasJustCreatedIsReadOnceItIsWritten) {
+  const test::TempFolder folder;
+  test::write_text(folder / "postmaster.pid", "");
+  std::jthread server([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds{60});
+    test::write_text(folder / "postmaster.pid", "4321\n");
+  });
+  EXPECT_EQ(read_postmaster_file(folder.path())->pid, 4321);
 }
 
 TEST(RunningServer, IsAProcessThatWorksInTheDataDirectory) {
