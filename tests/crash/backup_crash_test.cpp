@@ -12,6 +12,7 @@
 #include "core/fault_point.h"
 #include "repository/sweep.h"
 #include "suite.h"
+#include "support/archived_cluster.h"
 
 namespace holdfast::test {
 namespace {
@@ -96,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(Point, BackupKilledAt, testing::ValuesIn(points_of("bac
 
 TEST(BackupKilledAtRandom, NeverListsWhatDoesNotRestore) {
   const std::uint64_t seed = test_seed();
-  const int kills = std::getenv("HOLDFAST_TEST_WIDE") != nullptr ? 50 : 12;
+  const int kills = is_wide_run() ? 50 : 12;
   std::cout << "HOLDFAST_TEST_SEED=" << seed << "\n";
   std::mt19937_64 random(seed);
   HoldfastProgram holdfast(crash_cluster(), {.lines = kSmallPacks});

@@ -7,6 +7,7 @@
 
 #include "core/fault_point.h"
 #include "suite.h"
+#include "support/archived_cluster.h"
 
 namespace holdfast::test {
 namespace {
@@ -97,7 +98,7 @@ TEST(RestoreKilledAtRandom, IsFinishedHoweverOftenItIsKilled) {
   const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - began);
   const fs::path target = holdfast.new_path();
-  const int kills = std::getenv("HOLDFAST_TEST_WIDE") != nullptr ? 30 : 6;
+  const int kills = is_wide_run() ? 30 : 6;
   for (int i = 0; i < kills; ++i) {
     Process restore = holdfast.start({"restore", "--to", target.string()});
     std::this_thread::sleep_for(std::chrono::milliseconds{

@@ -298,7 +298,16 @@ TEST_P(TakeOverKilledAt, IsFinishedByTheNextCall) {
   const Json done = holdfast.must({"init", "--take-over"});
   EXPECT_NE(done.at("history"), history);
   EXPECT_FALSE(fs::exists(marker));
-  EXPECT_EQ(holdfast.backup({"--standalone"}).at("history"), done.at("history"));
+  const Json backup = holdfast.backup({"--standalone"});
+  EXPECT_EQ(backup.at("history"), done.at("history"));
+  // A history that the killed call opened and that stayed empty is in nobody's way.
+  const std::size_t opened = GetParam() == "take_over.opened" ? 3 : 2;
+  EXPECT_EQ(holdfast.must({"window"}).at("histories").size(), opened);
+  const std::string target = holdfast.new_path().string();
+  const Json plan = holdfast.must({"restore", "--to", target, "--dry-run"});
+  EXPECT_EQ(plan.at("backup").at("id"), backup.at("id"));
+  const Answer again = holdfast.run({"init", "--take-over"});
+  EXPECT_EQ(again.result().at("history"), done.at("history")) << "a second call opens no more";
 }
 
 INSTANTIATE_TEST_SUITE_P(Point, TakeOverKilledAt,

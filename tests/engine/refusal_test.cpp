@@ -2,12 +2,11 @@
 #include <csignal>
 
 #include <fmt/format.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 
 #include "app/open.h"
 #include "suite.h"
+#include "support/small_disk.h"
 
 namespace holdfast::test {
 namespace {
@@ -129,40 +128,6 @@ TEST_F(Refusal, RepositoryThatIsMissingOrClosed) {
   give_to_server_user(holdfast_.repository_folder());
   refused({"backup"}, 4);  // as an unmounted file system leaves it
 }
-
-// Without the right to mount, a user namespace of its own gives it to this process; the programs
-// that it runs do not inherit it. They see what it mounts.
-void gain_right_to_mount() {
-  static const bool tried = [] {
-    const std::string own = fmt::format("{0} {0} 1\n", ::geteuid());
-    const std::string group = fmt::format("{0} {0} 1\n", ::getegid());
-    if (::geteuid() == 0 || ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return true;
-    write_text("/proc/self/setgroups", "deny");
-    write_text("/proc/self/uid_map", own);
-    write_text("/proc/self/gid_map", group);
-    return true;
-  }();
-  static_cast<void>(tried);
-}
-
-// A file system of `megabytes` of its own; gone with the object.
-class SmallDisk {
- public:
-  SmallDisk(const fs::path& at, int megabytes) : path_(at) {
-    fs::create_directory(path_);
-    gain_right_to_mount();
-    const std::string options = fmt::format("size={}m,mode=0777", megabytes);
-    mounted_ = ::mount("none", path_.c_str(), "tmpfs", 0, options.c_str()) == 0;
-  }
-  ~SmallDisk() {
-    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
-  }
-  bool mounted() const { return mounted_; }
-
- private:
-  fs::path path_;
-  bool mounted_ = false;
-};
 
 TEST_F(Refusal, FullRepositoryDisk) {
   const SmallDisk disk(holdfast_.folder() / "small", 4);

@@ -82,7 +82,8 @@ Variable::~Variable() {
 }
 
 bool is_wide_run() {
-  return std::getenv("HOLDFAST_TEST_WIDE") != nullptr;
+  const char* const wide = std::getenv("HOLDFAST_TEST_WIDE");
+  return wide != nullptr && *wide != '\0';
 }
 
 }  // namespace holdfast::test
