@@ -57,8 +57,8 @@ void check_summaries(CheckFindings& findings, Session& session) {
       session.query("select setting from pg_catalog.pg_settings where name = 'summarize_wal'");
   if (rows.empty() || rows[0].at(0) != "off") return;
   findings.add({"summarize_wal", FindingLevel::kWarning, "it is off",
-                "Set summarize_wal = on: it costs little, and incremental backups (of Holdfast's "
-                "next release, and pg_basebackup's) then read only what changed."});
+                "Set summarize_wal = on: it costs little, and incremental backups, of Holdfast and "
+                "of pg_basebackup, then read only what changed."});
 }
 
 // Which of the repositories that hold WAL it is.

@@ -1,4 +1,6 @@
 // `check` with several repositories: each is looked at, and each must get the WAL.
+#include <tuple>
+
 #include <fmt/format.h>
 
 #include "support/archived_cluster.h"
@@ -68,6 +70,39 @@ TEST_F(TwoRepositories, OneThatGetsNoWalIsAWarning) {
   const Answer answer = archived_.holdfast().run({"check"}, {{"HOLDFAST_WAL_TIMEOUT", "10s"}});
   EXPECT_EQ(status(answer, "first", "WAL archive"), "ok") << answer.text();
   EXPECT_EQ(status(answer, "second", "WAL archive"), "warning") << answer.text();
+}
+
+// Settings with which a set-up works, and loses more than it has to one day.
+TEST(CheckSettings, ThatHurtAreWarnings) {
+  ArchivedCluster archived({.programs = available_servers().back()});
+  PostgresCluster& server = archived.server();
+  const auto warned = [&](const std::string& name) {
+    const Answer answer = archived.holdfast().run({"check"});
+    EXPECT_EQ(answer.outcome.exit_code, 0) << answer.text();
+    for (const Json& finding : answer.result().at("findings")) {
+      if (finding.at("name") == name) return finding.at("status") == "warning";
+    }
+    return false;
+  };
+  const auto set = [&](const std::string& name, const std::string& value) {
+    server.sql(fmt::format("alter system set {} = {}", name, value));
+    server.sql("select pg_reload_conf()");
+    server.wait_for(
+        fmt::format("(select setting = '{}' from pg_settings where name = '{}')", value, name));
+  };
+  for (const auto& [name, good, bad] : {std::tuple{"archive_timeout", "300", "0"},
+                                        {"archive_timeout", "60", "3600"},
+                                        {"full_page_writes", "on", "off"}}) {
+    set(name, good);
+    EXPECT_FALSE(warned(name)) << name << " = " << good;
+    set(name, bad);
+    EXPECT_TRUE(warned(name)) << name << " = " << bad;
+  }
+  if (server.programs().major_version < 17) return;
+  set("summarize_wal", "off");
+  EXPECT_TRUE(warned("summarize_wal"));
+  set("summarize_wal", "on");
+  EXPECT_FALSE(warned("summarize_wal"));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "seal/key_slot.h"
 #include "storage/s3_store.h"
 #include "support/archived_cluster.h"
 #include "support/s3_server.h"
@@ -168,7 +169,7 @@ TEST_F(WalOnS3, WhatMayNotBeReadOrListedIsUnknown) {
   EXPECT_EQ(rows_after({}), "1 2 3");
 }
 
-TEST_F(WalOnS3, AWrongSecretOrAMissingBucketIsUnknown) {
+TEST_F(WalOnS3, AWrongSecretAWrongKeyOrAMissingBucketIsUnknown) {
   ArchivedCluster& archived = begin();
   const std::string absent = "0000000100000000000000F0";
   const std::string there = keep_in_a_segment(1);
@@ -182,6 +183,17 @@ TEST_F(WalOnS3, AWrongSecretOrAMissingBucketIsUnknown) {
   EXPECT_LE(push, 125);
   write_text(secret, good);
   EXPECT_EQ(archived.get(absent).exit_code, kAbsent);
+
+  const std::string key = read_text(holdfast().key_file());
+  write_text(holdfast().key_file(), format_key_file(Secret::random()));
+  for (const std::string& file : {there, absent}) {
+    const Outcome got = archived.get(file);
+    EXPECT_EQ(got.exit_code, kUnknown) << file;
+    EXPECT_NE(got.err.find("key"), std::string::npos) << got.err;
+  }
+  EXPECT_EQ(archived.push(there).exit_code, 2);
+  write_text(holdfast().key_file(), key);
+  EXPECT_EQ(archived.get(there).exit_code, kRestored);
 
   holdfast().settings().url = "s3://" + bucket_ + "-is-not-there";
   holdfast().run({"version"});  // writes the configuration
