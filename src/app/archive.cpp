@@ -1,5 +1,6 @@
 #include "app/archive.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -17,7 +18,7 @@ constexpr std::chrono::seconds kStandbyPatience{5};
 
 RepositoryConfig const* first_without_wal(const Config& config) {
   for (const RepositoryConfig& repository : config.repositories) {
-    if (repository.wal) return nullptr;
+    if (holds_wal(config, repository)) return nullptr;
   }
   return config.repositories.empty() ? nullptr : &config.repositories.front();
 }
@@ -142,10 +143,16 @@ ArchiveGetAnswer unknown(const Config& config, const ArchiveGetRequest& request,
 
 }  // namespace
 
+bool holds_wal(const Config& config, const RepositoryConfig& repository) {
+  const bool any_as_of = std::ranges::any_of(
+      config.repositories, [](const auto& each) { return each.as_of.has_value(); });
+  return any_as_of ? repository.as_of.has_value() : repository.wal;
+}
+
 std::unique_ptr<Archive> wal_archive(const Config& config, std::chrono::milliseconds patience) {
   std::vector<ArchiveRepository> repositories;
   for (const RepositoryConfig& repository : config.repositories) {
-    if (!repository.wal) continue;
+    if (!holds_wal(config, repository)) continue;
     const auto open = [&repository, patience](const std::stop_token& stop) {
       return open_repository(repository, {.patience = patience}, stop);
     };

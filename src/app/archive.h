@@ -17,7 +17,9 @@
 
 namespace holdfast {
 
-// The repositories with `wal: true`. `patience` bounds the retries of one request.
+// Whether archive-get asks this one: it says `wal: true`, or it is the one to be seen as it was.
+bool holds_wal(const Config& config, const RepositoryConfig& repository);
+// The repositories that hold WAL. `patience` bounds the retries of one request.
 std::unique_ptr<Archive> wal_archive(const Config& config, std::chrono::milliseconds patience);
 
 PushOptions push_options(const Config& config, const std::filesystem::path& data_directory);

@@ -111,6 +111,11 @@ void start_archive_helper(const Config& config, const ArchiveHelperRequest& requ
                                  std::string(word_of(request.direction)),
                                  request.data_directory.string()};
   if (!request.history.empty()) words.insert(words.end(), {"--history", request.history});
+  for (const RepositoryConfig& repository : config.repositories) {
+    if (!repository.as_of) continue;
+    words.insert(words.end(),
+                 {"--repo", repository.name, "--as-of", to_rfc3339(*repository.as_of)});
+  }
   start_detached(
       {.arguments = std::move(words),
        .log = path.parent_path() / fmt::format("{}-helper.log", word_of(request.direction)),
@@ -133,7 +138,10 @@ GetBinding get_binding(const Config& config, const fs::path& data_directory,
                        const std::string& history) {
   GetBinding binding{.cluster = config.cluster, .data_directory = data_directory};
   for (const RepositoryConfig& repository : config.repositories) {
-    if (repository.wal) binding.repositories.push_back(repository.name + " " + repository.url);
+    if (!holds_wal(config, repository)) continue;
+    binding.repositories.push_back(
+        repository.name + " " + repository.url +
+        (repository.as_of ? " as of " + to_rfc3339(*repository.as_of) : ""));
   }
   if (!history.empty()) {
     binding.line = "history " + history;

@@ -12,11 +12,13 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/time.h"
 #include "seal/chunk.h"
 
 namespace holdfast {
@@ -60,6 +62,7 @@ struct RepositoryConfig {
   bool exclusive_writer = false;
   bool wal = true;
   RetentionConfig retention;
+  std::optional<Timestamp> as_of = {};  // --as-of, no key of the file: seen as it was, read-only
 };
 
 struct PostgresConfig {

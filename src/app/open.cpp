@@ -25,6 +25,7 @@ StoreOptions store_options(const RepositoryConfig& config) {
                  .credentials_file = s3.credentials_file,
                  .server_side_encryption = s3.server_side_encryption,
                  .kms_key_id = s3.kms_key_id,
+                 .as_of = config.as_of,
                  .class_catalogue = config.storage_class.catalogue,
                  .class_data = config.storage_class.data,
                  .class_wal = config.storage_class.wal}};

@@ -41,8 +41,14 @@ std::string archive_command(const Config& config) {
 }
 
 std::string restore_command(const Config& config, const HistoryName& history) {
-  return program_and_configuration(config) + " archive-get --history " + to_string(history) +
-         " %f \"%p\"";
+  std::string command = program_and_configuration(config);
+  std::string as_of;
+  for (const RepositoryConfig& repository : config.repositories) {
+    if (!repository.as_of) continue;
+    command += " --repo " + quoted(repository.name);
+    as_of = " --as-of " + to_rfc3339(*repository.as_of);
+  }
+  return command + " archive-get" + as_of + " --history " + to_string(history) + " %f \"%p\"";
 }
 
 bool is_our_archive_command(const std::string& command) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "app/archive.h"
+#include "cli/as_of_option.h"
 #include "cli/command.h"
 #include "core/cancellation.h"
 
@@ -60,6 +61,7 @@ CommandResult run(CommandContext& context, const ArchiveGetRequest& request) {
 CommandSpec archive_get_command() {
   auto request = std::make_shared<ArchiveGetRequest>();
   auto destination = std::make_shared<std::string>();
+  auto as_of = std::make_shared<std::optional<std::string>>();
   CommandSpec spec;
   spec.name = "archive-get";
   spec.summary = "Fetch a WAL file; for PostgreSQL's restore_command";
@@ -72,11 +74,13 @@ CommandSpec archive_get_command() {
                     text_argument("DEST", "Where to put it; PostgreSQL's %p", *destination)};
   spec.options = {
       text_option({"--history", "NNNN-ID", "History to read; else that of the data directory"},
-                  request->history)};
+                  request->history),
+      as_of_option(*as_of)};
   spec.examples = {{"holdfast archive-get 000000010000000000000001 pg_wal/RECOVERYXLOG",
                     "What PostgreSQL runs; 'holdfast restore' writes the setting"}};
-  spec.run = [request, destination](CommandContext& context) {
+  spec.run = [request, destination, as_of](CommandContext& context) {
     request->destination = *destination;
+    apply_as_of(*as_of, context);
     return run(context, *request);
   };
   return spec;

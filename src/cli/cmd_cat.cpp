@@ -1,5 +1,6 @@
 // `cat`: part of a file out of a backup, to standard output.
 #include "app/verify_operations.h"
+#include "cli/as_of_option.h"
 #include "cli/command.h"
 
 namespace holdfast::cli {
@@ -9,6 +10,7 @@ CommandSpec cat_command() {
     std::string id, path;
     std::uint64_t offset = 0;
     std::optional<std::uint64_t> bytes;
+    std::optional<std::string> as_of;
   };
   auto arguments = std::make_shared<Arguments>();
   CommandSpec spec;
@@ -23,11 +25,13 @@ CommandSpec cat_command() {
                     text_argument("PATH", "The file", arguments->path)};
   spec.options = {
       number_option({"--offset", "BYTES", "Where to begin (default: 0)"}, arguments->offset),
-      bytes_option({"--length", "BYTES", "How much (default: to the end)"}, arguments->bytes)};
+      bytes_option({"--length", "BYTES", "How much (default: to the end)"}, arguments->bytes),
+      as_of_option(arguments->as_of)};
   spec.examples = {
       {"holdfast cat latest postgresql.conf", "The configuration as it was backed up"},
       {"holdfast cat latest base/5/16384 --offset 8192 --length 8192", "Block 1 of a relation"}};
   spec.run = [arguments](CommandContext& context) {
+    apply_as_of(arguments->as_of, context);
     cat(
         context.config(), context.repository(), arguments->id,
         {.path = arguments->path, .offset = arguments->offset, .length = arguments->bytes},

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "app/copy.h"
+#include "cli/as_of_option.h"
 #include "cli/command.h"
 #include "cli/render.h"
 #include "cli/thaw_options.h"
@@ -16,6 +17,7 @@ struct Arguments {
   std::string from, to;
   bool all = false, standalone = false, wal = false, verify = false, dry_run = false;
   ThawOptions thaw;
+  std::optional<std::string> as_of;
   PipelineOptions pipeline;
 };
 
@@ -179,6 +181,8 @@ CommandResult preview(const Arguments& arguments, CommandContext& context) {
 
 CommandResult run(Arguments& arguments, CommandContext& context) {
   apply(arguments.pipeline, context.config());
+  apply_as_of(arguments.as_of, context,
+              arguments.from.empty() ? context.globals().repo : arguments.from);
   return arguments.dry_run ? preview(arguments, context) : copy_now(arguments, context);
 }
 
@@ -211,7 +215,8 @@ CommandSpec copy_command() {
       switch_option({"--wal", "Also all WAL that was archived behind its start"}, arguments->wal),
       switch_option({"--verify", "Then read and authenticate every byte of the copy"},
                     arguments->verify),
-      switch_option({"--dry-run", "Only say what would be copied"}, arguments->dry_run)};
+      switch_option({"--dry-run", "Only say what would be copied"}, arguments->dry_run),
+      as_of_option(arguments->as_of)};
   add_thaw_options(spec.options, arguments->thaw);
   add_pipeline_options(spec.options, arguments->pipeline);
   spec.examples = {{"holdfast copy latest --to cold", "The newest backup"},

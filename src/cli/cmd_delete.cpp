@@ -4,6 +4,7 @@
 #include "app/retention.h"
 #include "cli/command.h"
 #include "cli/render.h"
+#include "cli/versioning_views.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -31,7 +32,8 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
                  {"history", holdfast::to_string(answer.entry.name.history)},
                  {"dry_run", arguments.dry_run},
                  {"marked_before", answer.deletion.marked_before},
-                 {"due", to_rfc3339(answer.deletion.due)}};
+                 {"due", to_rfc3339(answer.deletion.due)},
+                 {"versioning", to_string(answer.deletion.versioning)}};
   if (arguments.dry_run) {
     result.text =
         fmt::format("{} would be marked, and removed by 'holdfast expire' from {} on.\n", id, due);
@@ -45,6 +47,7 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
         id, due);
   }
   result.text += "Backups that build on it keep what they need.\n";
+  result.text += text_of(answer.deletion.versioning);
   return result;
 }
 

@@ -4,6 +4,7 @@
 #include "app/retention.h"
 #include "cli/command.h"
 #include "cli/render.h"
+#include "cli/versioning_views.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -36,6 +37,7 @@ Json json_of_result(const ExpireResult& result, bool dry_run) {
   json["dry_run"] = dry_run;
   json["configured"] = result.configured;
   json["now"] = to_rfc3339(result.now);
+  json["versioning"] = to_string(result.versioning);
   json["backups"] = Json::array();
   for (const PlannedBackup& backup : result.backups) {
     json["backups"].push_back(json_of_planned(backup));
@@ -147,6 +149,7 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
     answer.text += fmt::format("Removed {} objects, {}.\n", result.removed.objects,
                                human_bytes(result.removed.bytes));
   }
+  answer.text += text_of(result.versioning);
   return answer;
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "app/operations.h"
+#include "cli/as_of_option.h"
 #include "cli/backup_views.h"
 #include "cli/command.h"
 #include "cli/render.h"
@@ -77,29 +78,46 @@ CommandResult run(CommandContext& context, bool all) {
 }  // namespace
 
 CommandSpec list_command() {
-  auto all = std::make_shared<bool>(false);
+  struct Arguments {
+    bool all = false;
+    std::optional<std::string> as_of;
+  };
+  auto arguments = std::make_shared<Arguments>();
   CommandSpec spec;
   spec.name = "list";
   spec.summary = "List the backups";
   spec.needs = Needs::kConfig;
-  spec.options = {switch_option({"--all", "Unfinished and aborted ones too"}, *all)};
-  spec.examples = {{"holdfast list", "Every backup, oldest first"},
-                   {"holdfast --output json list", "For a program"}};
-  spec.run = [all](CommandContext& context) { return run(context, *all); };
+  spec.options = {switch_option({"--all", "Unfinished and aborted ones too"}, arguments->all),
+                  as_of_option(arguments->as_of)};
+  spec.examples = {
+      {"holdfast list", "Every backup, oldest first"},
+      {"holdfast list --as-of '2026-11-22 13:59'", "Those of then, in a bucket with versioning"},
+      {"holdfast --output json list", "For a program"}};
+  spec.run = [arguments](CommandContext& context) {
+    apply_as_of(arguments->as_of, context);
+    return run(context, arguments->all);
+  };
   return spec;
 }
 
 CommandSpec show_command() {
-  auto id = std::make_shared<std::string>();
+  struct Arguments {
+    std::string id;
+    std::optional<std::string> as_of;
+  };
+  auto arguments = std::make_shared<Arguments>();
   CommandSpec spec;
   spec.name = "show";
   spec.summary = "Show one backup";
   spec.needs = Needs::kConfig;
-  spec.arguments = {text_argument("ID", "An id, a name, latest or oldest", *id)};
+  spec.arguments = {text_argument("ID", "An id, a name, latest or oldest", arguments->id)};
+  spec.options = {as_of_option(arguments->as_of)};
   spec.examples = {{"holdfast show latest", "The newest backup"},
                    {"holdfast show before-upgrade", "The one of that name"}};
-  spec.run = [id](CommandContext& context) {
-    const CatalogueEntry entry = show(context.config(), context.repository(), *id, context.stop());
+  spec.run = [arguments](CommandContext& context) {
+    apply_as_of(arguments->as_of, context);
+    const CatalogueEntry entry =
+        show(context.config(), context.repository(), arguments->id, context.stop());
     CommandResult result{.json = json_of(entry),
                          .text = text_of(entry.outcome.info, context.style())};
     result.json["proof"] = entry.proof ? proof_json(*entry.proof) : Json();

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "app/restore.h"
+#include "cli/as_of_option.h"
 #include "cli/backup_views.h"
 #include "cli/command.h"
 #include "cli/target_options.h"
@@ -20,6 +21,7 @@ struct Arguments {
   bool standby = false;
   std::optional<RecoverySettings::Archiving> archiving;
   ThawOptions thaw;
+  std::optional<std::string> as_of;
   PipelineOptions pipeline;
 };
 
@@ -214,6 +216,7 @@ std::string result_text(const RestoreAnswer& answer) {
 
 CommandResult run(Arguments& arguments, CommandContext& context) {
   apply(arguments.pipeline, context.config());
+  apply_as_of(arguments.as_of, context);
   arguments.request.target = target_of(arguments);
   arguments.request.mode = arguments.standby ? RestoreMode::kStandby : RestoreMode::kRecovery;
   arguments.request.archiving = arguments.archiving;
@@ -267,7 +270,8 @@ CommandSpec restore_command() {
       switch_option({"--delta", "Rewrite only what differs in a stopped data directory"},
                     arguments->delta),
       switch_option({"--dry-run", "Say what would be restored, and write nothing"},
-                    arguments->dry_run)};
+                    arguments->dry_run),
+      as_of_option(arguments->as_of)};
   add_thaw_options(spec.options, arguments->thaw, "Confirm --delta, and what --thaw costs");
   add_recovery_options(spec.options, *arguments);
   add_pipeline_options(spec.options, arguments->pipeline);
@@ -279,6 +283,8 @@ CommandSpec restore_command() {
        "A named one, with its tablespaces beside it"},
       {"holdfast restore --to /var/lib/postgresql/16/main --delta --yes",
        "In place, writing only what differs"},
+      {"holdfast restore --as-of '2026-11-22 13:59' --to /srv/restored",
+       "After somebody emptied the bucket, which has versioning"},
       {"holdfast restore --repo cold --to /srv/restored --thaw bulk --yes",
        "Out of GLACIER or DEEP_ARCHIVE, waiting until it is back"}};
   spec.run = [arguments](CommandContext& context) { return run(*arguments, context); };

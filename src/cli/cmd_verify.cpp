@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "app/verify_operations.h"
+#include "cli/as_of_option.h"
 #include "cli/backup_views.h"
 #include "cli/command.h"
 #include "cli/render.h"
@@ -20,6 +21,7 @@ struct Arguments {
   std::string id;
   bool all = false, quick = false, deep = false;
   ThawOptions thaw;
+  std::optional<std::string> as_of;
   PipelineOptions pipeline;
 };
 
@@ -148,6 +150,7 @@ std::string text_of(const VerifyResult& done, const Style& style) {
 
 CommandResult run(Arguments& arguments, CommandContext& context) {
   apply(arguments.pipeline, context.config());
+  apply_as_of(arguments.as_of, context);
   const VerifyResult done = verify(context.config(), context.repository(), request_of(arguments),
                                    context.progress(), context.stop());
   for (const std::string& warning : done.warnings) context.warn(warning);
@@ -181,7 +184,8 @@ CommandSpec verify_command() {
                     arguments->all),
       switch_option({"--quick", "Existence and size of the packs only"}, arguments->quick),
       switch_option({"--deep", "Also decompress, compare every block, check pages and WAL"},
-                    arguments->deep)};
+                    arguments->deep),
+      as_of_option(arguments->as_of)};
   add_thaw_options(spec.options, arguments->thaw);
   add_pipeline_options(spec.options, arguments->pipeline);
   spec.examples = {{"holdfast verify", "The latest backup"},

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "app/window.h"
+#include "cli/as_of_option.h"
 #include "cli/command.h"
 #include "cli/window_views.h"
 
@@ -29,6 +30,7 @@ CommandResult run(CommandContext& context) {
 }  // namespace
 
 CommandSpec window_command() {
+  auto as_of = std::make_shared<std::optional<std::string>>();
   CommandSpec spec;
   spec.name = "window";
   spec.summary = "Show from when to when recovery is possible";
@@ -37,10 +39,14 @@ CommandSpec window_command() {
       "of its first backup to the last transaction whose WAL is archived. A gap names the WAL\n"
       "segments that are missing, and lasts until the end of the next backup.";
   spec.needs = Needs::kConfig;
+  spec.options = {as_of_option(*as_of)};
   spec.examples = {{"holdfast window", "What the first repository can recover"},
                    {"holdfast --repo cold window", "Another repository"},
                    {"holdfast --output json window", "For a program; see docs/json.md"}};
-  spec.run = [](CommandContext& context) { return run(context); };
+  spec.run = [as_of](CommandContext& context) {
+    apply_as_of(*as_of, context);
+    return run(context);
+  };
   return spec;
 }
 

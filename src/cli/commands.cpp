@@ -19,6 +19,7 @@ CommandSpec expire_command();
 CommandSpec delete_command();
 CommandSpec hold_command();
 CommandSpec release_command();
+CommandSpec undelete_command();
 CommandSpec archive_push_command();
 CommandSpec archive_get_command();
 CommandSpec archive_helper_command();
@@ -33,15 +34,15 @@ CommandSpec help_command();
 
 const std::vector<CommandSpec>& all_commands() {
   static const std::vector<CommandSpec> commands{
-      init_command(),         check_command(),          backup_command(),
-      list_command(),         show_command(),           window_command(),
-      restore_command(),      verify_command(),         drill_command(),
-      cat_command(),          copy_command(),           expire_command(),
-      delete_command(),       hold_command(),           release_command(),
-      archive_push_command(), archive_get_command(),    key_list_command(),
-      key_add_command(),      key_remove_command(),     key_new_file_command(),
-      config_show_command(),  config_check_command(),   version_command(),
-      help_command(),         archive_helper_command(),
+      init_command(),         check_command(),        backup_command(),
+      list_command(),         show_command(),         window_command(),
+      restore_command(),      verify_command(),       drill_command(),
+      cat_command(),          copy_command(),         expire_command(),
+      delete_command(),       hold_command(),         release_command(),
+      undelete_command(),     archive_push_command(), archive_get_command(),
+      key_list_command(),     key_add_command(),      key_remove_command(),
+      key_new_file_command(), config_show_command(),  config_check_command(),
+      version_command(),      help_command(),         archive_helper_command(),
   };
   return commands;
 }

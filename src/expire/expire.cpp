@@ -98,6 +98,7 @@ void ExpireRun::take_plan() {
                       {.policy = options_.policy, .zone = options_.zone, .grace = options_.grace},
                       stop_);
   result_.now = earlier_.now;
+  result_.versioning = versioning_state(repository_.store(), stop_);
   result_.configured = options_.policy.configured();
   result_.backups = plan_.backups;
   result_.window = plan_.window;

@@ -58,6 +58,7 @@
 #include "expire/expire_plan.h"
 #include "expire/object_remover.h"
 #include "repository/repository.h"
+#include "storage/versioning.h"
 
 namespace holdfast {
 
@@ -85,6 +86,7 @@ struct ExpireResult {
   RemovedObjects removed;
   WalPlanned wal;
   std::vector<WindowLeft> window;
+  VersioningState versioning = VersioningState::kNone;  // unless none, no space is freed at once
   std::vector<std::string> warnings;
 };
 
@@ -100,6 +102,7 @@ struct DeletionRequest {
 };
 struct DeletionAnswer {
   bool marked_before = false;
+  VersioningState versioning = VersioningState::kNone;
   Timestamp due;  // the first run of `expire` at or after this removes it; by the store's clock
 };
 // Marks one backup for deletion. kRefused when it is held, or when no other backup of its line

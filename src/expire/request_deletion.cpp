@@ -70,7 +70,9 @@ DeletionAnswer request_deletion(const Repository& repository, const ExpireOption
                                 const std::stop_token& stop) {
   ExpireSurvey survey = survey_folders(repository, options.cluster, stop);
   const BackupFolder folder = folder_to_delete(survey, request.backup);
-  DeletionAnswer answer{.marked_before = false, .due = survey.now + options.grace};
+  DeletionAnswer answer{.marked_before = false,
+                        .versioning = versioning_state(repository.store(), stop),
+                        .due = survey.now + options.grace};
   const bool marked = folder.state == FolderState::kMarked && folder.requested();
   if (marked || folder.state == FolderState::kDeleting) {
     answer.marked_before = true;

@@ -8,6 +8,7 @@
 #include "storage/folder_store.h"
 #include "storage/glacier_store.h"
 #include "storage/rate_store.h"
+#include "storage/versioning.h"
 
 namespace holdfast {
 namespace {
@@ -44,7 +45,11 @@ S3Options bucket_of(const StoreOptions& options) {
 }
 
 std::unique_ptr<ObjectStore> open_bare(const StoreOptions& options) {
-  if (options.url.starts_with(kFileScheme)) return make_folder_store(folder_of(options.url));
+  if (options.url.starts_with(kFileScheme)) {
+    auto store = make_folder_store(folder_of(options.url));
+    if (options.s3.as_of) require_versioning(*store);
+    return store;
+  }
   if (options.url.starts_with(kS3Scheme)) return make_s3_store(bucket_of(options));
   throw_bad_url(options.url, "begins with neither file:/// nor s3://");
 }

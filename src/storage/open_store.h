@@ -22,7 +22,8 @@ struct StoreOptions {
   std::shared_ptr<StoreMetrics> metrics = nullptr;  // counts land here, if given
 };
 
-// Throws kConfiguration for a URL that is neither file:/// nor s3://. Makes no request.
+// Throws kConfiguration for a URL that is neither file:/// nor s3://, kUsage for a folder that is
+// to be seen as of a time. Makes no request.
 std::unique_ptr<ObjectStore> open_store(const StoreOptions& options);
 
 // Makes the place itself where Holdfast may (a folder); a bucket must exist already.

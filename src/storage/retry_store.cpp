@@ -68,6 +68,24 @@ class RetryStore final : public StoreDecorator {
     return repeat({StoreOperation::kPut, name}, stop,
                   [&] { return StoreDecorator::request_thaw(name, request, stop); });
   }
+  VersioningState versioning_state(const std::stop_token& stop) override {
+    return repeat({StoreOperation::kList, ""}, stop,
+                  [&] { return StoreDecorator::versioning_state(stop); });
+  }
+  VersionsPage list_versions(const ListRequest& request, const std::stop_token& stop) override {
+    return repeat({StoreOperation::kList, request.prefix}, stop,
+                  [&] { return StoreDecorator::list_versions(request, stop); });
+  }
+  void remove_version(const std::string& name, const std::string& version,
+                      const std::stop_token& stop) override {
+    repeat({StoreOperation::kRemove, name}, stop,
+           [&] { StoreDecorator::remove_version(name, version, stop); });
+  }
+  void copy_version(const std::string& name, const ObjectVersion& version,
+                    const std::stop_token& stop) override {
+    repeat({StoreOperation::kPut, name}, stop,
+           [&] { StoreDecorator::copy_version(name, version, stop); });
+  }
   Timestamp now(const std::stop_token& stop) override {
     return repeat({StoreOperation::kNow, ""}, stop, [&] { return inner().now(stop); });
   }

@@ -42,6 +42,32 @@ ObjectInfo parse_object(const pugi::xml_node& node, bool url_encoded) {
           .storage_class = node.child_value("StorageClass")};
 }
 
+S3VersionEntry parse_version(const pugi::xml_node& node, ObjectVersion::Kind kind,
+                             bool url_encoded) {
+  S3VersionEntry entry{.key = key_text(node.child_value("Key"), url_encoded),
+                       .version = {.kind = kind,
+                                   .id = node.child_value("VersionId"),
+                                   .size = 0,
+                                   .modified = {},
+                                   .storage_class = node.child_value("StorageClass")}};
+  const auto modified = parse_rfc3339(node.child_value("LastModified"));
+  const auto size = parse_decimal(node.child_value("Size"));
+  const bool is_object = kind == ObjectVersion::Kind::kObject;
+  if (!modified || entry.version.id.empty() || (is_object && !size)) {
+    throw_unreadable("a version without id, size or time");
+  }
+  entry.version.modified = *modified;
+  entry.version.size = size.value_or(0);
+  return entry;
+}
+
+// Whether the list goes on.
+bool is_truncated(const pugi::xml_node& root) {
+  const std::string_view truncated = root.child_value("IsTruncated");
+  if (truncated != "true" && truncated != "false") throw_unreadable("a list without an end mark");
+  return truncated == "true";
+}
+
 void append_escaped(std::string& xml, std::string_view text) {
   for (const char c : text) {
     switch (c) {
@@ -73,11 +99,37 @@ S3ListAnswer parse_list(ByteView body) {
   for (const pugi::xml_node node : root.children("CommonPrefixes")) {
     answer.folders.push_back(key_text(node.child_value("Prefix"), url_encoded));
   }
-  const std::string_view truncated = root.child_value("IsTruncated");
-  if (truncated != "true" && truncated != "false") throw_unreadable("a list without an end mark");
-  answer.truncated = truncated == "true";
+  answer.truncated = is_truncated(root);
   answer.continuation = root.child_value("NextContinuationToken");
   return answer;
+}
+
+S3VersionsAnswer parse_versions(ByteView body) {
+  pugi::xml_document document;
+  const pugi::xml_node root = load(document, body, "ListVersionsResult");
+  const bool url_encoded = std::string_view(root.child_value("EncodingType")) == "url";
+  S3VersionsAnswer answer;
+  for (const pugi::xml_node node : root.children()) {
+    const std::string_view kind = node.name();
+    if (kind == "Version") {
+      answer.versions.push_back(parse_version(node, ObjectVersion::Kind::kObject, url_encoded));
+    } else if (kind == "DeleteMarker") {
+      answer.versions.push_back(
+          parse_version(node, ObjectVersion::Kind::kDeleteMarker, url_encoded));
+    } else if (kind == "CommonPrefixes") {
+      answer.folders.push_back(key_text(node.child_value("Prefix"), url_encoded));
+    }
+  }
+  answer.truncated = is_truncated(root);
+  return answer;
+}
+
+VersioningState parse_versioning(ByteView body) {
+  pugi::xml_document document;
+  const pugi::xml_node root = load(document, body, "VersioningConfiguration");
+  const std::string_view status = root.child_value("Status");
+  if (status == "Enabled") return VersioningState::kEnabled;
+  return status == "Suspended" ? VersioningState::kSuspended : VersioningState::kNone;
 }
 
 std::string delete_body(std::span<const std::string> keys) {

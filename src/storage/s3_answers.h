@@ -2,7 +2,8 @@
 // Reading and writing the XML (and the dates) of S3. Sizes are bounded by what the HTTP client lets
 // in. Errors: Error(kRepository, retryable) for an answer that is not what it should be: a proxy's
 // page in its place passes, and a server that never answers right fails after the retries.
-// Source: Amazon S3 API reference, ListObjectsV2, DeleteObjects and RestoreObject;
+// Source: Amazon S3 API reference, ListObjectsV2, ListObjectVersions, DeleteObjects
+// and RestoreObject;
 // RFC 9110 for dates.
 
 #include <optional>
@@ -13,6 +14,7 @@
 
 #include "core/bytes.h"
 #include "storage/thawing.h"
+#include "storage/versioning.h"
 
 namespace holdfast {
 
@@ -25,6 +27,20 @@ struct S3ListAnswer {
 
 // An answer to ListObjectsV2 with encoding-type=url.
 S3ListAnswer parse_list(ByteView body);
+
+struct S3VersionEntry {
+  std::string key;  // full
+  ObjectVersion version;
+};
+struct S3VersionsAnswer {
+  std::vector<S3VersionEntry> versions;
+  std::vector<std::string> folders;  // full common prefixes
+  bool truncated = false;
+};
+// An answer to ListObjectVersions with encoding-type=url.
+S3VersionsAnswer parse_versions(ByteView body);
+// An answer to GetBucketVersioning.
+VersioningState parse_versioning(ByteView body);
 
 // The body of DeleteObjects, asking for failures only.
 std::string delete_body(std::span<const std::string> keys);

@@ -7,20 +7,16 @@
 
 #include "core/cancellation.h"
 #include "storage/s3_answers.h"
-#include "storage/s3_client.h"
+#include "storage/s3_bucket.h"
+#include "storage/s3_versions.h"
 #include "storage/storage_class.h"
 
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kListBytesMax = std::size_t{16} << 20U;  // 1,000 keys of 1,024 bytes, encoded
-constexpr std::size_t kListKeysMax = 1000;                     // S3's own limits
 constexpr std::size_t kDeleteKeysMax = 1000;
 constexpr std::size_t kParallelRequests = 16;
 constexpr int kHeadAttemptsMax = 3;
-
-// The greatest string that a name below a folder begins with: listing after it skips the folder.
-constexpr std::string_view kLastCharacter = "\xF4\x8F\xBF\xBF";  // U+10FFFF
 
 // Every object has an ETag, told by PUT and GET. What has none is a page that somebody else sent.
 Error not_from_s3(const S3Call& call) {
@@ -32,10 +28,11 @@ Error not_from_s3(const S3Call& call) {
                 .retryable = true});
 }
 
-class S3Store final : public ObjectStore, public Thawing {
+class S3Store final : public ObjectStore, public Thawing, public Versioning {
  public:
   S3Store(const S3Options& options, S3Surroundings surroundings)
-      : options_(options), client_(options, std::move(surroundings)) {
+      : bucket_(options, std::move(surroundings)), options_(bucket_.options()) {
+    if (options.as_of) as_of_.emplace(bucket_, *options.as_of);
     capabilities_ = {
         .exclusive_create = true, .storage_classes = true, .parallel_requests = kParallelRequests};
   }
@@ -56,17 +53,36 @@ class S3Store final : public ObjectStore, public Thawing {
                          const std::stop_token& stop) override;
   const Capabilities& capabilities() const override { return capabilities_; }
   Timestamp now(const std::stop_token& stop) override;
-  std::string describe() const override {
-    return fmt::format("s3://{}/{}", options_.bucket, options_.prefix);
+  std::string describe() const override { return bucket_.describe(); }
+  VersioningState versioning_state(const std::stop_token& stop) override {
+    return s3_versioning_state(bucket_, stop);
+  }
+  VersionsPage list_versions(const ListRequest& request, const std::stop_token& stop) override {
+    return list_s3_versions(bucket_, request, stop);
+  }
+  void remove_version(const std::string& name, const std::string& version,
+                      const std::stop_token& stop) override {
+    refuse_when_as_of();
+    remove_s3_version(bucket_, name, version, stop);
+  }
+  void copy_version(const std::string& name, const ObjectVersion& version,
+                    const std::stop_token& stop) override {
+    refuse_when_as_of();
+    copy_s3_version(bucket_, name, version, stop);
   }
 
  private:
-  std::string key_of(const std::string& name) const {
-    return options_.prefix.empty() ? name : options_.prefix + '/' + name;
+  using Query = std::vector<QueryParameter>;
+  std::string key_of(const std::string& name) const { return bucket_.key_of(name); }
+  std::string name_of(const std::string& key) const { return bucket_.name_of(key); }
+  HttpResponse send(const S3Request& request, const S3Call& call, const std::stop_token& stop) {
+    return bucket_.send(request, call, stop);
   }
-  std::string name_of(const std::string& key) const;
-  HttpResponse send(const S3Request& request, const S3Call& call, const std::stop_token& stop);
-  [[noreturn]] void fail(const S3Call& call, const HttpResponse& response) const;
+  [[noreturn]] void fail(const S3Call& call, const HttpResponse& response) const {
+    bucket_.fail(call, response);
+  }
+  void refuse_when_as_of() const;
+  std::optional<Query> query_of(const std::string& name, const std::stop_token& stop);
   std::vector<HttpHeader> put_headers(ObjectClass object_class) const;
   const std::string& storage_class(ObjectClass object_class) const;
   ObjectInfo head_info(const std::string& name, const S3Call& call,
@@ -81,35 +97,25 @@ class S3Store final : public ObjectStore, public Thawing {
   void remove_batch(std::span<const std::string> names, std::vector<RemoveFailure>& failures,
                     const std::stop_token& stop);
 
-  const S3Options options_;
-  S3Client client_;
+  S3Bucket bucket_;
+  const S3Options& options_;
+  std::optional<S3AsOf> as_of_;
   Capabilities capabilities_;
 };
 
-std::string S3Store::name_of(const std::string& key) const {
-  if (options_.prefix.empty()) return key;
-  if (!key.starts_with(options_.prefix + '/')) {
-    throw Error(ErrorKind::kRepository, "the S3 server listed a name that was not asked for",
-                {.object = key, .retryable = true});
-  }
-  return key.substr(options_.prefix.size() + 1);
+void S3Store::refuse_when_as_of() const {
+  if (!as_of_) return;
+  throw Error(ErrorKind::kRefused, "a repository that is seen as it was cannot be written to",
+              {.object = describe() + " as of " + to_rfc3339(as_of_->time())});
 }
 
-// Transport errors say what was being done.
-HttpResponse S3Store::send(const S3Request& request, const S3Call& call,
-                           const std::stop_token& stop) {
-  try {
-    return client_.send(request, stop);
-  } catch (Error& error) {
-    if (error.kind() == ErrorKind::kRepository) {
-      error.during(fmt::format("S3 {} {}", call.method, call.object));
-    }
-    throw;
-  }
-}
-
-void S3Store::fail(const S3Call& call, const HttpResponse& response) const {
-  throw to_error(call, read_failure(response), client_.keys_source());
+// What a request for an object says of its version; nullopt: there was no such object then.
+std::optional<S3Store::Query> S3Store::query_of(const std::string& name,
+                                                const std::stop_token& stop) {
+  if (!as_of_) return Query{};
+  const auto version = as_of_->find(name, stop);
+  if (!version) return std::nullopt;
+  return Query{{"versionId", *version}};
 }
 
 const std::string& S3Store::storage_class(ObjectClass object_class) const {
@@ -140,6 +146,7 @@ std::vector<HttpHeader> S3Store::put_headers(ObjectClass object_class) const {
 PutOutcome S3Store::put(const std::string& name, ByteView content, const PutOptions& options,
                         const std::stop_token& stop) {
   HF_INVARIANT(content.size() <= kMaxObjectBytes);
+  refuse_when_as_of();
   const S3Call call{.method = "PUT", .object = name, .action = "s3:PutObject"};
   const HttpResponse response = send({.method = "PUT",
                                       .key = key_of(name),
@@ -168,8 +175,10 @@ void S3Store::check_object_answer(const S3Call& call, const HttpResponse& respon
 
 std::optional<Bytes> S3Store::get(const std::string& name, const std::stop_token& stop) {
   const S3Call call{.method = "GET", .object = name, .action = "s3:GetObject"};
-  HttpResponse response =
-      send({.key = key_of(name), .response_bytes_max = kMaxObjectBytes}, call, stop);
+  const auto query = query_of(name, stop);
+  if (!query) return std::nullopt;
+  HttpResponse response = send(
+      {.key = key_of(name), .query = *query, .response_bytes_max = kMaxObjectBytes}, call, stop);
   if (response.status == 200) {
     check_object_answer(call, response);
     return std::move(response.body);
@@ -199,8 +208,11 @@ bool S3Store::get_range(const std::string& name, std::uint64_t offset, MutableBy
   HF_INVARIANT(!out.empty());
   const S3Call call{.method = "GET", .object = name, .action = "s3:GetObject"};
   const std::string range = fmt::format("bytes={}-{}", offset, offset + out.size() - 1);
+  const auto query = query_of(name, stop);
+  if (!query) return false;
   const HttpResponse response =
-      send({.key = key_of(name), .headers = {{"Range", range}}, .into = out}, call, stop);
+      send({.key = key_of(name), .query = *query, .headers = {{"Range", range}}, .into = out}, call,
+           stop);
   if (response.status == 206) {
     check_range(call, response, offset, out.size());
     return true;
@@ -242,8 +254,10 @@ ObjectInfo S3Store::head_info(const std::string& name, const S3Call& call,
 // bucket, expired keys, a proxy. GET says which.
 bool S3Store::proven_absent(const std::string& name, const std::stop_token& stop) {
   const S3Call call{.method = "GET", .object = name, .action = "s3:GetObject"};
+  const auto query = query_of(name, stop);
+  if (!query) return true;
   const HttpResponse response =
-      send({.key = key_of(name), .headers = {{"Range", "bytes=0-0"}}}, call, stop);
+      send({.key = key_of(name), .query = *query, .headers = {{"Range", "bytes=0-0"}}}, call, stop);
   const S3Failure failure = read_failure(response);
   if (says_no_such_key(failure)) return true;
   if (response.status == 206 || response.status == 200 || response.status == 416) return false;
@@ -252,8 +266,11 @@ bool S3Store::proven_absent(const std::string& name, const std::stop_token& stop
 
 // nullopt: there is no such object.
 std::optional<HttpResponse> S3Store::head_answer(const S3Call& call, const std::stop_token& stop) {
+  const auto query = query_of(call.object, stop);
+  if (!query) return std::nullopt;
   for (int attempt = 1;; ++attempt) {
-    HttpResponse response = send({.method = "HEAD", .key = key_of(call.object)}, call, stop);
+    HttpResponse response =
+        send({.method = "HEAD", .key = key_of(call.object), .query = *query}, call, stop);
     if (response.status == 200) return response;
     if (is_retryable(read_failure(response))) fail(call, response);
     if (proven_absent(call.object, stop)) return std::nullopt;
@@ -272,8 +289,10 @@ std::optional<ObjectInfo> S3Store::head(const std::string& name, const std::stop
 std::optional<ThawState> S3Store::try_to_read(const std::string& name,
                                               const std::stop_token& stop) {
   const S3Call call{.method = "GET", .object = name, .action = "s3:GetObject"};
+  const auto query = query_of(name, stop);
+  if (!query) return std::nullopt;
   const HttpResponse response =
-      send({.key = key_of(name), .headers = {{"Range", "bytes=0-0"}}}, call, stop);
+      send({.key = key_of(name), .query = *query, .headers = {{"Range", "bytes=0-0"}}}, call, stop);
   if (response.status == 206 || response.status == 416) return ThawState::kReadable;
   const S3Failure failure = read_failure(response);
   if (failure.code == "InvalidObjectState") return ThawState::kFrozen;
@@ -296,9 +315,11 @@ ThawState S3Store::request_thaw(const std::string& name, const ThawRequest& requ
                                 const std::stop_token& stop) {
   const S3Call call{.method = "POST (restore)", .object = name, .action = "s3:RestoreObject"};
   const std::string body = restore_body(request);
+  Query query = query_of(name, stop).value_or(Query{});
+  query.push_back({"restore", ""});
   const HttpResponse response = send({.method = "POST",
                                       .key = key_of(name),
-                                      .query = {{"restore", ""}},
+                                      .query = std::move(query),
                                       .headers = {{"Content-Type", "application/xml"}},
                                       .body = as_bytes(body)},
                                      call, stop);
@@ -313,15 +334,16 @@ ThawState S3Store::request_thaw(const std::string& name, const ThawRequest& requ
 S3Request S3Store::list_request(const ListRequest& request, std::size_t limit) const {
   S3Request list{.query = {{"list-type", "2"},
                            {"encoding-type", "url"},
-                           {"max-keys", std::to_string(std::min(limit, kListKeysMax))},
+                           {"max-keys", std::to_string(std::min(limit, kS3ListKeysMax))},
                            {"prefix", key_of(request.prefix)}},
-                 .response_bytes_max = kListBytesMax};
+                 .response_bytes_max = kS3ListBytesMax};
   if (request.group_folders) list.query.push_back({"delimiter", "/"});
   return list;
 }
 
 ListPage S3Store::list(const ListRequest& request, const std::stop_token& stop) {
   HF_INVARIANT(request.limit > 0);
+  if (as_of_) return as_of_->list(request, stop);
   const S3Call call{.method = "LIST",
                     .object = request.prefix.empty() ? describe() : request.prefix,
                     .action = "s3:ListBucket"};
@@ -354,11 +376,12 @@ ListPage S3Store::list(const ListRequest& request, const std::stop_token& stop) 
   }
   const std::string last_object = page.objects.empty() ? "" : page.objects.back().name;
   const std::string last_folder = page.folders.empty() ? "" : page.folders.back();
-  page.next = last_object > last_folder ? last_object : last_folder + std::string(kLastCharacter);
+  page.next = last_object > last_folder ? last_object : last_folder + std::string(kS3LastCharacter);
   return page;
 }
 
 void S3Store::remove(const std::string& name, const std::stop_token& stop) {
+  refuse_when_as_of();
   const S3Call call{.method = "DELETE", .object = name, .action = "s3:DeleteObject"};
   const HttpResponse response = send({.method = "DELETE", .key = key_of(name)}, call, stop);
   const S3Failure failure = read_failure(response);
@@ -380,7 +403,7 @@ void S3Store::remove_batch(std::span<const std::string> names, std::vector<Remov
                                       .query = {{"delete", ""}},
                                       .headers = {{"Content-Type", "application/xml"}},
                                       .body = as_bytes(body),
-                                      .response_bytes_max = kListBytesMax},
+                                      .response_bytes_max = kS3ListBytesMax},
                                      call, stop);
   const S3Failure refused = read_failure(response);
   if (refused.code == "AccessDenied") {  // of the batch as a whole: nothing was deleted
@@ -392,7 +415,7 @@ void S3Store::remove_batch(std::span<const std::string> names, std::vector<Remov
     if (failure.code == "NoSuchKey") continue;
     const S3Failure one{
         .status = 200, .code = failure.code, .message = failure.message, .region = {}};
-    if (is_retryable(one)) throw to_error(call, one, client_.keys_source());
+    if (is_retryable(one)) throw to_error(call, one, bucket_.client().keys_source());
     failures.push_back({name_of(failure.key), failure.message.empty()
                                                   ? failure.code
                                                   : failure.code + ": " + failure.message});
@@ -401,6 +424,7 @@ void S3Store::remove_batch(std::span<const std::string> names, std::vector<Remov
 
 std::vector<RemoveFailure> S3Store::remove_many(const std::vector<std::string>& names,
                                                 const std::stop_token& stop) {
+  refuse_when_as_of();
   std::vector<RemoveFailure> failures;
   const std::span<const std::string> all(names);
   for (std::size_t at = 0; at < all.size(); at += kDeleteKeysMax) {
@@ -411,10 +435,11 @@ std::vector<RemoveFailure> S3Store::remove_many(const std::vector<std::string>& 
 }
 
 Timestamp S3Store::now(const std::stop_token& stop) {
-  if (const auto time = client_.server_time()) return *time;
+  if (const auto time = bucket_.client().server_time()) return *time;
   const S3Call call{.method = "HEAD", .object = describe(), .action = "s3:ListBucket"};
   const HttpResponse response = send({.method = "HEAD"}, call, stop);
-  const auto time = client_.server_time();  // whatever the status: the clock is what was asked for
+  const auto time =
+      bucket_.client().server_time();  // whatever the status: the clock is what was asked for
   if (time) return *time;
   throw Error(ErrorKind::kRepository, "the S3 server's answers carry no date",
               {.object = describe(), .retryable = is_retryable(read_failure(response))});

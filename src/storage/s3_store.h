@@ -8,12 +8,15 @@
 // capabilities().exclusive_create is what the protocol promises; probe_exclusive_create() finds out
 // whether the server keeps it. Ceph 16, for one, does in plain buckets and not in versioned ones.
 // In a versioned bucket (Object Lock) a removal hides the object behind a delete marker: it is gone
-// from every read and list, while its bytes stay for as long as the bucket's rules keep them.
+// from every read and list, while its bytes stay for as long as the bucket's rules keep them. With
+// `as_of` the store shows what was there at that time, reads by version, and refuses every write
+// (kRefused); where the bucket has no versioning each call is kUsage. now() stays the server's.
 // Sources: Amazon S3 API reference (PutObject, GetObject, HeadObject, ListObjectsV2, DeleteObject,
 // DeleteObjects, error responses) and "Signature Version 4 signing process".
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "storage/object_store.h"
@@ -35,6 +38,7 @@ struct S3Options {
   std::string profile, credentials_file;
   std::string server_side_encryption;  // "", "AES256", "aws:kms"
   std::string kms_key_id;
+  std::optional<Timestamp> as_of;                      // see the bucket as it was then
   std::string class_catalogue, class_data, class_wal;  // storage classes; empty: the bucket's own
 };
 

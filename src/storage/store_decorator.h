@@ -7,10 +7,11 @@
 
 #include "storage/object_store.h"
 #include "storage/thawing.h"
+#include "storage/versioning.h"
 
 namespace holdfast {
 
-class StoreDecorator : public ObjectStore, public Thawing {
+class StoreDecorator : public ObjectStore, public Thawing, public Versioning {
  public:
   explicit StoreDecorator(std::unique_ptr<ObjectStore> inner) : inner_(std::move(inner)) {}
 
@@ -45,6 +46,20 @@ class StoreDecorator : public ObjectStore, public Thawing {
   ThawState request_thaw(const std::string& name, const ThawRequest& request,
                          const std::stop_token& stop) override {
     return holdfast::request_thaw(*inner_, name, request, stop);
+  }
+  VersioningState versioning_state(const std::stop_token& stop) override {
+    return holdfast::versioning_state(*inner_, stop);
+  }
+  VersionsPage list_versions(const ListRequest& request, const std::stop_token& stop) override {
+    return require_versioning(*inner_).list_versions(request, stop);
+  }
+  void remove_version(const std::string& name, const std::string& version,
+                      const std::stop_token& stop) override {
+    require_versioning(*inner_).remove_version(name, version, stop);
+  }
+  void copy_version(const std::string& name, const ObjectVersion& version,
+                    const std::stop_token& stop) override {
+    require_versioning(*inner_).copy_version(name, version, stop);
   }
   const Capabilities& capabilities() const override { return inner_->capabilities(); }
   Timestamp now(const std::stop_token& stop) override { return inner_->now(stop); }

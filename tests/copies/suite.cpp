@@ -1,5 +1,6 @@
 #include "suite.h"
 
+#include <algorithm>
 #include <memory>
 #include <set>
 
@@ -116,6 +117,11 @@ void CopyingCluster::write_rows(int count) {
   server().sql(fmt::format(
       "insert into numbers (t) select md5(g::text) from generate_series(1, {}) g", count));
   rows_ += count;
+}
+
+const std::string& CopyingCluster::url_of(const std::string& repository) const {
+  const auto place = std::ranges::find(places_, repository, &Place::name);
+  return urls_.at(static_cast<std::size_t>(place - places_.begin()));
 }
 
 void CopyingCluster::destroy(const std::string& repository) {

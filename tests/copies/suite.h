@@ -40,6 +40,7 @@ class CopyingCluster {
   std::filesystem::path folder_of(const std::string& repository) const {
     return folder_ / repository;
   }
+  const std::string& url_of(const std::string& repository) const;
   // Removes every object of a repository.
   void destroy(const std::string& repository);
   // The configuration that somebody writes who has lost the others: this repository alone.

@@ -1,0 +1,189 @@
+// A bucket with versioning, on a real server: after everything in it was deleted or overwritten,
+// the reading commands see it as it was, and undelete brings it back.
+#include <chrono>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "suite.h"
+#include "support/s3_server.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+class VersionedBucket : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const auto reason = S3Server::why_unavailable()) GTEST_SKIP() << *reason;
+    copying_.emplace(Place{.name = "first", .on_s3 = true, .encryption = Encryption::kKeyFile},
+                     std::vector<Place>{{.name = "second"}});
+    bucket_ = copying_->url_of("first").substr(std::string("s3://").size());
+  }
+  HoldfastProgram& holdfast() { return copying_->holdfast(); }
+
+  // What was stored before has versions without an id of their own.
+  void enable_versioning() {
+    const std::string on =
+        "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    const HttpResponse answer = shared_s3_server().send(
+        bucket_, {.method = "PUT", .query = {{"versioning", ""}}, .body = as_bytes(on)});
+    ASSERT_EQ(answer.status, 200) << as_text(answer.body);
+  }
+  void take_backup() {
+    copying_->write_rows(500);
+    ids_.push_back(holdfast().backup().at("id"));
+    copying_->archived().archive();
+  }
+  // A moment after everything so far and before everything that follows; a listing of versions
+  // tells milliseconds.
+  static std::string moment() {
+    const auto tick = [] { std::this_thread::sleep_for(std::chrono::milliseconds(10)); };
+    tick();
+    const std::string text = to_rfc3339(system_clock().now());
+    tick();
+    return text;
+  }
+  Words ids_as_of(const std::string& time) {
+    Words ids;
+    for (const Json& backup : holdfast().listed({"--as-of", time})) ids.push_back(backup.at("id"));
+    return ids;
+  }
+  Words complete() {
+    Words ids;
+    for (const Json& backup : holdfast().listed()) {
+      if (backup.at("state") == "complete") ids.push_back(backup.at("id"));
+    }
+    return ids;
+  }
+  std::string rows_restored(Words more) {
+    const fs::path target = holdfast().new_path();
+    holdfast().restore(target, more);
+    PostgresCluster restored = start_recovered(target);
+    std::string rows = restored.sql("select count(*) from numbers");
+    restored.stop();
+    return rows;
+  }
+  void overwrite(const std::string& name) {
+    const HttpResponse answer = shared_s3_server().send(
+        bucket_, {.method = "PUT", .key = name, .body = as_bytes("something else")});
+    ASSERT_EQ(answer.status, 200) << as_text(answer.body);
+  }
+  void forbid(const std::string& action) {
+    shared_s3_server().set_policy(
+        bucket_, fmt::format(R"({{"Version":"2012-10-17","Statement":[{{"Effect":"Deny",
+            "Principal":"*","Action":["{}"],"Resource":"arn:aws:s3:::{}/*"}}]}})",
+                             action, bucket_));
+  }
+
+  std::optional<CopyingCluster> copying_;
+  std::string bucket_;
+  Words ids_;
+};
+
+TEST_F(VersionedBucket, IsSeenAsItWasAndBroughtBack) {
+  take_backup();
+  enable_versioning();
+  const std::string early = moment();
+  take_backup();
+  const std::string good = moment();
+  copying_->destroy("first");
+  EXPECT_EQ(holdfast().run({"list"}).outcome.exit_code, 4) << "nothing should be left";
+
+  EXPECT_EQ(ids_as_of(early), Words{ids_[0]});
+  EXPECT_EQ(ids_as_of(good), ids_);
+  EXPECT_EQ(holdfast().must({"show", "latest", "--as-of", good}).at("id"), ids_[1]);
+  EXPECT_EQ(holdfast().must({"show", "latest", "--as-of", early}).at("id"), ids_[0]);
+  const Json window = holdfast().must({"window", "--as-of", good}).at("histories")[0];
+  EXPECT_EQ(window.at("timelines")[0].at("gaps").size(), 0U) << window.dump(2);
+  const Answer verified = holdfast().run({"verify", "--all", "--deep", "--as-of", good});
+  EXPECT_TRUE(verified.ok()) << verified.text();
+  EXPECT_NE(verified.document.at("warnings").dump().find("seen as it was"), std::string::npos)
+      << "a proof cannot be stored: " << verified.text();
+  const Outcome version =
+      run({.arguments = as_server_user({HoldfastProgram::path(), "--config",
+                                        holdfast().configuration().string(), "cat", ids_[0],
+                                        "PG_VERSION", "--as-of", good})});
+  EXPECT_EQ(version.out, read_text(copying_->server().data_directory() / "PG_VERSION"));
+  EXPECT_EQ(rows_restored({"--as-of", good}), copying_->rows());
+  holdfast().must({"copy", "latest", "--to", "second", "--as-of", good, "--verify"});
+  EXPECT_EQ(holdfast().run({"list"}).outcome.exit_code, 4) << "reading wrote something";
+
+  EXPECT_EQ(holdfast().run({"undelete", "--as-of", good}).kind(), "usage");
+  const Json planned = holdfast().must({"undelete", "--as-of", good, "--dry-run"});
+  EXPECT_EQ(planned.at("backups"), Json(ids_));
+  EXPECT_EQ(holdfast().run({"list"}).outcome.exit_code, 4) << "a dry run wrote something";
+  const Json done = holdfast().must({"undelete", "--as-of", good, "--yes"});
+  for (const char* number : {"objects", "bytes", "backups"}) {
+    EXPECT_EQ(done.at(number), planned.at(number)) << number;
+  }
+  EXPECT_GT(done.at("objects"), 10);
+  EXPECT_EQ(done.at("copied_objects"), 0) << "to remove delete markers is enough";
+  EXPECT_EQ(complete(), ids_);
+  EXPECT_TRUE(holdfast().must({"undelete", "--as-of", good, "--yes"}).at("objects") == 0);
+  holdfast().must({"verify", "--all", "--deep"});
+  take_backup();
+  EXPECT_EQ(rows_restored({}), copying_->rows());
+}
+
+TEST_F(VersionedBucket, WhatWasOverwrittenOrMayNotBeUncoveredIsCopied) {
+  enable_versioning();
+  take_backup();
+  const std::string good = moment();
+  copying_->destroy("first");
+  overwrite("repository");
+  EXPECT_FALSE(holdfast().run({"list"}).ok());
+  EXPECT_EQ(ids_as_of(good), ids_);
+  forbid("s3:DeleteObjectVersion");
+  const Json done = holdfast().must({"undelete", "--as-of", good, "--yes"});
+  EXPECT_EQ(done.at("copied_objects"), done.at("objects"));
+  EXPECT_EQ(complete(), ids_);
+  holdfast().must({"verify", "--all", "--deep"});
+  // Where neither is allowed it says so and ends with a failure.
+  forbid("s3:*");
+  const Answer denied = holdfast().run({"undelete", "--as-of", good, "--yes"});
+  EXPECT_FALSE(denied.ok());
+}
+
+TEST_F(VersionedBucket, WithdrawsTheDeletionOfABackup) {
+  enable_versioning();
+  take_backup();
+  take_backup();
+  const std::string good = moment();
+  holdfast().settings().repository_lines.insert(holdfast().settings().repository_lines.begin(),
+                                                "    retention: {keep_last: 1, grace: 0}");
+  EXPECT_EQ(holdfast().must({"delete", ids_[0], "--yes"}).at("versioning"), "enabled");
+  Json expired;
+  for (int run = 0; run < 3; ++run) expired = holdfast().must({"expire", "--yes"});
+  EXPECT_EQ(expired.at("versioning"), "enabled");
+  EXPECT_EQ(complete(), Words{ids_[1]});
+  const Json done = holdfast().must({"undelete", "--as-of", good, "--yes"});
+  EXPECT_EQ(done.at("backups"), Json(Words{ids_[0]}));
+  EXPECT_GE(done.at("hidden_records"), 2);
+  EXPECT_EQ(complete(), ids_);
+  holdfast().must({"hold", ids_[0], "--until", "2999-01-01", "--reason", "evidence"});
+  for (int run = 0; run < 3; ++run) holdfast().must({"expire", "--yes"});
+  EXPECT_EQ(complete(), ids_);
+  holdfast().must({"verify", "--all", "--deep"});
+  holdfast().restore(holdfast().new_path(), {ids_[0], "--target-immediate"});
+}
+
+TEST_F(VersionedBucket, OthersSayThatTheyCannot) {
+  for (const char* repository : {"first", "second"}) {
+    for (const char* command : {"list", "window", "undelete"}) {
+      Words words{"--repo", repository, command, "--as-of", "-1h"};
+      if (std::string_view(command) == "undelete") words.emplace_back("--dry-run");
+      const Answer answer = holdfast().run(words);
+      EXPECT_EQ(answer.kind(), "usage") << answer.text();
+      EXPECT_NE(answer.error().find("older versions"), std::string::npos) << answer.text();
+    }
+  }
+  const Answer future = holdfast().run({"list", "--as-of", "2999-01-01 00:00"});
+  EXPECT_EQ(future.kind(), "usage") << future.text();
+  EXPECT_EQ(holdfast().must({"expire", "--dry-run"}).at("versioning"), "none");
+}
+
+}  // namespace
+}  // namespace holdfast::test
