@@ -41,6 +41,14 @@ Timestamp parse_until(const std::string& text, Timestamp now, const TimeZone& zo
 
 }  // namespace
 
+std::string space_note(VersioningState versioning) {
+  if (versioning == VersioningState::kNone || versioning == VersioningState::kUnknown) return "";
+  return "The bucket has versioning: what is removed stays as older versions, and its space is "
+         "free "
+         "only when\nthe bucket's rules remove those. Until then 'holdfast undelete' brings it "
+         "back.\n";
+}
+
 ExpireResult expire(const Config& config, const RepositoryConfig& repository,
                     const ExpireRequest& request, const std::stop_token& stop) {
   const auto opened = open_repository(repository, stop);

@@ -14,6 +14,10 @@
 
 namespace holdfast {
 
+// For people, of what removes something: that a bucket keeps older versions. Empty where space is
+// freed at once, or nobody knows.
+std::string space_note(VersioningState versioning);
+
 enum class ReallyDo { kNo, kYes };
 
 struct ExpireRequest {

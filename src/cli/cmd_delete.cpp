@@ -4,7 +4,6 @@
 #include "app/retention.h"
 #include "cli/command.h"
 #include "cli/render.h"
-#include "cli/versioning_views.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -47,7 +46,7 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
         id, due);
   }
   result.text += "Backups that build on it keep what they need.\n";
-  result.text += text_of(answer.deletion.versioning);
+  result.text += space_note(answer.deletion.versioning);
   return result;
 }
 

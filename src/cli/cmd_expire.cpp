@@ -4,7 +4,6 @@
 #include "app/retention.h"
 #include "cli/command.h"
 #include "cli/render.h"
-#include "cli/versioning_views.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -149,7 +148,7 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
     answer.text += fmt::format("Removed {} objects, {}.\n", result.removed.objects,
                                human_bytes(result.removed.bytes));
   }
-  answer.text += text_of(result.versioning);
+  answer.text += space_note(result.versioning);
   return answer;
 }
 

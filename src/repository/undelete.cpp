@@ -39,6 +39,12 @@ const ObjectVersion* version_now(const VersionsOfName& name) {
   return first.kind == ObjectVersion::Kind::kObject ? &first : nullptr;
 }
 
+// Also a copy that an earlier run made.
+bool is_same(const ObjectVersion& now, const ObjectVersion& then) {
+  if (now.id == then.id) return true;
+  return !then.etag.empty() && now.etag == then.etag && now.size == then.size;
+}
+
 class Undeletion {
  public:
   Undeletion(ObjectStore& store, const UndeleteOptions& options, std::stop_token stop)
@@ -87,7 +93,7 @@ std::optional<Work> Undeletion::work_for(const VersionsOfName& name) {
     if (now != nullptr && says_it_goes(name.name)) records_.push_back(name.name);
     return std::nullopt;
   }
-  if (now != nullptr && now->id == then->id) return std::nullopt;
+  if (now != nullptr && is_same(*now, *then)) return std::nullopt;
   Work work{.name = name.name, .wanted = *then, .markers = {}};
   for (const ObjectVersion& version : name.versions) {
     if (version.id == then->id) break;

@@ -49,7 +49,8 @@ S3VersionEntry parse_version(const pugi::xml_node& node, ObjectVersion::Kind kin
                                    .id = node.child_value("VersionId"),
                                    .size = 0,
                                    .modified = {},
-                                   .storage_class = node.child_value("StorageClass")}};
+                                   .storage_class = node.child_value("StorageClass"),
+                                   .etag = node.child_value("ETag")}};
   const auto modified = parse_rfc3339(node.child_value("LastModified"));
   const auto size = parse_decimal(node.child_value("Size"));
   const bool is_object = kind == ObjectVersion::Kind::kObject;

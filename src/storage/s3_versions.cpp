@@ -127,7 +127,10 @@ void remove_s3_version(S3Bucket& bucket, const std::string& name, const std::str
       {.method = "DELETE", .key = bucket.key_of(name), .query = {{"versionId", version}}}, call,
       stop);
   const bool removed = response.status >= 200 && response.status < 300;
-  if (!removed || !read_failure(response).code.empty()) bucket.fail(call, response);
+  const S3Failure failure = read_failure(response);
+  // Of a request that is repeated because its answer was lost.
+  if (failure.code == "NoSuchVersion" || says_no_such_key(failure)) return;
+  if (!removed || !failure.code.empty()) bucket.fail(call, response);
 }
 
 void copy_s3_version(S3Bucket& bucket, const std::string& name, const ObjectVersion& version,

@@ -30,6 +30,7 @@ struct ObjectVersion {
   std::uint64_t size = 0;  // of an object
   Timestamp modified;      // by the store's clock
   std::string storage_class;
+  std::string etag;  // equal ones of one size have equal content
 };
 
 // One name and what was ever stored under it, newest first, or (only where asked for) a folder.
