@@ -143,9 +143,11 @@ TEST_F(VersionedBucket, WhatWasOverwrittenOrMayNotBeUncoveredIsCopied) {
   EXPECT_EQ(holdfast().must({"undelete", "--as-of", good, "--yes"}).at("objects"), 0);
   holdfast().must({"verify", "--all", "--deep"});
   // Where neither is allowed it says so and ends with a failure.
+  copying_->destroy("first");
   forbid("s3:*");
   const Answer denied = holdfast().run({"undelete", "--as-of", good, "--yes"});
-  EXPECT_FALSE(denied.ok());
+  EXPECT_EQ(denied.outcome.exit_code, 4) << denied.text();
+  EXPECT_GT(denied.result().at("failed_objects"), 10) << denied.text();
 }
 
 TEST_F(VersionedBucket, WithdrawsTheDeletionOfABackup) {
