@@ -6,6 +6,7 @@
 #include "app/version.h"
 #include "backup/archived_wal.h"
 #include "core/log.h"
+#include "expire/freed_bytes.h"
 #include "postgres/session.h"
 #include "repository/wal_rollup.h"
 
@@ -114,12 +115,21 @@ std::vector<CatalogueEntry> list(const Config& config, const RepositoryConfig& r
   return list_backups(*open_repository(repository, stop), config.cluster, stop);
 }
 
-CatalogueEntry show(const Config& config, const RepositoryConfig& repository,
-                    const std::string& wanted, const std::stop_token& stop) {
+BackupDetails show(const Config& config, const RepositoryConfig& repository,
+                   const std::string& wanted, const std::stop_token& stop) {
   const auto opened = open_repository(repository, stop);
-  CatalogueEntry entry = find_backup(*opened, config.cluster, wanted, stop);
-  entry.proof = last_proof(*opened, entry.name, stop);
-  return entry;
+  BackupDetails details{.entry = find_backup(*opened, config.cluster, wanted, stop)};
+  details.entry.proof = last_proof(*opened, details.entry.name, stop);
+  details.hold = last_hold(*opened, details.entry.name, stop);
+  if (details.hold && !details.hold->held) details.hold.reset();
+  details.held = details.hold && details.hold->active(opened->store().now(stop));
+  try {
+    details.freed_bytes = bytes_freed_by_deleting(*opened, details.entry.name, stop);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kRefused && !condemns_one_object(error.kind())) throw;
+    details.unknown_because = error.message();
+  }
+  return details;
 }
 
 }  // namespace holdfast

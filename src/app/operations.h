@@ -13,6 +13,7 @@
 #include "backup/backup.h"
 #include "core/progress.h"
 #include "repository/catalogue.h"
+#include "repository/hold.h"
 
 namespace holdfast {
 
@@ -28,7 +29,16 @@ BackupResult backup(const Config& config, const RepositoryConfig& repository,
 
 std::vector<CatalogueEntry> list(const Config& config, const RepositoryConfig& repository,
                                  const std::stop_token& stop);
-CatalogueEntry show(const Config& config, const RepositoryConfig& repository,
-                    const std::string& wanted, const std::stop_token& stop);
+struct BackupDetails {
+  CatalogueEntry entry;      // with its proof
+  std::optional<Hold> hold;  // the last one, also when it has ended; nullopt: never, or released
+  bool held = false;         // now, by the repository's clock
+  // What is freed when this one alone is deleted (expire/freed_bytes.h); nullopt where the manifest
+  // of another one cannot be read, and `unknown_because` says so.
+  std::optional<std::uint64_t> freed_bytes;
+  std::string unknown_because;
+};
+BackupDetails show(const Config& config, const RepositoryConfig& repository,
+                   const std::string& wanted, const std::stop_token& stop);
 
 }  // namespace holdfast

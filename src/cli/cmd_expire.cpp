@@ -42,6 +42,7 @@ Json json_of_result(const ExpireResult& result, bool dry_run) {
     json["backups"].push_back(json_of_planned(backup));
   }
   json["swept"] = result.swept;
+  json["freed_bytes"] = result.freed_bytes ? Json(*result.freed_bytes) : Json();
   json["removed_objects"] = result.removed.objects;
   json["removed_bytes"] = result.removed.bytes;
   json["not_removed_objects"] = result.removed.failed;
@@ -141,6 +142,10 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
     answer.text += fmt::format("Window of history {}, timeline {}: from {} on (backup {}).\n",
                                holdfast::to_string(left.history), left.timeline.value,
                                to_rfc3339_seconds(left.time), left.from.id.text);
+  }
+  if (result.freed_bytes) {
+    answer.text +=
+        fmt::format("What goes frees {}, besides its WAL.\n", human_bytes(*result.freed_bytes));
   }
   if (arguments.dry_run) {
     answer.text += "Nothing was done: --dry-run.\n";

@@ -48,6 +48,42 @@ std::string proof_text(const ProofRecord& proof) {
                      proof.ok ? "good" : fmt::format("{} damaged objects", proof.damaged_objects));
 }
 
+Json hold_json(const BackupDetails& details) {
+  if (!details.hold) return nullptr;
+  const Hold& hold = *details.hold;
+  return {{"active", details.held},
+          {"until", hold.until ? Json(to_rfc3339(*hold.until)) : Json()},
+          {"reason", hold.reason},
+          {"time", hold.time},
+          {"by", hold.by}};
+}
+
+std::string hold_text(const BackupDetails& details) {
+  if (!details.hold) return "no";
+  return text_of(*details.hold) + (details.held ? "" : " (has ended)");
+}
+
+CommandResult show_result(const BackupDetails& details, CommandContext& context) {
+  const CatalogueEntry& entry = details.entry;
+  CommandResult result{.json = json_of(entry),
+                       .text = text_of(entry.outcome.info, context.style())};
+  result.json["proof"] = entry.proof ? proof_json(*entry.proof) : Json();
+  result.json["hold"] = hold_json(details);
+  result.json["freed_by_deletion_bytes"] =
+      details.freed_bytes ? Json(*details.freed_bytes) : Json();
+  const auto add = [&](std::string_view name, const std::string& value) {
+    result.text += fmt::format("{:<19}{}\n", name, value);
+  };
+  add("verified:", entry.proof ? proof_text(*entry.proof) : "never");
+  add("held:", printable(hold_text(details)));
+  if (details.freed_bytes) {
+    add("deletion frees:", human_bytes(*details.freed_bytes) + ", besides its WAL");
+  } else {
+    context.warn("what deleting it would free is not known: " + details.unknown_because);
+  }
+  return result;
+}
+
 CommandResult run(CommandContext& context, bool all) {
   CommandResult result;
   result.json["backups"] = Json::array();
@@ -116,14 +152,8 @@ CommandSpec show_command() {
                    {"holdfast show before-upgrade", "The one of that name"}};
   spec.run = [arguments](CommandContext& context) {
     apply_as_of(arguments->as_of, context);
-    const CatalogueEntry entry =
-        show(context.config(), context.repository(), arguments->id, context.stop());
-    CommandResult result{.json = json_of(entry),
-                         .text = text_of(entry.outcome.info, context.style())};
-    result.json["proof"] = entry.proof ? proof_json(*entry.proof) : Json();
-    result.text +=
-        fmt::format("{:<19}{}\n", "verified:", entry.proof ? proof_text(*entry.proof) : "never");
-    return result;
+    return show_result(show(context.config(), context.repository(), arguments->id, context.stop()),
+                       context);
   };
   return spec;
 }

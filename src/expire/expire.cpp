@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/fault_point.h"
+#include "expire/freed_bytes.h"
 #include "expire/pack_removal.h"
 #include "expire/pack_use.h"
 #include "expire/wal_removal.h"
@@ -321,6 +322,13 @@ ExpireResult ExpireRun::preview() {
     begun_.push_back(*candidate);  // as if it had begun
   }
   remove_wal_of(ActOnWal::kNo);
+  std::vector<BackupName> going;
+  for (const PlannedBackup& backup : result_.backups) {
+    const bool stays =
+        backup.action == ExpireAction::kKeep || backup.action == ExpireAction::kWithdraw;
+    if (!stays) going.push_back(backup.name);
+  }
+  result_.freed_bytes = freed_bytes(repository_, later_, going, stop_);
   return std::move(result_);
 }
 

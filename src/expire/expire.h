@@ -86,6 +86,8 @@ struct ExpireResult {
   RemovedObjects removed;
   WalPlanned wal;
   std::vector<WindowLeft> window;
+  // Of a preview: what all backups that go free in the end, without their WAL.
+  std::optional<std::uint64_t> freed_bytes;
   VersioningState versioning = VersioningState::kNone;  // unless none, no space is freed at once
   std::vector<std::string> warnings;
 };

@@ -3,6 +3,7 @@
 // same time loses nothing that it needs.
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -13,6 +14,13 @@ namespace holdfast::test {
 namespace {
 
 namespace fs = std::filesystem;
+
+// The shape that docs/json.md tells.
+void expect_fields(const Json& json, const std::vector<std::string>& fields) {
+  std::vector<std::string> found;
+  for (const auto& [name, value] : json.items()) found.push_back(name);
+  EXPECT_EQ(found, fields) << json.dump(2);
+}
 
 class Expiring : public testing::Test {
  protected:
@@ -81,11 +89,24 @@ TEST_F(Expiring, DeletingTheParentLeavesTheChildRestorable) {
   rows(300);
   const std::string child = holdfast().backup().at("id");
   const std::string expected = std::to_string(rows_);
+  const Json shown = holdfast().must({"show", parent});
+  EXPECT_TRUE(shown.at("hold").is_null());
+  EXPECT_GT(shown.at("freed_by_deletion_bytes"), 0);
+  EXPECT_LT(shown.at("freed_by_deletion_bytes"), shown.at("stored_bytes")) << "the child needs it";
   EXPECT_EQ(holdfast().run({"delete", child}).outcome.exit_code, 2) << "without --yes";
-  holdfast().must({"hold", parent, "--until", "2999-01-01", "--reason", "audit"});
+  expect_fields(holdfast().must({"hold", parent, "--until", "2999-01-01", "--reason", "audit"}),
+                {"brought_back", "history", "id", "reason", "until"});
+  const Json hold = holdfast().must({"show", parent}).at("hold");
+  expect_fields(hold, {"active", "by", "reason", "time", "until"});
+  EXPECT_TRUE(hold.at("active").get<bool>());
+  EXPECT_EQ(hold.at("reason"), "audit");
   EXPECT_EQ(holdfast().run({"delete", parent, "--yes"}).outcome.exit_code, 3) << "it is held";
-  EXPECT_TRUE(holdfast().must({"release", parent}).at("was_held").get<bool>());
-  holdfast().must({"delete", parent, "--yes"});
+  const Json released = holdfast().must({"release", parent});
+  expect_fields(released, {"history", "id", "was_held"});
+  EXPECT_TRUE(released.at("was_held").get<bool>());
+  EXPECT_TRUE(holdfast().must({"show", parent}).at("hold").is_null());
+  expect_fields(holdfast().must({"delete", parent, "--yes"}),
+                {"dry_run", "due", "history", "id", "marked_before", "versioning"});
   EXPECT_EQ(holdfast().run({"delete", child, "--yes"}).outcome.exit_code, 3) << "the last one";
   expire_fully();
   EXPECT_EQ(complete(), std::vector<std::string>{child});
@@ -111,6 +132,15 @@ TEST_F(Expiring, TheWindowAfterwardsIsTrue) {
   }
   retain("keep_last: 2, ");
   const Json preview = holdfast().must({"expire", "--dry-run"});
+  expect_fields(preview, {"backups", "configured", "dry_run", "foreign_objects", "freed_bytes",
+                          "not_removed_objects", "now", "removed_bytes", "removed_objects", "swept",
+                          "versioning", "wal", "window"});
+  expect_fields(preview.at("backups")[0],
+                {"action", "due", "history", "id", "reasons", "requested", "waits_for"});
+  expect_fields(preview.at("backups")[2].at("reasons")[0], {"detail", "why"});
+  expect_fields(preview.at("wal"), {"kept_because", "removed_segments", "waiting_segments"});
+  expect_fields(preview.at("window")[0], {"backup", "from", "history", "timeline"});
+  EXPECT_GT(preview.at("freed_bytes"), 0);
   EXPECT_EQ(preview.at("backups")[0].at("action"), "mark");
   EXPECT_EQ(preview.at("backups")[2].at("reasons")[0].at("why"), "keep_last");
   EXPECT_EQ(complete().size(), 4U) << "a dry run changes nothing";
@@ -128,8 +158,8 @@ TEST_F(Expiring, TheWindowAfterwardsIsTrue) {
   EXPECT_EQ(rows_restored({}), std::to_string(rows_));
 }
 
-// Expiry all the time, in both repositories, while backups are taken, copied
-// and restored.
+// Expiry all the time, twice at once in the first repository, while backups are taken, copied and
+// restored, and WAL is archived and fetched.
 TEST_F(Expiring, RacesWithEverything) {
   retain("keep_last: 1, ");
   rows(20000);
@@ -138,25 +168,36 @@ TEST_F(Expiring, RacesWithEverything) {
   std::atomic<bool> over{false};
   std::atomic<int> runs{0};
   std::string complaint;
-  HoldfastProgram expirer(server(), holdfast().settings());
-  std::jthread expiry([&] {
+  std::mutex mutex;  // guards complaint
+  const auto expire_all_the_time = [&](const std::vector<std::string>& repositories) {
+    HoldfastProgram expirer(server(), holdfast().settings());
     while (!over) {
-      for (const char* repository : {"first", "second"}) {
+      for (const std::string& repository : repositories) {
         const Answer answer = expirer.run({"--repo", repository, "expire", "--yes"});
+        const std::lock_guard lock(mutex);
         if (!answer.ok()) complaint += answer.text();
         ++runs;
       }
     }
-  });
+  };
+  // Two, so that they meet each other too.
+  std::jthread expiry(expire_all_the_time, std::vector<std::string>{"first", "second"});
+  std::jthread other_expiry(expire_all_the_time, std::vector<std::string>{"first"});
   for (int i = 0; i < 5; ++i) {
     rows(500);
     const std::string id = holdfast().backup().at("id");
     const Answer copied = holdfast().run({"copy", id, "--to", "second"});
     EXPECT_TRUE(copied.ok()) << copied.text();
   }
-  EXPECT_EQ(rows_restored({"latest", "--target-immediate"}), std::to_string(rows_));
+  // WAL behind the newest backup, pushed and fetched while old WAL is removed.
+  for (int i = 0; i < 3; ++i) {
+    rows(100);
+    archived_.archive();
+  }
+  EXPECT_EQ(rows_restored({"latest"}), std::to_string(rows_));
   over = true;
   expiry.join();
+  other_expiry.join();
   EXPECT_EQ(complaint, "");
   EXPECT_GT(runs, 5);
   for (const char* repository : {"first", "second"}) {

@@ -57,7 +57,7 @@ CopyingCluster::CopyingCluster(const Place& first, const std::vector<Place>& oth
   for (const Place& place : places_) {
     if (place.on_s3) {
       const std::string bucket = fmt::format("copies{}", ++buckets);
-      shared_s3_server().create_bucket(bucket);
+      shared_s3_server().create_bucket(bucket, place.lock);
       options.program.s3 = &shared_s3_server();
       urls_.push_back("s3://" + bucket);
     } else {
@@ -107,6 +107,8 @@ std::vector<std::string> CopyingCluster::lines_of(const Place& place, const std:
                                   (keys / "access").string(), (keys / "secret").string()));
     }
   }
+  // Ceph 16 overwrites in versioned buckets whatever it is asked.
+  if (place.lock == ObjectLock::kOn) lines.push_back("    exclusive_writer: true");
   if (place.encryption == Encryption::kKeyFile) {
     lines.push_back(fmt::format("    encryption: {{key_file: {}}}", key_of(place.name)));
   }

@@ -11,10 +11,10 @@
 
 #include "support/archived_cluster.h"
 #include "support/cluster_content.h"
+#include "support/s3_server.h"
 
 namespace holdfast::test {
 
-class S3Server;
 S3Server& shared_s3_server();
 
 // Where a repository lies.
@@ -22,6 +22,7 @@ struct Place {
   std::string name;
   bool on_s3 = false;
   Encryption encryption = Encryption::kNone;
+  ObjectLock lock = ObjectLock::kOff;  // of its bucket
 };
 
 // A cluster whose repository "first" takes backups and WAL, with others that only take copies.

@@ -16,11 +16,17 @@ using Words = std::vector<std::string>;
 
 class VersionedBucket : public testing::Test {
  protected:
+  explicit VersionedBucket(ObjectLock lock = ObjectLock::kOff) : lock_(lock) {}
   void SetUp() override {
     if (const auto reason = S3Server::why_unavailable()) GTEST_SKIP() << *reason;
-    copying_.emplace(Place{.name = "first", .on_s3 = true, .encryption = Encryption::kKeyFile},
-                     std::vector<Place>{{.name = "second"}});
+    copying_.emplace(
+        Place{.name = "first", .on_s3 = true, .encryption = Encryption::kKeyFile, .lock = lock_},
+        std::vector<Place>{{.name = "second"}});
     bucket_ = copying_->url_of("first").substr(std::string("s3://").size());
+  }
+  void retain_one() {
+    auto& lines = holdfast().settings().repository_lines;
+    lines.insert(lines.begin(), "    retention: {keep_last: 1, grace: 0}");
   }
   HoldfastProgram& holdfast() { return copying_->holdfast(); }
 
@@ -78,9 +84,15 @@ class VersionedBucket : public testing::Test {
                              action, bucket_));
   }
 
+  const ObjectLock lock_;
   std::optional<CopyingCluster> copying_;
   std::string bucket_;
   Words ids_;
+};
+
+class LockedBucket : public VersionedBucket {
+ protected:
+  LockedBucket() : VersionedBucket(ObjectLock::kOn) {}
 };
 
 TEST_F(VersionedBucket, IsSeenAsItWasAndBroughtBack) {
@@ -155,8 +167,7 @@ TEST_F(VersionedBucket, WithdrawsTheDeletionOfABackup) {
   take_backup();
   take_backup();
   const std::string good = moment();
-  holdfast().settings().repository_lines.insert(holdfast().settings().repository_lines.begin(),
-                                                "    retention: {keep_last: 1, grace: 0}");
+  retain_one();
   EXPECT_EQ(holdfast().must({"delete", ids_[0], "--yes"}).at("versioning"), "enabled");
   Json expired;
   for (int run = 0; run < 3; ++run) expired = holdfast().must({"expire", "--yes"});
@@ -171,6 +182,55 @@ TEST_F(VersionedBucket, WithdrawsTheDeletionOfABackup) {
   EXPECT_EQ(complete(), ids_);
   holdfast().must({"verify", "--all", "--deep"});
   holdfast().restore(holdfast().new_path(), {ids_[0], "--target-immediate"});
+}
+
+// What `expire` cannot remove it reports; it does the rest, and tries again the next time.
+TEST_F(VersionedBucket, ExpiryWithoutTheRightToDeleteSaysSoAndCarriesOn) {
+  take_backup();
+  take_backup();
+  retain_one();
+  forbid("s3:DeleteObject");
+  Json expired;
+  for (int run = 0; run < 3; ++run) {
+    const Answer answer = holdfast().run({"expire", "--yes"});
+    ASSERT_TRUE(answer.ok()) << answer.text();
+    expired = answer.result();
+    if (run == 0) continue;
+    EXPECT_NE(answer.document.at("warnings").dump().find("could not be removed"), std::string::npos)
+        << answer.text();
+  }
+  EXPECT_GT(expired.at("not_removed_objects"), 0);
+  EXPECT_EQ(complete(), Words{ids_[1]}) << "the one that goes is not offered any more";
+  take_backup();
+  holdfast().must({"verify", "latest"});
+  shared_s3_server().send(bucket_, {.method = "DELETE", .query = {{"policy", ""}}});
+  for (int run = 0; run < 3; ++run) expired = holdfast().must({"expire", "--yes"});
+  EXPECT_EQ(expired.at("not_removed_objects"), 0);
+  EXPECT_EQ(holdfast().listed().size(), 1U);
+  holdfast().must({"verify", "--all", "--deep"});
+}
+
+// Object Lock protects versions: what is removed is hidden, and comes back.
+TEST_F(LockedBucket, WhatExpiredIsHiddenAndComesBack) {
+  const std::string locked =
+      "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule>"
+      "<DefaultRetention><Mode>COMPLIANCE</Mode><Days>1</Days></DefaultRetention></Rule>"
+      "</ObjectLockConfiguration>";
+  const HttpResponse set = shared_s3_server().send(
+      bucket_, {.method = "PUT", .query = {{"object-lock", ""}}, .body = as_bytes(locked)});
+  ASSERT_EQ(set.status, 200) << as_text(set.body);
+  take_backup();
+  take_backup();
+  const std::string good = moment();
+  retain_one();
+  Json expired;
+  for (int run = 0; run < 3; ++run) expired = holdfast().must({"expire", "--yes"});
+  EXPECT_EQ(expired.at("versioning"), "enabled");
+  EXPECT_EQ(complete(), Words{ids_[1]});
+  EXPECT_EQ(ids_as_of(good), ids_);
+  holdfast().must({"undelete", "--as-of", good, "--yes"});
+  EXPECT_EQ(complete(), ids_);
+  holdfast().must({"verify", "--all", "--deep"});
 }
 
 TEST_F(VersionedBucket, OthersSayThatTheyCannot) {

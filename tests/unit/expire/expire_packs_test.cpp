@@ -1,5 +1,6 @@
 // Which packs go and which stay, and every way in which a run must refuse or wait instead.
 
+#include "expire/freed_bytes.h"
 #include "repository/hold.h"
 #include "repository/proof.h"
 #include "repository/tombstone.h"
@@ -51,6 +52,38 @@ TEST(ExpirePacks, ADeletedParentLeavesWhatItsChildCites) {
   EXPECT_FALSE(bed.has(names::manifest(bed.parent)));
   EXPECT_EQ(bed.state_of(bed.parent), BackupState::kPacksOnly);
   bed.expect_whole();
+}
+
+TEST(ExpirePacks, WhatADeletionFreesIsToldBeforehand) {
+  Family bed;
+  const auto manifest = [&](const BackupName& name) {
+    return bed.opened->store().head(names::manifest(name), kNoStop)->size;
+  };
+  const auto frees = [&](const BackupName& name) {
+    return bytes_freed_by_deleting(*bed.opened, name, kNoStop);
+  };
+  constexpr std::uint64_t kPack = 4;
+  EXPECT_EQ(frees(bed.parent), manifest(bed.parent) + kPack) << "the child needs two of three";
+  EXPECT_EQ(frees(bed.child), manifest(bed.child) + kPack) << "the parent needs the others";
+  const std::uint64_t both = manifest(bed.parent) + manifest(bed.child) + 4 * kPack;
+  bed.remove(bed.parent);
+  bed.remove(bed.child);
+  EXPECT_EQ(preview_expire(*bed.opened, bed.options, kNoStop).freed_bytes, both);
+  EXPECT_EQ(frees(bed.parent), manifest(bed.parent) + kPack) << "what is only marked counts";
+  bed.expire_fully();
+  EXPECT_EQ(preview_expire(*bed.opened, bed.options, kNoStop).freed_bytes, 0U);
+}
+
+TEST(ExpirePacks, PacksOfADeletedParentAreFreedWithTheChild) {
+  Family bed;
+  bed.remove(bed.parent);
+  bed.expire_fully();
+  EXPECT_EQ(bytes_freed_by_deleting(*bed.opened, bed.child, kNoStop),
+            bed.opened->store().head(names::manifest(bed.child), kNoStop)->size + 3 * 4);
+  // What another one cites is not known where its manifest cannot be read.
+  bed.objects()[names::manifest(bed.newest)] = to_bytes(as_bytes("damaged"));
+  EXPECT_EQ(kind_of([&] { bytes_freed_by_deleting(*bed.opened, bed.child, kNoStop); }),
+            ErrorKind::kRefused);
 }
 
 TEST(ExpirePacks, PacksGoWhenTheLastOneThatCitesThemIsDeleted) {

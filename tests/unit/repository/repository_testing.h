@@ -70,8 +70,16 @@ class MemoryStore final : public ObjectStore {
     check_cancelled(stop);
     const std::lock_guard lock(shared_->mutex);
     ListPage page;
-    for (const auto& [name, content] : shared_->objects) {
-      if (!name.starts_with(request.prefix)) continue;
+    std::string last;
+    const auto& objects = shared_->objects;
+    auto at = objects.lower_bound(request.prefix);
+    if (request.after >= request.prefix) at = objects.upper_bound(request.after);
+    while (at != objects.end() && at->first.starts_with(request.prefix)) {
+      const auto& [name, content] = *at;
+      if (page.objects.size() + page.folders.size() == request.limit) {
+        page.next = last;
+        return page;
+      }
       const auto slash = name.find('/', request.prefix.size());
       if (!request.group_folders || slash == std::string::npos) {
         const auto modified = shared_->modified.find(name);
@@ -79,8 +87,12 @@ class MemoryStore final : public ObjectStore {
             {.name = name,
              .size = content.size(),
              .modified = modified == shared_->modified.end() ? Timestamp{} : modified->second});
-      } else if (page.folders.empty() || page.folders.back() != name.substr(0, slash + 1)) {
+        last = name;
+        ++at;
+      } else {
         page.folders.push_back(name.substr(0, slash + 1));
+        last = name.substr(0, slash + 1) + "\xFF";  // behind all that is in it
+        at = objects.upper_bound(last);
       }
     }
     return page;
