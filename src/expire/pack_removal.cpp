@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "core/fault_point.h"
+#include "storage/leftovers.h"
 
 namespace holdfast {
 namespace {
@@ -90,6 +91,7 @@ void FolderEmptier::remove_rest() {
                     }
                   });
   remover_.flush();
+  remove_leftovers(repository_.store(), names::backup_prefix(name_), stop_);
 }
 
 void FolderEmptier::remove_intents() {

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "repository/intent.h"
+#include "storage/leftovers.h"
 
 namespace holdfast {
 namespace {
@@ -43,6 +44,7 @@ void remove_objects(const Repository& repository, const BackupName& backup, Swee
     if (batch.size() == kBatch) flush();
   });
   if (!batch.empty()) flush();
+  remove_leftovers(store, names::backup_prefix(backup), stop);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 
 #include "core/cancellation.h"
 #include "storage/folder_listing.h"
+#include "storage/leftovers.h"
 #include "storage/object_name.h"
 
 namespace holdfast {
@@ -128,7 +129,7 @@ Timestamp clock_of(int folder, const std::string& path) {
   }
 }
 
-class FolderStore final : public ObjectStore {
+class FolderStore final : public ObjectStore, public Leftovers {
  public:
   FolderStore(const std::filesystem::path& root, const PublishCalls& calls)
       : root_(root.lexically_normal().native()), calls_(calls) {
@@ -146,6 +147,7 @@ class FolderStore final : public ObjectStore {
   void remove(const std::string& name, const std::stop_token& stop) override;
   std::vector<RemoveFailure> remove_many(const std::vector<std::string>& names,
                                          const std::stop_token& stop) override;
+  std::uint64_t remove_leftovers(const std::string& prefix, const std::stop_token& stop) override;
   const Capabilities& capabilities() const override { return capabilities_; }
   Timestamp now(const std::stop_token& stop) override;
   std::string describe() const override { return "file://" + root_; }
@@ -443,6 +445,26 @@ std::vector<RemoveFailure> FolderStore::remove_many(const std::vector<std::strin
     for (const std::string& folder : touched) prune(root, folder);
   });
   return failures;
+}
+
+std::uint64_t FolderStore::remove_leftovers(const std::string& prefix,
+                                            const std::stop_token& stop) {
+  namespace fs = std::filesystem;
+  const Timestamp now = this->now(stop);
+  std::uint64_t removed = 0;
+  std::error_code error;
+  fs::recursive_directory_iterator at(path_of(prefix), error);
+  for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
+    check_cancelled(stop);
+    const fs::path& path = at->path();
+    struct stat status{};
+    if (is_temporary_name(path.filename().native()) && ::lstat(path.c_str(), &status) == 0 &&
+        S_ISREG(status.st_mode) && now - timestamp_of(status.st_mtim) > kTemporaryAge &&
+        ::unlink(path.c_str()) == 0) {
+      ++removed;
+    }
+  }
+  return removed;
 }
 
 Timestamp FolderStore::now(const std::stop_token& stop) {

@@ -5,13 +5,14 @@
 #include <memory>
 #include <utility>
 
+#include "storage/leftovers.h"
 #include "storage/object_store.h"
 #include "storage/thawing.h"
 #include "storage/versioning.h"
 
 namespace holdfast {
 
-class StoreDecorator : public ObjectStore, public Thawing, public Versioning {
+class StoreDecorator : public ObjectStore, public Thawing, public Versioning, public Leftovers {
  public:
   explicit StoreDecorator(std::unique_ptr<ObjectStore> inner) : inner_(std::move(inner)) {}
 
@@ -60,6 +61,9 @@ class StoreDecorator : public ObjectStore, public Thawing, public Versioning {
   void copy_version(const std::string& name, const ObjectVersion& version,
                     const std::stop_token& stop) override {
     require_versioning(*inner_).copy_version(name, version, stop);
+  }
+  std::uint64_t remove_leftovers(const std::string& prefix, const std::stop_token& stop) override {
+    return holdfast::remove_leftovers(*inner_, prefix, stop);
   }
   const Capabilities& capabilities() const override { return inner_->capabilities(); }
   Timestamp now(const std::stop_token& stop) override { return inner_->now(stop); }

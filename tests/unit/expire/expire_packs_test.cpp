@@ -54,6 +54,17 @@ TEST(ExpirePacks, ADeletedParentLeavesWhatItsChildCites) {
   bed.expect_whole();
 }
 
+TEST(ExpirePacks, LeftoversOfKilledUploadsGoWithTheFolderThatTheyAreIn) {
+  Family bed;
+  const BackupName dead = bed.begin();
+  bed.remove(bed.parent);
+  bed.pass(kDay * 2);
+  bed.expire_fully();
+  EXPECT_TRUE(bed.time->cleaned.contains(names::backup_prefix(dead)));
+  EXPECT_TRUE(bed.time->cleaned.contains(names::backup_prefix(bed.parent)));
+  EXPECT_FALSE(bed.time->cleaned.contains(names::backup_prefix(bed.newest))) << "it may be running";
+}
+
 TEST(ExpirePacks, WhatADeletionFreesIsToldBeforehand) {
   Family bed;
   const auto manifest = [&](const BackupName& name) {

@@ -29,6 +29,7 @@ struct StoreTime final : Clock {
   std::map<std::string, Timestamp> written;
   // What a listing does not show although it is there.
   std::set<std::string> hidden_prefixes;
+  std::set<std::string> cleaned;  // folders whose leftovers were removed
   std::mutex mutex;
 };
 
@@ -56,6 +57,10 @@ class TimedStore final : public StoreDecorator {
     std::erase_if(page.folders, [&](const std::string& folder) { return is_hidden(folder); });
     for (ObjectInfo& object : page.objects) object.modified = written(object.name);
     return page;
+  }
+  std::uint64_t remove_leftovers(const std::string& prefix, const std::stop_token&) override {
+    time_->cleaned.insert(prefix);
+    return 0;
   }
   Timestamp now(const std::stop_token&) override { return time_->current; }
 

@@ -18,6 +18,7 @@
 
 #include "core/error.h"
 #include "storage/folder_listing.h"
+#include "storage/leftovers.h"
 #include "temporary_folder.h"
 
 namespace holdfast {
@@ -186,6 +187,31 @@ TEST(FolderStore, TemporariesAreInvisibleAndOldOnesAreRemoved) {
   put(*store, "a/other");
   EXPECT_FALSE(std::filesystem::exists(old_file));
   EXPECT_TRUE(std::filesystem::exists(new_file));
+}
+
+TEST(FolderStore, LeftoversBelowAPrefixAreRemovedWhenTheyAreOld) {
+  const FolderRepository repository;
+  const auto store = repository.open();
+  put(*store, "dead/begin");
+  put(*store, "other/object");
+  const auto file = [&](const std::string& name, int hours) {
+    const auto path = repository.root() / name;
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << "half";
+    const auto now = std::filesystem::last_write_time(path);
+    std::filesystem::last_write_time(path, now - std::chrono::hours(hours));
+    return path;
+  };
+  const auto old_one = file("dead/pack/000001.tmp-0123456789abcdef", 25);
+  const auto young = file("dead/pack/000002.tmp-0123456789abcdef", 1);
+  const auto object = file("dead/pack/000003", 25);
+  const auto elsewhere = file("other/x.tmp-0123456789abcdef", 25);
+  EXPECT_EQ(remove_leftovers(*store, "dead/", {}), 1U);
+  EXPECT_FALSE(std::filesystem::exists(old_one));
+  EXPECT_TRUE(std::filesystem::exists(young)) << "somebody may be writing it";
+  EXPECT_TRUE(std::filesystem::exists(object)) << "it is an object";
+  EXPECT_TRUE(std::filesystem::exists(elsewhere));
+  EXPECT_EQ(remove_leftovers(*store, "missing/", {}), 0U);
 }
 
 TEST(FolderStore, ReservationOfACrashedWriterIsReportedNotBroken) {
