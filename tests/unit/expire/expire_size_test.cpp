@@ -53,7 +53,9 @@ TEST(ExpireSize, TwoThousandBackupsAndAMillionSegmentsTakeLittleMemory) {
     RecordProperty("extra_kib_of_run_" + std::to_string(run), std::to_string(extra));
     std::cout << "expire of " << backups << " backups and " << backups * segments_each
               << " segments, run " << run << ": " << extra << " KiB\n";
-    if (kMeasures) EXPECT_LT(extra, 64 << 10);
+    if (kMeasures) {
+      EXPECT_LT(extra, 64 << 10);
+    }
     bed.pass(bed.options.grace);
   }
   EXPECT_LE(bed.complete().size(), 34U);
