@@ -27,6 +27,8 @@ inline PostgresCluster& shared_server(const ServerPrograms& programs) {
 
 class EveryServer : public testing::TestWithParam<ServerPrograms> {
  protected:
+  // Not in a thread that a test starts: a server ends with the thread that started it.
+  void SetUp() override { server(); }
   PostgresCluster& server() { return shared_server(GetParam()); }
   Session connect(const std::string& user = "postgres") {
     return Session::connect(server().connection(user), stop_.get_token());

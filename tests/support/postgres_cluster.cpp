@@ -268,7 +268,8 @@ PostgresCluster PostgresCluster::standby_of(PostgresCluster& primary,
 bool PostgresCluster::try_start() {
   State& state = *state_;
   state.port = free_port();
-  // setpriv's --pdeathsig: no server survives a test program that was killed.
+  // setpriv's --pdeathsig: no server survives a test program that was killed, or the thread in it
+  // that started the server.
   state.process.emplace(Command{
       .arguments = as_server_user(
           {"setpriv", "--pdeathsig", "INT", "sh", "-c", "exec \"$0\" \"$@\" >>\"$HFT_LOG\" 2>&1",

@@ -300,8 +300,7 @@ TIERS = [
     Tier("coverage", coverage, "line coverage (only with --wide)"),
 ]
 QUICK = ("packages", "style", "build", "unit")
-# The sanitizers and clang-tidy join the ordinary run once each has passed as a whole.
-ONLY_WIDE = ("asan", "tsan", "tidy", "fuzz", "planted", "coverage")
+ONLY_WIDE = ("fuzz", "planted", "coverage")
 ORDINARY = tuple(tier.name for tier in TIERS if tier.name not in ONLY_WIDE)
 WIDE = tuple(tier.name for tier in TIERS)
 NEEDED_BY_ALL = ("packages", "build")  # when one of these fails, the rest has nothing to say
