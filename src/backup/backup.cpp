@@ -442,7 +442,8 @@ void BackupRun::store_final_files() {
                           .segment_size = info.wal_segment_size,
                           .system_identifier = info.name.history.system_identifier}));
   SectionWriter section(*maps_);
-  const std::uint32_t owner = owners_.intern(::geteuid(), ::getegid());
+  // Not ours: what root backs up is the server's all the same.
+  const std::uint32_t owner = info.data_directory_owner;
   FilePipeline pipeline(seal_context(final_files_, nullptr), plan_.workers, section, stop_);
   for (const FinalFiles::File& file : final_files_.files()) {
     pipeline.add_file({.path = file.path,

@@ -11,7 +11,7 @@
 namespace holdfast::cli {
 namespace {
 
-constexpr std::size_t kBarColumns = 24;
+constexpr std::size_t kBarColumns = 24, kBarColumnsMin = 6;
 
 unsigned percent_of(const ProgressSnapshot& snapshot) {
   const double share =
@@ -19,9 +19,9 @@ unsigned percent_of(const ProgressSnapshot& snapshot) {
   return static_cast<unsigned>(std::clamp(share, 0.0, 1.0) * 100);
 }
 
-std::string bar_of(unsigned percent) {
-  const std::size_t full = kBarColumns * percent / 100;
-  return fmt::format("[{}{}] {:3} %", std::string(full, '#'), std::string(kBarColumns - full, '-'),
+std::string bar_of(unsigned percent, std::size_t columns) {
+  const std::size_t full = columns * percent / 100;
+  return fmt::format("[{}{}] {:3} %", std::string(full, '#'), std::string(columns - full, '-'),
                      percent);
 }
 
@@ -44,11 +44,20 @@ std::string progress_numbers(const ProgressSnapshot& snapshot) {
   return out;
 }
 
+// On a narrow terminal the bar becomes shorter, before the numbers lose their end.
 std::string progress_line(const ProgressSnapshot& snapshot, std::size_t columns) {
-  std::string line = printable(snapshot.phase);
-  const std::string numbers = progress_numbers(snapshot);
-  if (snapshot.total_bytes > 0) line += fmt::format("  {}", bar_of(percent_of(snapshot)));
-  if (!numbers.empty()) line += fmt::format("  {}", numbers);
+  const std::string phase = printable(snapshot.phase);
+  std::string numbers = progress_numbers(snapshot);
+  if (!numbers.empty()) numbers.insert(0, "  ");
+  const auto with_bar = [&](std::size_t bar_columns) {
+    if (snapshot.total_bytes == 0) return phase + numbers;
+    return fmt::format("{}  {}{}", phase, bar_of(percent_of(snapshot), bar_columns), numbers);
+  };
+  std::string line = with_bar(kBarColumns);
+  if (line.size() > columns) {
+    const std::size_t missing = line.size() - columns;
+    line = with_bar(kBarColumns - std::min(missing, kBarColumns - kBarColumnsMin));
+  }
   if (!snapshot.note.empty()) line += fmt::format("  {}", printable(snapshot.note));
   return fit(line, columns);
 }

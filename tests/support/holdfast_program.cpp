@@ -88,7 +88,8 @@ Command HoldfastProgram::command(const std::vector<std::string>& arguments,
   words.insert(words.end(), arguments.begin(), arguments.end());
   Variables variables = environment;
   variables.try_emplace("HOME", folder_.path().string());
-  return {.arguments = as_server_user(words), .environment = variables, .folder = folder_.path()};
+  if (run_as == RunAs::kServerUser) words = as_server_user(words);
+  return {.arguments = words, .environment = variables, .folder = folder_.path()};
 }
 
 Answer HoldfastProgram::answer_of(Outcome outcome) {

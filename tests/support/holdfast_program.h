@@ -2,7 +2,8 @@
 // The built program, run on a cluster and a repository of a test's own, with its JSON output read.
 //
 // The configuration is written afresh before every call, because a restarted cluster listens on
-// another port. The program runs as the user that owns the data directory. Throws
+// another port. The program runs as the user that owns the data directory, unless a test asks for
+// its own user. Throws
 // std::runtime_error when the program cannot be started or its output is no JSON document.
 // HOLDFAST_TEST_PROGRAM names another program than the one this test was built with.
 // Threads: one at a time. Lifetime: cluster and S3 server outlive it.
@@ -26,6 +27,7 @@ using Json = nlohmann::json;
 using Variables = std::map<std::string, std::optional<std::string>>;
 
 enum class Encryption { kNone, kKeyFile };
+enum class RunAs { kServerUser, kOurselves };
 
 struct ProgramSettings {
   std::string url = {};          // empty: a folder of its own
@@ -77,6 +79,7 @@ class HoldfastProgram {
   // As libpq and the configuration see them; a test may point them elsewhere.
   std::optional<std::string> other_connection;
   std::optional<std::filesystem::path> other_data_directory;
+  RunAs run_as = RunAs::kServerUser;
 
  private:
   void write_configuration() const;

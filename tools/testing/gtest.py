@@ -15,6 +15,7 @@ from .outcome import Outcome, failed
 from .sandbox import stop_leftovers
 
 LINES_SHOWN_MAX = 200
+AS_ROOT = "as_root"  # the suite of what only root can do; all others run as the tests' user
 # Sanitizers write what they find to files of this name in TMPDIR: what the program's background
 # processes and PostgreSQL's archive_command say goes nowhere else.
 SANITIZER_LOG = "sanitizer-report"
@@ -37,6 +38,10 @@ class Run:
     @property
     def name(self):
         return self.label or self.program.name
+
+    @property
+    def as_root(self):
+        return self.program.name == AS_ROOT
 
 
 def tail(text):
@@ -88,6 +93,21 @@ def sanitizer_findings(run, folder):
     return outcome
 
 
+def user_of(sandbox, run, environment):
+    """What goes in front of a command so that the right user runs it. Where root is asked for and
+    cannot be had, it is the tests' user, and the tests say that they were skipped."""
+    if not run.as_root:
+        return sandbox.as_user
+    if os.getuid() == 0:
+        return []
+    try:
+        done = subprocess.run(["sudo", "-n", "true"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except FileNotFoundError:
+        return []
+    return ["sudo", "-n", "env", *(f"{k}={v}" for k, v in environment.items())] if not done.returncode else []
+
+
 def count_tests(sandbox, run):
     """How many tests the program of `run` has behind its filter; 0 when it does not say."""
     if not run.program.is_file():
@@ -111,7 +131,8 @@ def run_program(sandbox, run):
     environment = sandbox.environment(run.preset, run.environment)
     environment |= {"GTEST_TOTAL_SHARDS": str(run.shards), "GTEST_SHARD_INDEX": str(run.shard)}
     report = Path(environment["TMPDIR"]) / "report.json"
-    command = [*sandbox.as_user, *run.prefix, str(program), f"--gtest_filter={run.filter}",
+    command = [*user_of(sandbox, run, environment), *run.prefix, str(program),
+               f"--gtest_filter={run.filter}",
                f"--gtest_output=json:{report}", "--gtest_brief=1", "--gtest_color=no"]
     # Output goes through a file: a daemon that a test leaves would hold a pipe open for ever.
     log = Path(environment["TMPDIR"]) / "output"

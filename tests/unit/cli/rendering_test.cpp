@@ -54,6 +54,10 @@ TEST(ProgressLine, HasShareRateAndTimeLeft) {
             "Reading files  [############------------]  50 %  512.0 MiB of 1.0 GiB  64.0 MiB/s  "
             "8.0 s left");
   EXPECT_EQ(display_width(progress_line(half, 40)), 40U);
+  // On the usual terminal the end of the line was cut off: how long it still takes.
+  const std::string usual = progress_line(half, 79);
+  EXPECT_LE(display_width(usual), 79U);
+  EXPECT_NE(usual.find(" left"), std::string::npos) << usual;
 }
 
 TEST(ProgressLine, SaysNothingThatIsNotKnown) {
