@@ -300,7 +300,8 @@ TIERS = [
     Tier("coverage", coverage, "line coverage (only with --wide)"),
 ]
 QUICK = ("packages", "style", "build", "unit")
-ONLY_WIDE = ("fuzz", "planted", "coverage")
+# clang-tidy joins the ordinary run once the whole tree has passed.
+ONLY_WIDE = ("tidy", "fuzz", "planted", "coverage")
 ORDINARY = tuple(tier.name for tier in TIERS if tier.name not in ONLY_WIDE)
 WIDE = tuple(tier.name for tier in TIERS)
 NEEDED_BY_ALL = ("packages", "build")  # when one of these fails, the rest has nothing to say
