@@ -128,7 +128,8 @@ class Steps:
         options = {"data": str(data), "files": files, "command": command, "originals": str(self.bench.originals),
                    **options}
         result = self.bench.tool(self.kind).run(["python3", self.bench.driver, what, json.dumps(options)])
-        result.calls = json.loads(result.output)["milliseconds"]
+        # What the tools said, warnings of pgBackRest for example, stands before the driver's line.
+        result.calls = json.loads(result.output.strip().splitlines()[-1])["milliseconds"]
         return result
 
     def push(self, files, backlog):
