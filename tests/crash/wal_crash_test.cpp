@@ -3,6 +3,8 @@
 // archived; and afterwards everything goes on.
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
+#include <sstream>
 #include <thread>
 
 #include <fmt/format.h>
@@ -130,6 +132,24 @@ std::string name_of(const testing::TestParamInfo<std::string>& given) {
   return name;
 }
 
+template <class Condition>
+bool comes_true(Condition condition) {
+  const auto until = std::chrono::steady_clock::now() + 60s;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(10ms);
+  }
+  return true;
+}
+
+// How often a process of this suite has come to this point.
+std::size_t times_passed(const std::string& point) {
+  std::istringstream lines(read_text(std::getenv("HOLDFAST_FAULT_TRACE")));
+  std::size_t times = 0;
+  for (std::string line; std::getline(lines, line);) times += line == point ? 1U : 0U;
+  return times;
+}
+
 class PushKilledAt : public testing::TestWithParam<std::string> {};
 
 TEST_P(PushKilledAt, LosesNothingThatWasAcknowledgedAndGoesOn) {
@@ -145,8 +165,9 @@ TEST_P(PushKilledAt, LosesNothingThatWasAcknowledgedAndGoesOn) {
   } else {
     server.write_segments(12);
   }
+  const std::size_t before = times_passed(GetParam());
   server.set_archive_command(fmt::format("HOLDFAST_FAULT_POINT={}:kill", GetParam()));
-  std::this_thread::sleep_for(3s);
+  ASSERT_TRUE(comes_true([&] { return times_passed(GetParam()) > before; }));
   EXPECT_EQ(server.complaints(), std::vector<std::string>{});
   server.set_archive_command("");
   server.write_segments(3);
@@ -224,7 +245,8 @@ TEST_P(GetKilledAt, NeverGivesHalfAFileAndGoesOn) {
   // A helper of an earlier test ends, because the configuration is another one.
   server.holdfast().settings().lines = {"# " + GetParam()};
   server.holdfast().must({"config", "check"});
-  std::this_thread::sleep_for(2s);
+  const fs::path lock = server.holdfast().state_directory() / "wal" / "get.lock";
+  ASSERT_TRUE(comes_true([&] { return FileLock::try_acquire(lock).has_value(); }));
   const fs::path data = server.holdfast().new_path("recovered");
   fs::create_directories(data / "pg_wal");
   fs::create_directories(data / "global");
