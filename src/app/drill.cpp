@@ -23,13 +23,13 @@ namespace holdfast {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
+using SteadyClock = std::chrono::steady_clock;
 using Verdict = CheckResult::Verdict;
 
 constexpr std::string_view kDrillMark = "holdfast.drill";
 
-double seconds_since(Clock::time_point began) {
-  return std::chrono::duration<double>(Clock::now() - began).count();
+double seconds_since(SteadyClock::time_point began) {
+  return std::chrono::duration<double>(SteadyClock::now() - began).count();
 }
 
 // The drill's folder: nobody else's is ever removed.
@@ -115,7 +115,7 @@ class DrillRun {
 
   DrillReport run() {
     report_.began = system_clock().now();
-    const auto began = Clock::now();
+    const auto began = SteadyClock::now();
     try {
       restore_copy();
       recover_and_check();
@@ -169,7 +169,7 @@ class DrillRun {
   }
 
   void restore_copy() {
-    const auto began = Clock::now();
+    const auto began = SteadyClock::now();
     const RestoreAnswer answer = restore(config_, repository_, restore_request(), progress_, stop_);
     report_.restore_seconds = seconds_since(began);
     report_.bytes = answer.restored.backup.data_bytes;
@@ -181,7 +181,7 @@ class DrillRun {
   void recover_and_check() {
     const int major = report_.backup->postgres_version_num / 10000;
     const fs::path programs = find_bin_directory(major, config_.postgres.bin_directory);
-    const auto began = Clock::now();
+    const auto began = SteadyClock::now();
     IsolatedServer server(
         {.data_directory = folder_.data(),
          .bin_directory = programs,
@@ -191,7 +191,7 @@ class DrillRun {
     server.wait_until_open(progress_, stop_);
     report_.replay_seconds = seconds_since(began);
     note_recovered_point(server);
-    const auto checks_began = Clock::now();
+    const auto checks_began = SteadyClock::now();
     progress_.phase("checks", 0);
     const auto connection = [&](const std::string& database) {
       return server.connection(database);

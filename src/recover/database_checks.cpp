@@ -15,7 +15,7 @@ namespace holdfast {
 namespace {
 
 using Verdict = CheckResult::Verdict;
-using Clock = std::chrono::steady_clock;
+using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::size_t kFindingsShown = 5;
 
@@ -51,9 +51,9 @@ struct Tally {
 };
 
 CheckResult result_of(std::string name, const Tally& tally, std::string_view what,
-                      Clock::time_point began) {
+                      SteadyClock::time_point began) {
   CheckResult result{.name = std::move(name)};
-  result.duration_seconds = std::chrono::duration<double>(Clock::now() - began).count();
+  result.duration_seconds = std::chrono::duration<double>(SteadyClock::now() - began).count();
   if (tally.wrong > 0) {
     result.verdict = Verdict::kFailed;
     result.detail = fmt::format("{} of {} {}: ", tally.wrong, tally.looked_at, what);
@@ -158,7 +158,7 @@ using CheckDatabase = std::function<void(Connection&, const std::string&, Tally&
 
 CheckResult in_every_database(const CheckedServer& server, std::string name, std::string_view what,
                               const CheckDatabase& check, const std::stop_token& stop) {
-  const auto began = Clock::now();
+  const auto began = SteadyClock::now();
   Tally tally;
   for (const std::string& database : databases_of(server, stop)) {
     Connection session(server.connection(database), stop);
@@ -219,7 +219,7 @@ std::vector<CheckResult> check_databases(const CheckedServer& server, const std:
 
 CheckResult check_page_checksums(const ChecksumsCheck& check, const std::stop_token& stop) {
   constexpr std::chrono::hours kPatience{24 * 7};
-  const auto began = Clock::now();
+  const auto began = SteadyClock::now();
   CheckResult result{.name = "checksums"};
   if (read_control_file(check.data_directory).parsed.data_checksum_version == 0) {
     result.verdict = Verdict::kSkipped;
@@ -235,7 +235,7 @@ CheckResult check_page_checksums(const ChecksumsCheck& check, const std::stop_to
   ChildProcess child(start);
   const auto code = child.wait(kPatience, stop);
   check_cancelled(stop);
-  result.duration_seconds = std::chrono::duration<double>(Clock::now() - began).count();
+  result.duration_seconds = std::chrono::duration<double>(SteadyClock::now() - began).count();
   if (!code) {
     throw Error(ErrorKind::kPostgres, "pg_checksums does not end",
                 {.object = check.data_directory});

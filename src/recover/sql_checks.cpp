@@ -13,7 +13,7 @@ namespace {
 
 using Relation = Expectation::Relation;
 using Verdict = CheckResult::Verdict;
-using Clock = std::chrono::steady_clock;
+using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::size_t kAnswerShownMax = 200;
 constexpr std::string_view kLive = "live";
@@ -214,10 +214,10 @@ std::vector<CheckResult> run_sql_checks(const std::vector<SqlCheck>& checks,
                                         const std::stop_token& stop) {
   std::vector<CheckResult> results;
   for (const SqlCheck& check : checks) {
-    const auto began = Clock::now();
+    const auto began = SteadyClock::now();
     CheckResult result{.name = check.name, .about = CheckResult::About::kContent};
     answer_check(result, check, servers, stop);
-    result.duration_seconds = std::chrono::duration<double>(Clock::now() - began).count();
+    result.duration_seconds = std::chrono::duration<double>(SteadyClock::now() - began).count();
     results.push_back(std::move(result));
   }
   return results;

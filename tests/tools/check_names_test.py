@@ -49,6 +49,11 @@ class CheckNames(ToolTest):
                    unnamed=True)
         self.assert_found("kBytesMax in an unnamed namespace of app twice")
 
+    def test_type_of_a_header_hidden_in_an_unnamed_namespace(self):
+        self.write("src/core/time.h", within("class Clock {", "};"))
+        self.write("src/app/a.cpp", within("using Clock = std::chrono::steady_clock;", unnamed=True))
+        self.assert_found("src/app/a.cpp: Clock in an unnamed namespace of app is also in src/core/time.h")
+
     def test_function_of_the_same_parameters(self):
         self.plant(["int age_of(const fs::path& path) {", "}"],
                    ["std::optional<int> age_of(", "    const fs::path& file = {}) {", "}"], unnamed=True)
