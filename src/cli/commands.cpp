@@ -13,6 +13,12 @@ CommandSpec window_command();
 CommandSpec restore_command();
 CommandSpec verify_command();
 CommandSpec drill_command();
+CommandSpec recover_start_command();
+CommandSpec recover_status_command();
+CommandSpec recover_connect_command();
+CommandSpec recover_check_command();
+CommandSpec recover_forward_command();
+CommandSpec recover_abandon_command();
 CommandSpec cat_command();
 CommandSpec copy_command();
 CommandSpec expire_command();
@@ -34,22 +40,46 @@ CommandSpec help_command();
 
 const std::vector<CommandSpec>& all_commands() {
   static const std::vector<CommandSpec> commands{
-      init_command(),         check_command(),        backup_command(),
-      list_command(),         show_command(),         window_command(),
-      restore_command(),      verify_command(),       drill_command(),
-      cat_command(),          copy_command(),         expire_command(),
-      delete_command(),       hold_command(),         release_command(),
-      undelete_command(),     archive_push_command(), archive_get_command(),
-      key_list_command(),     key_add_command(),      key_remove_command(),
-      key_new_file_command(), config_show_command(),  config_check_command(),
-      version_command(),      help_command(),         archive_helper_command(),
+      init_command(),
+      check_command(),
+      backup_command(),
+      list_command(),
+      show_command(),
+      window_command(),
+      restore_command(),
+      verify_command(),
+      drill_command(),
+      recover_start_command(),
+      recover_status_command(),
+      recover_connect_command(),
+      recover_check_command(),
+      recover_forward_command(),
+      recover_abandon_command(),
+      cat_command(),
+      copy_command(),
+      expire_command(),
+      delete_command(),
+      hold_command(),
+      release_command(),
+      undelete_command(),
+      archive_push_command(),
+      archive_get_command(),
+      key_list_command(),
+      key_add_command(),
+      key_remove_command(),
+      key_new_file_command(),
+      config_show_command(),
+      config_check_command(),
+      version_command(),
+      help_command(),
+      archive_helper_command(),
   };
   return commands;
 }
 
 std::span<const std::string_view> later_commands() {
-  static constexpr std::array<std::string_view, 6> kLater{"recover", "serve",     "status",
-                                                          "doctor",  "checklist", "log"};
+  static constexpr std::array<std::string_view, 5> kLater{"serve", "status", "doctor", "checklist",
+                                                          "log"};
   return kLater;
 }
 

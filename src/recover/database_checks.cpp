@@ -19,11 +19,13 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::size_t kFindingsShown = 5;
 
+// Unlogged relations have no content before recovery has ended.
 // Partitioned tables and indexes, views and foreign tables have no files; mapped relations have
 // no relfilenode of their own, but a path.
 constexpr const char* kMissingFiles =
     "select c.oid::regclass::text, pg_relation_filepath(c.oid) from pg_class c "
-    "where c.relkind in ('r','i','t','m','S') and c.relpersistence <> 't' "
+    "where c.relkind in ('r','i','t','m','S') "
+    "and (c.relpersistence = 'p' or c.relpersistence = 'u' and not pg_is_in_recovery()) "
     "and (pg_stat_file(pg_relation_filepath(c.oid), true)).size is null";
 constexpr const char* kRelations =
     "select count(*) from pg_class where relkind in ('r','i','t','m','S') and relpersistence <> "
@@ -31,11 +33,13 @@ constexpr const char* kRelations =
 constexpr const char* kIndexes =
     "select c.oid::text, c.oid::regclass::text from pg_class c "
     "join pg_index i on i.indexrelid = c.oid join pg_am a on a.oid = c.relam "
-    "where a.amname = 'btree' and c.relkind = 'i' and c.relpersistence <> 't' "
+    "where a.amname = 'btree' and c.relkind = 'i' "
+    "and (c.relpersistence = 'p' or c.relpersistence = 'u' and not pg_is_in_recovery()) "
     "and i.indisvalid and i.indisready order by c.oid";
 constexpr const char* kTables =
     "select c.oid::text, c.oid::regclass::text from pg_class c join pg_am a on a.oid = c.relam "
-    "where a.amname = 'heap' and c.relkind in ('r','m','t') and c.relpersistence <> 't' "
+    "where a.amname = 'heap' and c.relkind in ('r','m','t') "
+    "and (c.relpersistence = 'p' or c.relpersistence = 'u' and not pg_is_in_recovery()) "
     "order by c.oid";
 
 struct Tally {

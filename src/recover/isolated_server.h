@@ -15,22 +15,14 @@
 #include <vector>
 
 #include "core/progress.h"
+#include "recover/copy_start.h"
 #include "system/child_process.h"
 
 namespace holdfast {
 
-struct IsolatedServerOptions {
-  std::filesystem::path data_directory;
-  std::filesystem::path bin_directory;
-  std::filesystem::path log;  // appended to
-  int major_version = 0;
-  // Roles of which one exists in the copy: as one of them its first superuser is found.
-  std::vector<std::string> known_roles = {};
-};
-
 class IsolatedServer {
  public:
-  IsolatedServer(IsolatedServerOptions options);
+  IsolatedServer(CopyServerOptions options);
   ~IsolatedServer();
   IsolatedServer(const IsolatedServer&) = delete;
   IsolatedServer& operator=(const IsolatedServer&) = delete;
@@ -55,11 +47,9 @@ class IsolatedServer {
 
   bool find_superuser(const std::stop_token& stop);
   bool is_ready() const;
-  std::string connection_as(const std::string& role, const std::string& database) const;
-  std::string recovering_segment() const;
   [[noreturn]] void throw_ended(int exit_code) const;
 
-  const IsolatedServerOptions options_;
+  const CopyServerOptions options_;
   const std::optional<ChildUser> user_;  // as whom it runs; none: as we do
   Folder folder_;
   std::string superuser_;

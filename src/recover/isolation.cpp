@@ -1,5 +1,7 @@
 #include "recover/isolation.h"
 
+#include <algorithm>
+
 namespace holdfast {
 namespace {
 
@@ -44,20 +46,37 @@ void add_silence(std::vector<ServerSetting>& settings, int major_version) {
   }
 }
 
-// Enough to recover and to answer questions beside whatever else this machine does. The sizes that
-// a hot standby wants at least as on the source do not matter: nobody may ask during recovery.
-void add_modesty(std::vector<ServerSetting>& settings) {
-  settings.insert(settings.end(), {{"hot_standby", "off"},
-                                   {"wal_level", "replica"},
+// Enough to recover and to answer questions beside whatever else this machine does. Only who is
+// read while it recovers needs some sizes at least as on the source.
+void add_modesty(std::vector<ServerSetting>& settings, const IsolationPlace& place) {
+  const StandbySettings own{.max_connections = 20,
+                            .max_worker_processes = 8,
+                            .max_wal_senders = 0,
+                            .max_prepared_transactions = 1000,
+                            .max_locks_per_transaction = 64};
+  const StandbySettings least = place.readable.value_or(own);
+  const auto at_least = [](int one, int other) { return std::to_string(std::max(one, other)); };
+  settings.insert(
+      settings.end(),
+      {{"hot_standby", place.readable ? "on" : "off"},
+       {"max_connections", at_least(own.max_connections, least.max_connections)},
+       {"max_worker_processes", at_least(own.max_worker_processes, least.max_worker_processes)},
+       {"max_wal_senders", at_least(own.max_wal_senders, least.max_wal_senders)},
+       {"max_prepared_transactions",
+        at_least(own.max_prepared_transactions, least.max_prepared_transactions)},
+       {"max_locks_per_transaction",
+        at_least(own.max_locks_per_transaction, least.max_locks_per_transaction)}});
+  // Soon at its end, where it is paused; before 14 a paused server goes on asking the archive.
+  if (place.readable && place.major_version >= 14) {
+    settings.emplace_back("wal_retrieve_retry_interval", "1s");
+  }
+  settings.insert(settings.end(), {{"wal_level", "replica"},
                                    {"shared_buffers", "128MB"},
                                    {"huge_pages", "off"},
                                    {"work_mem", "16MB"},
                                    {"maintenance_work_mem", "128MB"},
-                                   {"max_connections", "20"},
-                                   {"max_wal_senders", "0"},
                                    // Origins of subscriptions are read at the start, and want room.
                                    {"max_replication_slots", "1000"},
-                                   {"max_prepared_transactions", "1000"},
                                    {"autovacuum", "off"}});
 }
 
@@ -67,7 +86,7 @@ std::vector<ServerSetting> isolation_settings(const IsolationPlace& place) {
   std::vector<ServerSetting> settings;
   add_places(settings, place);
   add_silence(settings, place.major_version);
-  add_modesty(settings);
+  add_modesty(settings, place);
   return settings;
 }
 

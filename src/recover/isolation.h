@@ -21,9 +21,12 @@
 // Pure; no errors.
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "postgres/standby_settings.h"
 
 namespace holdfast {
 
@@ -31,6 +34,9 @@ struct IsolationPlace {
   int major_version = 0;  // 13 to 18
   std::filesystem::path data_directory;
   std::filesystem::path folder;  // of ours: the files below and nothing else; short, for the socket
+  // To be read while it recovers, with settings not below these; none: nobody may ask before its
+  // end.
+  std::optional<StandbySettings> readable = {};
 };
 
 inline constexpr const char* kIsolatedConfigFile = "postgresql.conf";

@@ -262,8 +262,11 @@ void check(const RecoverySettings& settings) {
   HF_INVARIANT(settings.major_version >= kOldestVersion);
   // Without it PostgreSQL does not start from recovery.signal.
   HF_INVARIANT(!settings.restore_command.empty());
-  if (settings.mode == Mode::kStandby && settings.target.kind != Kind::kLatest) {
-    throw Error(ErrorKind::kUsage, "a standby follows its primary and has no target",
+  // A standby goes no further than an LSN, and waits where WAL is missing before it. The other
+  // targets are for a recovery, which ends with an error when it does not find them.
+  if (settings.mode == Mode::kStandby && settings.target.kind != Kind::kLatest &&
+      settings.target.kind != Kind::kLsn) {
+    throw Error(ErrorKind::kUsage, "a standby follows its primary and has no such target",
                 {.object = "--standby", .hint = "Leave out --standby, or the target."});
   }
 }

@@ -15,7 +15,7 @@
 // Source: PostgreSQL's documentation, "Archive Recovery", "Recovery Target", "Standby Servers" and
 //   "Setting Parameters"; utils/misc/guc-file.l for how values are quoted.
 // Errors: kHost from the files; kUsage for a value that a settings file cannot hold, and for a
-//   standby with a target. Threads: one at a time for one directory.
+//   standby with another target than an LSN. Threads: one at a time for one directory.
 
 #include <cstdint>
 #include <filesystem>
@@ -35,7 +35,7 @@ struct RecoverySettings {
 
   int major_version = 0;        // of the server, 13 to 18
   std::string restore_command;  // with %f and %p; PostgreSQL's quoting is added here
-  RecoveryTarget target;        // of kStandby: latest
+  RecoveryTarget target;        // of kStandby: latest, or an LSN that it does not go beyond
   Mode mode = Mode::kRecovery;
   std::string primary_conninfo;  // of kStandby; empty: WAL comes from the archive alone
   Archiving archiving = Archiving::kKeep;

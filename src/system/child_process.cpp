@@ -31,7 +31,7 @@ struct ChildPlan {
 
 [[noreturn]] void become_child(const ChildPlan& plan) {
   reset_signals_after_fork();
-  ::setpgid(0, 0);
+  ::setsid();
   if (::dup2(plan.null, 0) < 0 || ::dup2(plan.log, 1) < 0 || ::dup2(plan.log, 2) < 0) {
     report_exec_failure(plan.report);
   }

@@ -1,12 +1,14 @@
 #pragma once
 // A program that runs beside this one: PostgreSQL on a restored copy, and PostgreSQL's own tools.
 //
-// Guarantees: the child leads a process group of its own, so that Ctrl-C reaches this process only,
-//   which then ends the child in its way. The kernel sends it `on_our_death` when the thread that
-//   started it ends, also by SIGKILL of this process: so no server stays behind. It reads
+// Guarantees: the child leads a session of its own, so that Ctrl-C reaches this process only, which
+//   then ends the child in its way. The kernel sends it `on_our_death` when the thread that started
+//   it ends, also by SIGKILL of this process: so no server stays behind. It reads
 //   /dev/null, appends both outputs to `log`, has default signal actions, nothing blocked, and none
 //   of this process's descriptors. The environment is inherited.
-// Lifetime: destroying a ChildProcess whose child still runs kills it (SIGKILL) and waits.
+// Lifetime: destroying a ChildProcess whose child still runs kills it (SIGKILL) and waits, unless
+// it
+//   was left running.
 // Errors: Error(kHost) when the program could not be started. Threads: one at a time; start it on
 //   a thread that lives as long as the child shall.
 
@@ -32,7 +34,7 @@ struct ChildStart {
   std::vector<std::string> arguments;  // behind the program's name
   std::filesystem::path log;
   std::optional<ChildUser> user = {};  // for a caller that is root
-  int on_our_death = SIGKILL;
+  int on_our_death = SIGKILL;          // 0: nothing
 };
 
 class ChildProcess {
@@ -47,7 +49,8 @@ class ChildProcess {
   std::optional<int> ended();
   // As ended(), after waiting so long at most; a stop ends the waiting, not the child.
   std::optional<int> wait(std::chrono::milliseconds patience, const std::stop_token& stop);
-  void send(int signal);  // nothing when it has ended
+  void send(int signal);               // nothing when it has ended
+  void leave_running() { pid_ = -1; }  // it is nobody's child any more; nothing else may follow
 
  private:
   pid_t pid_ = -1;

@@ -65,8 +65,8 @@ TEST_F(ProgramTest, WrongCommandLinesExitWith2AndAHint) {
       {{"version", "--output", "yaml"}, "--output takes text|json, not 'yaml'", ""},
       {{"version", "--repo", "a", "--repo", "b"}, "--repo is given twice", ""},
       {{"-q", "version", "-v"}, "contradict", ""},
-      {{"recover"}, "'recover' is not in this build yet", ""},
-      {{"help", "recover"}, "'recover' is not in this build yet", ""},
+      {{"serve"}, "'serve' is not in this build yet", ""},
+      {{"help", "serve"}, "'serve' is not in this build yet", ""},
   };
   for (const WrongLine& line : lines) {
     SCOPED_TRACE(::testing::PrintToString(line.words));

@@ -220,6 +220,17 @@ TEST_F(RecoverySettingsTest, AStandbyHasNoTarget) {
   EXPECT_FALSE(has("standby.signal"));
 }
 
+// It waits there instead of ending, so it can stand at the end of an archive.
+TEST_F(RecoverySettingsTest, AStandbyMayStopBeforeAnLsn) {
+  RecoverySettings settings = recovery({.lsn = "0/2000000", .exclusive = true});
+  settings.mode = Mode::kStandby;
+  write(settings);
+  EXPECT_TRUE(has("standby.signal"));
+  EXPECT_THAT(auto_conf(), HasSubstr("recovery_target_lsn = '0/2000000'\n"));
+  EXPECT_THAT(auto_conf(), HasSubstr("recovery_target_inclusive = 'false'\n"));
+  EXPECT_THAT(auto_conf(), HasSubstr("recovery_target_action = 'pause'\n"));
+}
+
 TEST_F(RecoverySettingsTest, StaleSettingsElsewhereAreWarnedAbout) {
   test::write_text(folder_ / "postgresql.conf",
                    "#recovery_target_xid = '1'\nrecovery_target_name = 'x'\nport = 5433\n"

@@ -1,0 +1,592 @@
+#include "app/recovery.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+#include <fmt/format.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/copy_checks.h"
+#include "app/open.h"
+#include "app/server_commands.h"
+#include "core/cancellation.h"
+#include "core/error.h"
+#include "postgres/connection_string.h"
+#include "postgres/control_file.h"
+#include "postgres/local_server.h"
+#include "recover/isolation.h"
+#include "system/after_fork.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+using Kind = RecoveryTarget::Kind;
+using State = RecoveryView::State;
+using Result = RecoveryStep::Result;
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kPoll{100};
+// How long the archive may give nothing although it had more when the recovery was planned.
+constexpr std::chrono::minutes kStarvedPatience{5};
+
+std::string operator_name() {
+  if (const char* name = std::getenv("SUDO_USER"); name != nullptr && *name != '\0') return name;
+  const passwd* user = ::getpwuid(::getuid());
+  return user == nullptr ? std::to_string(::getuid()) : user->pw_name;
+}
+
+std::string now_text() {
+  return to_rfc3339(system_clock().now());
+}
+
+// The options that lead to this target again.
+TargetRequest request_for(const RecoveryTarget& target) {
+  TargetRequest request{.immediate = target.kind == Kind::kImmediate,
+                        .exclusive = target.stop == RecoveryTarget::Stop::kExclusive,
+                        .timeline = to_string(target.timeline)};
+  if (target.kind == Kind::kTime) request.time = to_rfc3339(target.time);
+  if (target.kind == Kind::kXid) request.xid = std::to_string(target.xid);
+  if (target.kind == Kind::kLsn) request.lsn = to_string(target.lsn);
+  if (target.kind == Kind::kName) request.name = target.name;
+  return request;
+}
+
+CopyServerOptions server_options(const Config& config, const RecoveryRecord& record) {
+  return {.data_directory = record.data_directory(),
+          .bin_directory = find_bin_directory(record.major_version, config.postgres.bin_directory),
+          .log = record.folder / "postgresql.log",
+          .major_version = record.major_version,
+          .known_roles = {user_of_connection(config.postgres.connection), "postgres"}};
+}
+
+// The folder of the copy, which is made after the record that names it.
+void refuse_foreign_folder(const fs::path& folder) {
+  if (!fs::exists(folder) || fs::is_empty(folder) || fs::exists(folder / kRecoveryMark)) return;
+  throw Error(ErrorKind::kRefused, "the folder for the recovery holds something else",
+              {.object = folder,
+               .hint = "Remove it if nobody needs it, or choose another place with --scratch."});
+}
+
+void make_folder(const fs::path& folder) {
+  refuse_foreign_folder(folder);
+  make_folders(folder, 0700);
+  write_durably(folder / kRecoveryMark, as_bytes("A recovery of holdfast is here.\n"), 0600,
+                Overwrite::kYes);
+}
+
+// The mark goes last: what is left of an interrupted removal is still known for ours.
+void remove_folder(const fs::path& folder) {
+  if (!fs::exists(folder / kRecoveryMark)) return;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    if (entry.path().filename() != kRecoveryMark) fs::remove_all(entry.path());
+  }
+  fs::remove(folder / kRecoveryMark);
+  fs::remove(folder);
+}
+
+void give_to_owner_of_data(const RecoveryRecord& record) {
+  struct stat owner{};
+  if (::geteuid() != 0 || ::stat(record.data_directory().c_str(), &owner) != 0) return;
+  if (::chown(record.folder.c_str(), owner.st_uid, owner.st_gid) != 0) {
+    throw_errno(errno, "set the owner of", record.folder.native());
+  }
+}
+
+// Takes over from the plan what the server needs to be told.
+void plan_target(const Config& config, const RestorePreview& preview, RecoveryRecord& record) {
+  const BackupInfo& backup = preview.backup;
+  if (preview.recovery) {
+    record.target = preview.recovery->target;
+    record.restore_command = preview.recovery->restore_command;
+  } else {  // the backup's own WAL is all there is
+    record.target = {.timeline = {RecoveryTimeline::Kind::kNumber, backup.timeline}};
+    record.restore_command = restore_command(config, backup.name.history);
+  }
+  if (record.target.kind != Kind::kLatest) {
+    record.target.action = RecoveryTarget::Action::kPause;
+  }
+  record.from = backup.start_lsn;
+  record.to = preview.wal ? preview.wal->to : backup.stop_lsn;
+}
+
+RestorePreview plan(const Config& config, const RepositoryConfig& repository,
+                    RestoreRequest request, const std::stop_token& stop) {
+  request.archiving = RecoverySettings::Archiving::kOff;
+  return preview_restore(config, repository, std::move(request), stop);
+}
+
+// One operator's work on one recovery, under its lock.
+class RecoveryWork {
+ public:
+  RecoveryWork(const Config& config, RecoveryStore& store, RecoveryRecord record,
+               Progress& progress, const std::stop_token& stop)
+      : config_(config),
+        store_(store),
+        record_(std::move(record)),
+        progress_(progress),
+        stop_(stop) {}
+
+  const RecoveryRecord& record() const { return record_; }
+  RecoveryRecord& change() { return record_; }
+  void save() const { store_.write(record_); }
+
+  // Runs `work`, which returns what was reached, between two writes of the record.
+  template <class Work>
+  void step(std::string name, Work work) {
+    if (!record_.steps.empty() && record_.steps.back().result == Result::kUnderWay) {
+      record_.steps.back().result = Result::kFailed;
+      record_.steps.back().detail = "interrupted";
+    }
+    record_.steps.push_back(
+        {.name = std::move(name), .began = now_text(), .by = operator_name(), .host = host_name()});
+    save();
+    try {
+      const std::string detail = work();
+      end_step(Result::kDone, detail);
+    } catch (const Error& error) {
+      end_step(Result::kFailed,
+               error.object().empty() ? error.message() : error.message() + ": " + error.object());
+      throw;
+    }
+  }
+
+  DetachedServer& server() {
+    if (!server_) {
+      if (record_.server_folder.empty() || !fs::exists(record_.server_folder)) {
+        record_.server_folder = make_server_folder(copy_server_user(record_.data_directory()));
+        save();
+      }
+      server_.emplace(server_options(config_, record_), record_.server_folder);
+    }
+    return *server_;
+  }
+
+  // The settings of the record count, whatever a restore or an earlier target left behind.
+  void start_server() {
+    RecoverySettings settings{.major_version = record_.major_version,
+                              .restore_command = record_.restore_command,
+                              .target = record_.target,
+                              .archiving = RecoverySettings::Archiving::kOff};
+    if (record_.target.kind == Kind::kLatest) {
+      settings.mode = RecoverySettings::Mode::kStandby;
+      settings.target.kind = Kind::kLsn;
+      settings.target.lsn = record_.to;
+      settings.target.stop = RecoveryTarget::Stop::kExclusive;
+      settings.target.action = RecoveryTarget::Action::kPause;
+    }
+    struct stat owner{};
+    if (::stat(record_.data_directory().c_str(), &owner) != 0) {
+      throw_errno(errno, "examine", record_.data_directory().native());
+    }
+    const Ownership ownership({FileOwner{.uid = owner.st_uid, .gid = owner.st_gid}});
+    write_recovery_settings(record_.data_directory(), settings, {ownership, 0});
+    server().start();
+    started_ = true;
+  }
+
+  // Until the copy stands at its target; says where that is.
+  std::string await_target() {
+    progress_.phase("replay", record_.to.value - std::min(record_.from, record_.to).value);
+    replayed_ = record_.from;
+    fed_ = SteadyClock::now();
+    for (;; std::this_thread::sleep_for(kPoll)) {
+      check_cancelled(stop_);
+      if (!server().running()) {
+        if (started_ && !server().ended_outgrown()) server().throw_ended();
+        start_server();  // what was there had been told to stop, perhaps, by somebody who was
+                         // killed
+      }
+      const auto position = server().position(stop_);
+      if (!position) {
+        if (const std::string segment = server().segment(); !segment.empty()) {
+          progress_.note(fmt::format("replaying {}", segment));
+        }
+        continue;
+      }
+      if (stands_at_target(*position)) return describe(*position);
+      watch_for_starving(*position);
+    }
+  }
+
+  // What may be done with a copy only where it stands at its target.
+  DetachedServer::Position require_paused() {
+    refuse_abandoned();
+    std::optional<DetachedServer::Position> position;
+    if (record_.has_done("restore") && server().running()) position = server().position(stop_);
+    if (position && position->paused) return *position;
+    throw Error(
+        ErrorKind::kRefused, "the recovery does not stand at its target",
+        {.object = record_.name,
+         .hint = fmt::format("'holdfast recover start --name {}' goes on with it.", record_.name)});
+  }
+
+  void refuse_abandoned() const {
+    if (!record_.is_being_abandoned()) return;
+    throw Error(
+        ErrorKind::kRefused, "the recovery is being abandoned",
+        {.object = record_.name,
+         .hint = fmt::format("Finish that: holdfast recover abandon {} --yes", record_.name)});
+  }
+
+  bool was_interrupted_in(std::string_view step) const {
+    return !record_.steps.empty() && record_.steps.back().name == step &&
+           record_.steps.back().result != Result::kDone;
+  }
+
+  static std::string describe(const DetachedServer::Position& position) {
+    return "paused at " + to_string(position.replayed) +
+           (position.last_transaction
+                ? ", last transaction " + to_rfc3339(*position.last_transaction)
+                : "");
+  }
+
+ private:
+  void end_step(Result result, std::string detail) {
+    record_.steps.back().ended = now_text();
+    record_.steps.back().result = result;
+    record_.steps.back().detail = std::move(detail);
+    save();
+  }
+
+  bool stands_at_target(const DetachedServer::Position& position) {
+    if (position.replayed > replayed_) {
+      progress_.advance(position.replayed.value - replayed_.value);
+      replayed_ = position.replayed;
+    }
+    if (!position.recovering) {
+      throw Error(
+          ErrorKind::kPostgres, "PostgreSQL on the recovered copy ended its recovery",
+          {.object = record_.data_directory(), .hint = "Abandon this recovery and start another."});
+    }
+    if (position.outgrown) {
+      server().stop(stop_);
+      start_server();
+      return false;
+    }
+    if (position.paused) return true;
+    if (record_.target.kind != Kind::kLatest || !position.awaits_wal || !is_at_end(position)) {
+      return false;
+    }
+    server().pause_replay(stop_);
+    return true;
+  }
+
+  // The last record of the archive may reach into a segment that is not there.
+  bool is_at_end(const DetachedServer::Position& position) const {
+    const auto control = read_control_file(record_.data_directory()).parsed;
+    return position.replayed.value + control.wal_segment_size.bytes >= record_.to.value;
+  }
+
+  void watch_for_starving(const DetachedServer::Position& position) {
+    const auto now = SteadyClock::now();
+    if (!position.awaits_wal) fed_ = now;
+    if (now - fed_ < kStarvedPatience) return;
+    throw Error(ErrorKind::kRepository,
+                fmt::format("recovery waits at {} for WAL up to {}", to_string(position.replayed),
+                            to_string(record_.to)),
+                {.object = record_.name,
+                 .hint = fmt::format("Read {}; then 'holdfast recover start --name {}' goes on.",
+                                     (record_.folder / "postgresql.log").native(), record_.name)});
+  }
+
+  const Config& config_;
+  RecoveryStore& store_;
+  RecoveryRecord record_;
+  Progress& progress_;
+  const std::stop_token& stop_;
+  std::optional<DetachedServer> server_;
+  bool started_ = false;  // the server, by this call
+  Lsn replayed_;
+  SteadyClock::time_point fed_;  // when replay last had WAL to work on
+};
+
+RecoveryRecord new_record(const Config& config, const RepositoryConfig& repository,
+                          const RecoveryStore& store, const RecoveryStart& request,
+                          const std::stop_token& stop) {
+  RecoveryRecord record{.name = request.name,
+                        .cluster = config.cluster,
+                        .began = now_text(),
+                        .repository = repository.name,
+                        .history = request.history};
+  record.folder = request.scratch.empty()
+                      ? store.folder_of(request.name)
+                      : fs::absolute(request.scratch) /
+                            fmt::format("holdfast-recovery-{}-{}", config.cluster, request.name);
+  refuse_foreign_folder(record.folder);
+  const RestorePreview preview =
+      plan(config, repository,
+           {.backup = request.backup,
+            .history = request.history,
+            .target = {.data_directory = record.data_directory(),
+                       .tablespaces_under = record.folder / "tablespaces"},
+            .point = request.point},
+           stop);
+  record.backup = preview.backup.name.id.text;
+  record.major_version = preview.backup.postgres_version_num / 10000;
+  plan_target(config, preview, record);
+  // Before anything is written: what cannot be started need not be restored.
+  find_bin_directory(record.major_version, config.postgres.bin_directory);
+  return record;
+}
+
+bool names_something(const RecoveryStart& request) {
+  const TargetRequest& point = request.point;
+  return !request.backup.empty() || !request.history.empty() || !request.scratch.empty() ||
+         point.time || point.xid || point.lsn || point.name || point.immediate || point.timeline;
+}
+
+std::string restore_copy(const Config& config, RecoveryWork& work, const ThawChoice& thaw,
+                         Progress& progress, const std::stop_token& stop) {
+  const RecoveryRecord& record = work.record();
+  make_folder(record.folder);
+  // It is written last: with it, an interrupted step had only its end left to write down.
+  if (!fs::exists(record.data_directory() / kControlFilePath)) {
+    restore(config, find_repository(config, record.repository),
+            {.backup = record.backup,
+             .history = record.history,
+             .target = {.data_directory = record.data_directory(),
+                        .tablespaces_under = record.folder / "tablespaces"},
+             .point = request_for(record.target),
+             .archiving = RecoverySettings::Archiving::kOff,
+             .thaw = thaw},
+            progress, stop);
+  }
+  give_to_owner_of_data(record);
+  return fmt::format("backup {}", record.backup);
+}
+
+State state_of(const RecoveryView& view, bool worked_on, bool running) {
+  if (worked_on) return State::kWorking;
+  if (view.record.is_being_abandoned()) return State::kInterrupted;
+  if (view.position && view.position->paused) return State::kPaused;
+  if (running) return State::kReplaying;
+  const auto& steps = view.record.steps;
+  if (steps.empty() || steps.back().result == Result::kUnderWay) return State::kInterrupted;
+  return steps.back().result == Result::kFailed ? State::kFailed : State::kStopped;
+}
+
+std::string next_of(const RecoveryView& view) {
+  const std::string& name = view.record.name;
+  switch (view.state) {
+    case State::kWorking:
+      return "Wait: somebody works on it.";
+    case State::kPaused:
+      return fmt::format(
+          "holdfast recover connect {0}, check {0}, forward {0} --target-…, or "
+          "abandon {0} --yes",
+          name);
+    case State::kReplaying:
+    case State::kInterrupted:
+    case State::kFailed:
+    case State::kStopped:
+      break;
+  }
+  if (view.record.is_being_abandoned())
+    return fmt::format("holdfast recover abandon {} --yes", name);
+  return fmt::format("holdfast recover start --name {} goes on; abandon {} --yes gives it up", name,
+                     name);
+}
+
+RecoveryView view_of(const Config& config, RecoveryRecord record, bool worked_on,
+                     const std::stop_token& stop) {
+  RecoveryView view{.record = std::move(record)};
+  const bool running = running_server(view.record.data_directory()).has_value();
+  if (running && fs::exists(view.record.server_folder)) {
+    DetachedServer server(server_options(config, view.record), view.record.server_folder);
+    view.position = server.position(stop);
+  }
+  view.state = state_of(view, worked_on, running);
+  view.next = next_of(view);
+  return view;
+}
+
+}  // namespace
+
+std::string_view to_string(State state) {
+  switch (state) {
+    case State::kWorking:
+      return "working";
+    case State::kPaused:
+      return "paused";
+    case State::kReplaying:
+      return "replaying";
+    case State::kInterrupted:
+      return "interrupted";
+    case State::kFailed:
+      return "failed";
+    case State::kStopped:
+      return "stopped";
+  }
+  return "?";
+}
+
+RecoveryView start_recovery(const Config& config, const RepositoryConfig& repository,
+                            const RecoveryStart& request, Progress& progress,
+                            const std::stop_token& stop) {
+  RecoveryStore store(config);
+  const FileLock lock = store.lock(request.name);
+  auto record = store.find(request.name);
+  if (record && names_something(request)) {
+    throw Error(
+        ErrorKind::kRefused, "there is a recovery of this name already",
+        {.object = request.name,
+         .hint = fmt::format("'holdfast recover status {0}' shows it, 'recover start --name "
+                             "{0}' alone goes on with it; for another one give --name.",
+                             request.name)});
+  }
+  if (!record) record = new_record(config, repository, store, request, stop);
+  RecoveryWork work(config, store, std::move(*record), progress, stop);
+  work.refuse_abandoned();
+  if (!work.record().has_done("restore")) {
+    work.step("restore", [&] { return restore_copy(config, work, request.thaw, progress, stop); });
+  }
+  if (work.was_interrupted_in("check") || work.was_interrupted_in("forward")) {
+    work.server().stop(stop);  // it may have been told to already
+  }
+  const auto position = work.server().running() ? work.server().position(stop) : std::nullopt;
+  if (!position || !position->paused) {
+    work.step("replay", [&] {
+      if (!work.server().running()) work.start_server();
+      return work.await_target();
+    });
+  }
+  return view_of(config, work.record(), false, stop);
+}
+
+RecoveryView forward_recovery(const Config& config, const std::string& name,
+                              const TargetRequest& point, Progress& progress,
+                              const std::stop_token& stop) {
+  RecoveryStore store(config);
+  const std::string chosen = store.resolve(name);
+  const FileLock lock = store.lock(chosen);
+  RecoveryWork work(config, store, store.read(chosen), progress, stop);
+  const DetachedServer::Position position = work.require_paused();
+  RecoveryRecord planned = work.record();
+  const RestorePreview preview = plan(config, find_repository(config, planned.repository),
+                                      {.backup = planned.backup,
+                                       .history = planned.history,
+                                       .target = {.data_directory = planned.folder / "none",
+                                                  .tablespaces_under = planned.folder / "none"},
+                                       .point = point},
+                                      stop);
+  plan_target(config, preview, planned);
+  const bool is_before = planned.target.kind == Kind::kTime && position.last_transaction &&
+                         planned.target.time <= *position.last_transaction;
+  if (is_before || planned.to <= position.replayed || planned.target.kind == Kind::kImmediate) {
+    throw Error(
+        ErrorKind::kRefused,
+        fmt::format("the recovery is beyond that already: {}", RecoveryWork::describe(position)),
+        {.object = to_string(planned.target),
+         .hint = "For an earlier point start another recovery, with --name."});
+  }
+  work.step("forward", [&] {
+    // The server's target is that of the record, always: so it stops before the record changes.
+    work.server().stop(stop);
+    planned.steps = work.record().steps;
+    planned.from = position.replayed;
+    planned.verdict.reset();
+    work.change() = planned;
+    work.save();
+    work.start_server();
+    return work.await_target();
+  });
+  return view_of(config, work.record(), false, stop);
+}
+
+RecoveryView check_recovery(const Config& config, const std::string& name, Progress& progress,
+                            const std::stop_token& stop) {
+  RecoveryStore store(config);
+  const std::string chosen = store.resolve(name);
+  const FileLock lock = store.lock(chosen);
+  RecoveryWork work(config, store, store.read(chosen), progress, stop);
+  const DetachedServer::Position position = work.require_paused();
+  work.step("check", [&] {
+    progress.phase("checks", 0);
+    const RecoveryRecord& record = work.record();
+    RecoveryVerdict verdict{
+        .time = now_text(), .at = to_string(position.replayed), .by = operator_name()};
+    verdict.checks = check_running_copy(
+        config,
+        {.connection =
+             [&](const std::string& database) { return work.server().connection(database, stop); },
+         .major_version = record.major_version},
+        stop);
+    work.server().stop(stop);
+    verdict.checks.push_back(check_page_checksums(
+        {.data_directory = record.data_directory(),
+         .bin_directory = find_bin_directory(record.major_version, config.postgres.bin_directory),
+         .log = record.folder / "checksums.log"},
+        stop));
+    work.start_server();
+    work.await_target();
+    verdict.passed = all_passed(verdict.checks);
+    work.change().verdict = verdict;
+    return std::string(verdict.passed ? "passed" : "failed");
+  });
+  return view_of(config, work.record(), false, stop);
+}
+
+fs::path abandon_recovery(const Config& config, const std::string& name,
+                          const std::stop_token& stop) {
+  RecoveryStore store(config);
+  const std::string chosen = store.resolve(name);
+  const FileLock lock = store.lock(chosen);
+  RecoveryWork work(config, store, store.read(chosen), null_progress(), stop);
+  work.step("abandon", [&] {
+    const RecoveryRecord& record = work.record();
+    if (running_server(record.data_directory())) work.server().kill(stop);
+    // Ours, if it has our files: after a restart of the machine the name may be somebody else's.
+    if (fs::exists(record.server_folder / kIsolatedHbaFile)) fs::remove_all(record.server_folder);
+    remove_folder(record.folder);
+    return std::string("removed");
+  });
+  return store.retire(work.record());
+}
+
+std::vector<RecoveryView> list_recoveries(const Config& config, const std::string& name,
+                                          const std::stop_token& stop) {
+  const RecoveryStore store(config);
+  std::vector<RecoveryView> views;
+  const auto names = name.empty() ? store.names() : std::vector<std::string>{name};
+  for (const std::string& one : names) {
+    const bool worked_on =
+        store.is_worked_on(one);  // before it is read: what is read is then newer
+    auto record = name.empty() ? store.find(one) : store.read(one);
+    if (record) views.push_back(view_of(config, std::move(*record), worked_on, stop));
+  }
+  return views;
+}
+
+RecoverySession recovery_session(const Config& config, const std::string& name,
+                                 const std::string& database, const std::stop_token& stop) {
+  const RecoveryStore store(config);
+  const RecoveryRecord record = store.read(store.resolve(name));
+  if (!running_server(record.data_directory())) {
+    throw Error(
+        ErrorKind::kRefused, "no server runs on the recovered copy",
+        {.object = record.name,
+         .hint = fmt::format("'holdfast recover start --name {}' starts it.", record.name)});
+  }
+  const CopyServerOptions options = server_options(config, record);
+  DetachedServer server(options, record.server_folder);
+  return {.psql = options.bin_directory / "psql", .connection = server.connection(database, stop)};
+}
+
+void become_psql(const RecoverySession& session, const std::string& statement) {
+  std::vector<std::string> words{session.psql, session.connection};
+  if (!statement.empty()) words.insert(words.end(), {"-X", "-c", statement});
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  reset_signals_after_fork();  // what holds after a fork holds here too
+  if (::access(session.psql.c_str(), X_OK) == 0) ::execv(session.psql.c_str(), arguments.data());
+  ::execvp("psql", arguments.data());  // the server's folder may hold no client programs
+  throw_errno(errno, "start", session.psql.native());
+}
+
+}  // namespace holdfast

@@ -1,0 +1,294 @@
+#include "app/recovery_record.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/copy_checks.h"
+#include "app/open.h"
+#include "core/error.h"
+#include "repository/names.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+using Kind = RecoveryTarget::Kind;
+using Result = RecoveryStep::Result;
+
+constexpr std::size_t kRecordBytesMax = std::size_t{16} << 20U;
+constexpr int kRecordVersion = 1;
+constexpr int kLockTries = 20;
+constexpr std::chrono::milliseconds kLockPoll{50};
+
+struct KindName {
+  Kind kind;
+  std::string_view name;
+};
+constexpr KindName kKinds[] = {{Kind::kLatest, "latest"}, {Kind::kImmediate, "immediate"},
+                               {Kind::kTime, "time"},     {Kind::kXid, "xid"},
+                               {Kind::kLsn, "lsn"},       {Kind::kName, "name"}};
+
+Json json_of(const RecoveryTarget& target) {
+  Json json;
+  for (const KindName& one : kKinds) {
+    if (one.kind == target.kind) json["kind"] = one.name;
+  }
+  json["time"] = target.kind == Kind::kTime ? Json(to_rfc3339(target.time)) : Json();
+  json["xid"] = target.xid;
+  json["lsn"] = to_string(target.lsn);
+  json["name"] = target.name;
+  json["exclusive"] = target.stop == RecoveryTarget::Stop::kExclusive;
+  json["timeline"] = target.timeline.number.value;
+  return json;
+}
+
+// What is written has a resolved timeline, a number.
+RecoveryTarget target_from(const Json& json) {
+  RecoveryTarget target;
+  const std::string kind = json.at("kind");
+  const auto* found = std::ranges::find(kKinds, kind, &KindName::name);
+  if (found == std::end(kKinds)) throw std::runtime_error("unknown target");
+  target.kind = found->kind;
+  if (target.kind == Kind::kTime) {
+    target.time_text = json.at("time");
+    target.time = parse_rfc3339(target.time_text).value();
+  }
+  target.xid = json.at("xid");
+  target.lsn = parse_lsn(json.at("lsn").get<std::string>()).value();
+  target.name = json.at("name");
+  if (json.at("exclusive").get<bool>()) target.stop = RecoveryTarget::Stop::kExclusive;
+  target.timeline = {RecoveryTimeline::Kind::kNumber, {json.at("timeline").get<std::uint32_t>()}};
+  if (target.kind != Kind::kLatest) target.action = RecoveryTarget::Action::kPause;
+  return target;
+}
+
+Json json_of(const RecoveryStep& step) {
+  return {{"name", step.name},
+          {"began", step.began},
+          {"ended", step.ended.empty() ? Json() : Json(step.ended)},
+          {"result", to_string(step.result)},
+          {"detail", step.detail},
+          {"by", step.by},
+          {"host", step.host}};
+}
+
+RecoveryStep step_from(const Json& json) {
+  RecoveryStep step{.name = json.at("name"),
+                    .began = json.at("began"),
+                    .ended = json.at("ended").is_null() ? "" : json.at("ended").get<std::string>(),
+                    .detail = json.at("detail"),
+                    .by = json.at("by"),
+                    .host = json.at("host")};
+  const std::string result = json.at("result");
+  for (const Result one : {Result::kUnderWay, Result::kDone, Result::kFailed}) {
+    if (result == to_string(one)) step.result = one;
+  }
+  return step;
+}
+
+CheckResult check_from(const Json& json) {
+  CheckResult check{.name = json.at("name"),
+                    .detail = json.at("detail"),
+                    .duration_seconds = json.at("duration_seconds")};
+  using Verdict = CheckResult::Verdict;
+  using About = CheckResult::About;
+  const std::string verdict = json.at("verdict"), about = json.at("about");
+  check.verdict = Verdict::kFailed;
+  for (const Verdict one : {Verdict::kPassed, Verdict::kSkipped}) {
+    if (verdict == to_string(one)) check.verdict = one;
+  }
+  for (const About one : {About::kContent, About::kObjective}) {
+    if (about == to_string(one)) check.about = one;
+  }
+  return check;
+}
+
+std::optional<RecoveryVerdict> verdict_from(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  RecoveryVerdict verdict{.time = json.at("time"),
+                          .at = json.at("at"),
+                          .by = json.at("by"),
+                          .passed = json.at("passed")};
+  for (const Json& check : json.at("checks")) verdict.checks.push_back(check_from(check));
+  return verdict;
+}
+
+RecoveryRecord record_from(const Json& json) {
+  if (json.at("version") != kRecordVersion) throw std::runtime_error("unknown version");
+  RecoveryRecord record{.name = json.at("name"),
+                        .cluster = json.at("cluster"),
+                        .began = json.at("began"),
+                        .repository = json.at("repository"),
+                        .backup = json.at("backup"),
+                        .history = json.at("history"),
+                        .folder = json.at("folder").get<std::string>(),
+                        .server_folder = json.at("server_folder").get<std::string>(),
+                        .major_version = json.at("major_version"),
+                        .target = target_from(json.at("target")),
+                        .from = parse_lsn(json.at("from").get<std::string>()).value(),
+                        .to = parse_lsn(json.at("to").get<std::string>()).value(),
+                        .restore_command = json.at("restore_command")};
+  for (const Json& step : json.at("steps")) record.steps.push_back(step_from(step));
+  record.verdict = verdict_from(json.at("verdict"));
+  return record;
+}
+
+}  // namespace
+
+std::string_view to_string(Result result) {
+  switch (result) {
+    case Result::kUnderWay:
+      return "under way";
+    case Result::kDone:
+      return "done";
+    case Result::kFailed:
+      return "failed";
+  }
+  return "?";
+}
+
+bool RecoveryRecord::has_done(std::string_view step) const {
+  return std::ranges::any_of(steps, [&](const RecoveryStep& one) {
+    return one.name == step && one.result == Result::kDone;
+  });
+}
+
+bool RecoveryRecord::is_being_abandoned() const {
+  return !steps.empty() && steps.back().name == "abandon";
+}
+
+std::string to_json(const RecoveryRecord& record) {
+  Json json;
+  json["version"] = kRecordVersion;
+  json["name"] = record.name;
+  json["cluster"] = record.cluster;
+  json["began"] = record.began;
+  json["repository"] = record.repository;
+  json["backup"] = record.backup;
+  json["history"] = record.history;
+  json["folder"] = record.folder.string();
+  json["server_folder"] = record.server_folder.string();
+  json["major_version"] = record.major_version;
+  json["target"] = json_of(record.target);
+  json["from"] = to_string(record.from);
+  json["to"] = to_string(record.to);
+  json["restore_command"] = record.restore_command;
+  json["steps"] = Json::array();
+  for (const RecoveryStep& step : record.steps) json["steps"].push_back(json_of(step));
+  json["verdict"] = Json();
+  if (record.verdict) {
+    json["verdict"] = {{"time", record.verdict->time},
+                       {"at", record.verdict->at},
+                       {"by", record.verdict->by},
+                       {"passed", record.verdict->passed},
+                       {"checks", check_results_json(record.verdict->checks)}};
+  }
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+RecoveryRecord parse_recovery_record(const std::string& json, const std::string& place) {
+  try {
+    return record_from(Json::parse(json));
+  } catch (const std::exception& error) {
+    throw Error(ErrorKind::kDamage,
+                fmt::format("the record of a recovery makes no sense: {}", error.what()),
+                {.object = place,
+                 .hint = "Its folder, if there is one, is below the state "
+                         "directory or where --scratch said."});
+  }
+}
+
+RecoveryStore::RecoveryStore(const Config& config) {
+  prepare_state_directory(config);
+  folder_ = config.state_directory / "recoveries";
+  make_folders(folder_, 0700);
+  struct stat owner{};
+  if (::geteuid() != 0 || ::stat(config.state_directory.c_str(), &owner) != 0) return;
+  // As root, PostgreSQL runs as somebody else, who must get to the copy.
+  if (::chown(folder_.c_str(), owner.st_uid, owner.st_gid) != 0) {
+    throw_errno(errno, "set the owner of", folder_.native());
+  }
+}
+
+fs::path RecoveryStore::path_of(const std::string& name) const {
+  if (!is_valid_cluster_name(name)) {
+    throw Error(ErrorKind::kUsage, "not a name for a recovery",
+                {.object = name, .hint = "Letters, digits, '.', '_' and '-', at most 63."});
+  }
+  return folder_ / (name + ".json");
+}
+
+std::vector<std::string> RecoveryStore::names() const {
+  std::vector<std::string> names;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder_)) {
+    const fs::path file = entry.path().filename();
+    if (file.extension() == ".json") names.push_back(file.stem());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+std::string RecoveryStore::resolve(const std::string& name) const {
+  if (!name.empty()) return name;
+  const std::vector<std::string> all = names();
+  if (all.size() == 1) return all.front();
+  if (all.empty()) {
+    throw Error(ErrorKind::kNotFound, "there is no recovery",
+                {.object = folder_, .hint = "'holdfast recover start' begins one."});
+  }
+  throw Error(ErrorKind::kUsage, "there are several recoveries: name one",
+              {.object = fmt::format("{}", fmt::join(all, ", "))});
+}
+
+std::optional<RecoveryRecord> RecoveryStore::find(const std::string& name) const {
+  const fs::path path = path_of(name);
+  const auto text = read_file(path, kRecordBytesMax);
+  if (!text) return std::nullopt;
+  return parse_recovery_record(*text, path);
+}
+
+RecoveryRecord RecoveryStore::read(const std::string& name) const {
+  if (auto record = find(name)) return std::move(*record);
+  throw Error(ErrorKind::kNotFound, "there is no recovery of this name",
+              {.object = name, .hint = "'holdfast recover status' lists them."});
+}
+
+void RecoveryStore::write(const RecoveryRecord& record) const {
+  write_durably(path_of(record.name), as_bytes(to_json(record)), 0600, Overwrite::kYes);
+}
+
+fs::path RecoveryStore::retire(const RecoveryRecord& record) const {
+  const fs::path ended = folder_ / "ended";
+  make_folders(ended, 0700);
+  const auto began = parse_rfc3339(record.began);
+  fs::path path = ended / fmt::format("{}-{}.json", record.name,
+                                      began ? to_compact(*began) : std::string("unknown"));
+  rename_durably(path_of(record.name), path);
+  return path;
+}
+
+FileLock RecoveryStore::lock(const std::string& name) const {
+  path_of(name);  // a name that may be one
+  for (int i = 0; i < kLockTries; ++i) {
+    auto lock = FileLock::try_acquire(folder_ / (name + ".lock"));
+    if (lock) return std::move(*lock);
+    std::this_thread::sleep_for(
+        kLockPoll);  // it may be a status that only looks whether it is held
+  }
+  throw Error(ErrorKind::kRefused, "somebody else works on this recovery",
+              {.object = name, .hint = "'holdfast recover status' tells who, and on what."});
+}
+
+bool RecoveryStore::is_worked_on(const std::string& name) const {
+  return !FileLock::try_acquire(folder_ / (name + ".lock"));
+}
+
+}  // namespace holdfast

@@ -1,0 +1,102 @@
+#pragma once
+// The record of a recovery: what it is to become, where it is, and each step with its start, end
+// and result. It is the only memory of `recover`: every call reads it, does its step, and writes
+// it.
+//
+//   <state directory>/recoveries/NAME.json         the record
+//   <state directory>/recoveries/NAME.lock         held while somebody works on it
+//   <state directory>/recoveries/ended/…json       records of recoveries that were abandoned
+//   <folder>/                                      data, tablespaces, logs; `folder` is in the
+//   record /tmp/holdfast-XXXXXX/                          the server's socket and configuration
+//
+// Crashes: the record is replaced whole and durably before a step begins (without an end) and after
+//   it ended. A step without an end whose lock nobody holds was interrupted: it is done again, and
+//   each step can be. The folder is made after the record that names it, and goes before it; only a
+//   folder with our mark is ever removed. So nothing is left that no record names,
+//   but for an empty folder in /tmp.
+// Two operators: a step is done under the lock (flock), so the second one is refused (kRefused),
+// and
+//   the kernel gives the lock back when a process dies, however it does. Reading needs no lock.
+// Errors: kRefused, kNotFound for a name without a record, kDamage for a record that makes no
+// sense,
+//   kHost. Threads: one at a time.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "app/config.h"
+#include "recover/database_checks.h"
+#include "restore/recovery_target.h"
+#include "system/files.h"
+
+namespace holdfast {
+
+struct RecoveryStep {
+  enum class Result { kUnderWay, kDone, kFailed };
+  std::string name;          // "restore", "replay", "forward", "check", "abandon"
+  std::string began, ended;  // RFC 3339
+  Result result = Result::kUnderWay;
+  std::string detail;  // what was reached, or why it failed
+  std::string by, host;
+};
+std::string_view to_string(RecoveryStep::Result result);  // "under way"
+
+struct RecoveryVerdict {
+  std::string time;  // RFC 3339
+  std::string at;    // the LSN that the copy stood at
+  std::string by;
+  bool passed = false;
+  std::vector<CheckResult> checks;
+};
+
+struct RecoveryRecord {
+  std::string name, cluster, began;
+  std::string repository;               // its name in the configuration
+  std::string backup, history;          // ids
+  std::filesystem::path folder;         // of the copy
+  std::filesystem::path server_folder;  // of the socket; empty: none was made yet
+  int major_version = 0;
+  RecoveryTarget target;  // kLatest: to the end that the archive had when it was planned
+  Lsn from, to;           // where replay begins, and as far as is known where it ends
+  std::string restore_command;
+  std::vector<RecoveryStep> steps;
+  std::optional<RecoveryVerdict> verdict;  // of the last check at the present target
+
+  std::filesystem::path data_directory() const { return folder / "data"; }
+  bool has_done(std::string_view step) const;
+  bool is_being_abandoned() const;
+};
+
+std::string to_json(const RecoveryRecord& record);
+RecoveryRecord parse_recovery_record(const std::string& json, const std::string& place);
+
+inline constexpr std::string_view kDefaultRecovery = "recovery";
+inline constexpr std::string_view kRecoveryMark = "holdfast.recovery";  // in its folder
+
+class RecoveryStore {
+ public:
+  explicit RecoveryStore(const Config& config);
+
+  std::vector<std::string> names() const;
+  // `name`, or the only one when it is empty.
+  std::string resolve(const std::string& name) const;
+  std::optional<RecoveryRecord> find(const std::string& name) const;
+  RecoveryRecord read(const std::string& name) const;  // kNotFound
+  void write(const RecoveryRecord& record) const;
+  // The record of an abandoned recovery, out of the way of the next one of that name.
+  std::filesystem::path retire(const RecoveryRecord& record) const;
+  FileLock lock(const std::string& name) const;  // kRefused: somebody works on it
+  bool is_worked_on(const std::string& name) const;
+  std::filesystem::path folder_of(const std::string& name) const { return folder_ / name; }
+
+ private:
+  std::filesystem::path path_of(const std::string& name) const;
+
+  std::filesystem::path folder_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,267 @@
+// `recover` on real servers: a copy that stands at its target beside its source, readable, goes on
+// to later points, is checked, survives the death of holdfast at every step, and leaves nothing.
+#include <csignal>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include "support/archived_cluster.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+// Waits for as long as a busy machine may need.
+template <class Condition>
+bool becomes_true(Condition condition) {
+  for (int i = 0; i < 6000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+pid_t postmaster_of(const fs::path& data_directory) {
+  const fs::path file = data_directory / "postmaster.pid";
+  if (!fs::exists(file)) return 0;
+  const std::string text = read_text(file);
+  return text.find('\n') == std::string::npos ? 0 : std::stoi(text);
+}
+
+// Whatever a test comes to, no server of a recovery stays behind.
+class Recovering {
+ public:
+  explicit Recovering(ArchivedCluster& cluster) : cluster_(cluster) {
+    environment_["HOLDFAST_POSTGRES_BIN_DIRECTORY"] =
+        cluster.server().programs().bin_directory.string();
+  }
+  ~Recovering() {
+    const fs::path folder = cluster_.holdfast().state_directory() / "recoveries";
+    if (!fs::exists(folder)) return;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const pid_t server = postmaster_of(entry.path() / "data");
+      if (server <= 0 || ::kill(server, SIGQUIT) != 0) continue;
+      becomes_true([&] { return !fs::exists(fmt::format("/proc/{}", server)); });
+    }
+  }
+  Recovering(const Recovering&) = delete;
+  Recovering& operator=(const Recovering&) = delete;
+
+  Answer run(std::vector<std::string> arguments, const std::string& fault = "") {
+    Variables environment = environment_;
+    if (!fault.empty()) environment["HOLDFAST_FAULT_POINT"] = fault;
+    return cluster_.holdfast().run(with_recover(std::move(arguments)), environment);
+  }
+  Json must(std::vector<std::string> arguments) {
+    return cluster_.holdfast().must(with_recover(std::move(arguments)), environment_);
+  }
+  Process start(std::vector<std::string> arguments) {
+    return cluster_.holdfast().start(with_recover(std::move(arguments)), environment_);
+  }
+  Json status() { return must({"status"}).at("recoveries").at(0); }
+  std::string ask(const std::string& expression) {
+    const Outcome outcome = test::run(
+        {.arguments = as_server_user(
+             {HoldfastProgram::path(), "--config", cluster_.holdfast().configuration().string(),
+              "recover", "connect", "--command", "copy (select " + expression + ") to stdout"}),
+         .environment = environment_});
+    EXPECT_TRUE(outcome.ok()) << outcome.out << outcome.err;
+    return outcome.out.substr(0, outcome.out.find('\n'));
+  }
+  std::string rows() { return ask("string_agg(n::text, ',' order by n) from t"); }
+  fs::path record(const std::string& name = "recovery") const {
+    return cluster_.holdfast().state_directory() / "recoveries" / (name + ".json");
+  }
+  // Kills holdfast as soon as the record says that it is at this step; false: it had ended before.
+  bool kill_in_step(std::vector<std::string> arguments, const std::string& step) {
+    Process process = start(std::move(arguments));
+    becomes_true([&] { return !process.running() || is_under_way(step); });
+    process.send(SIGKILL);
+    return process.wait(60s).signal == SIGKILL;
+  }
+  bool is_under_way(const std::string& step) const {
+    if (!fs::exists(record())) return false;
+    const Json steps = Json::parse(read_text(record())).at("steps");
+    return !steps.empty() && steps.back().at("name") == step &&
+           steps.back().at("result") == "under way";
+  }
+
+ private:
+  static std::vector<std::string> with_recover(std::vector<std::string> arguments) {
+    arguments.at(0) = "recover " + arguments.at(0);
+    const std::size_t space = arguments.at(0).find(' ');
+    std::vector<std::string> all{arguments.at(0).substr(0, space),
+                                 arguments.at(0).substr(space + 1)};
+    all.insert(all.end(), arguments.begin() + 1, arguments.end());
+    return all;
+  }
+
+  ArchivedCluster& cluster_;
+  Variables environment_;
+};
+
+class RecoverOn : public testing::TestWithParam<ServerPrograms> {};
+INSTANTIATE_TEST_SUITE_P(Server, RecoverOn, testing::ValuesIn(available_servers()),
+                         [](const auto& tested) {
+                           return fmt::format("Version{}", tested.param.major_version);
+                         });
+
+// The whole way, with a source that grows beyond the settings that the copy was started with.
+TEST_P(RecoverOn, StandsAtItsTargetGoesForwardIsCheckedAndLeavesNothing) {
+  ArchivedCluster cluster({.programs = GetParam()});
+  Recovering recover(cluster);
+  PostgresCluster& source = cluster.server();
+  source.sql(
+      "create table t as select 1 as n; create unlogged table u as select 1; "
+      "create index on t (n)");
+  cluster.holdfast().backup({"--type", "full"});
+  source.sql("alter system set max_connections = 150");
+  source.stop();
+  source.start();
+  source.sql("insert into t values (2)");
+  source.sql("select pg_create_restore_point('before')");
+  source.sql("insert into t values (3)");
+  cluster.archive();
+
+  const Json started = recover.must({"start", "--target-name", "before"});
+  EXPECT_EQ(started.at("state"), "paused") << started.dump(1);
+  EXPECT_EQ(recover.rows(), "1,2");
+  EXPECT_EQ(recover.ask("current_setting('archive_mode')"), "off");
+  EXPECT_EQ(recover.ask("current_setting('listen_addresses')"), "");
+  EXPECT_EQ(source.sql("select count(*) from t"), "3");
+  EXPECT_EQ(recover.run({"start", "--target-name", "before"}).outcome.exit_code, 3) << "name taken";
+  EXPECT_EQ(recover.run({"forward", "--target-name", "before"}).outcome.exit_code, 3) << "is there";
+
+  // To the end that the archive has now, and no further, whatever comes later.
+  EXPECT_EQ(recover.must({"forward"}).at("state"), "paused");
+  EXPECT_EQ(recover.rows(), "1,2,3");
+  source.sql("insert into t values (4)");
+  cluster.archive();
+  cluster.holdfast().settings().lines = {
+      "checks:", "  - {name: rows, sql: select count(*) from t, expect: 3}",
+      "  - {name: behind, sql: select count(*) from t, expect: < live}"};
+  const Json checked = recover.must({"check"});  // stops the server and starts it again
+  EXPECT_TRUE(checked.at("verdict").at("passed")) << checked.dump(1);
+  EXPECT_EQ(recover.rows(), "1,2,3");
+  cluster.holdfast().settings().lines = {
+      "checks: [{name: rows, sql: select count(*) from t, expect: 4}]"};
+  const Answer failed = recover.run({"check"});
+  EXPECT_EQ(failed.outcome.exit_code, 1) << failed.text();
+  EXPECT_FALSE(recover.status().at("verdict").at("passed"));
+  EXPECT_EQ(recover.must({"forward"}).at("verdict"), Json()) << "of another point";
+  EXPECT_EQ(recover.rows(), "1,2,3,4");
+
+  const fs::path data = recover.status().at("data_directory").get<std::string>();
+  const pid_t server = postmaster_of(data);
+  ASSERT_GT(server, 0);
+  EXPECT_EQ(recover.run({"abandon"}).outcome.exit_code, 3) << "without --yes";
+  const fs::path socket_folder =
+      Json::parse(read_text(recover.record())).at("server_folder").get<std::string>();
+  const Json abandoned = recover.must({"abandon", "--yes"});
+  EXPECT_TRUE(fs::exists(abandoned.at("record").get<std::string>()));
+  EXPECT_TRUE(becomes_true([&] { return !fs::exists(fmt::format("/proc/{}", server)); }));
+  EXPECT_FALSE(fs::exists(data.parent_path()));
+  EXPECT_FALSE(fs::exists(socket_folder));
+  EXPECT_TRUE(recover.must({"status"}).at("recoveries").empty());
+}
+
+// Killed at each step, by SIGKILL, it is explained by status and finished by the next call.
+TEST(Recover, GoesOnWhereItWasKilled) {
+  ArchivedCluster cluster;
+  Recovering recover(cluster);
+  cluster.server().sql("create table t as select 1 as n");
+  cluster.holdfast().backup({"--type", "full"});
+  cluster.server().sql("insert into t values (2)");
+  cluster.archive();
+  const auto expect_interrupted_in = [&](const std::string& step) {
+    const Json status = recover.status();
+    EXPECT_EQ(status.at("steps").back().at("name"), step);
+    EXPECT_EQ(status.at("steps").back().at("result"), "under way");
+    EXPECT_THAT(status.at("next").get<std::string>(), HasSubstr("recover start --name recovery"));
+  };
+  EXPECT_EQ(recover.run({"start"}, "restore.window_written:kill").outcome.signal, SIGKILL);
+  expect_interrupted_in("restore");
+  EXPECT_EQ(recover.status().at("state"), "interrupted");
+  // The later ones go by the clock: on an odd machine one of them may have ended before it is hit.
+  int killed = recover.kill_in_step({"start"}, "replay") ? 1 : 0;
+  if (killed == 1) expect_interrupted_in("replay");
+  EXPECT_EQ(recover.must({"start"}).at("state"), "paused");
+  EXPECT_EQ(recover.rows(), "1,2");
+
+  killed += recover.kill_in_step({"check"}, "check") ? 1 : 0;
+  EXPECT_EQ(recover.must({"start"}).at("state"), "paused");
+  EXPECT_TRUE(recover.must({"check"}).at("verdict").at("passed"));
+
+  cluster.server().sql("insert into t values (3)");
+  cluster.archive();
+  killed += recover.kill_in_step({"forward"}, "forward") ? 1 : 0;
+  EXPECT_GE(killed, 1);
+  recover.must({"start"});   // to the old point or the new one, as far as it had come
+  recover.run({"forward"});  // refused where it is there already
+  EXPECT_EQ(recover.rows(), "1,2,3");
+
+  const pid_t server = postmaster_of(recover.status().at("data_directory").get<std::string>());
+  recover.kill_in_step({"abandon", "--yes"}, "abandon");
+  if (fs::exists(recover.record())) {  // else it had got to its end
+    EXPECT_EQ(recover.run({"start"}).outcome.exit_code, 3)
+        << "what is being abandoned is not begun";
+    recover.must({"abandon", "--yes"});
+  }
+  EXPECT_TRUE(becomes_true([&] { return !fs::exists(fmt::format("/proc/{}", server)); }));
+  EXPECT_FALSE(fs::exists(recover.record().parent_path() / "recovery"));
+}
+
+TEST(Recover, RefusesASecondOperatorAndAFolderOfSomebodyElse) {
+  ArchivedCluster cluster;
+  Recovering recover(cluster);
+  cluster.holdfast().backup({"--type", "full"});
+  cluster.archive();
+  const fs::path scratch = cluster.holdfast().new_path("scratch");
+  fs::create_directories(scratch / "holdfast-recovery-demo-recovery");
+  write_text(scratch / "holdfast-recovery-demo-recovery" / "precious", "data");
+  EXPECT_EQ(recover.run({"start", "--scratch", scratch.string()}).outcome.exit_code, 3);
+  EXPECT_EQ(read_text(scratch / "holdfast-recovery-demo-recovery" / "precious"), "data");
+  EXPECT_FALSE(fs::exists(recover.record()));
+
+  Process first = recover.start({"start"});
+  ASSERT_TRUE(becomes_true(
+      [&] { return recover.is_under_way("restore") || recover.is_under_way("replay"); }));
+  first.send(SIGSTOP);
+  for (const std::vector<std::string>& second :
+       std::vector<std::vector<std::string>>{{"start"}, {"check"}, {"abandon", "--yes"}}) {
+    const Answer answer = recover.run(second);
+    EXPECT_EQ(answer.outcome.exit_code, 3) << answer.text();
+    EXPECT_THAT(answer.error(), HasSubstr("somebody else works on"));
+  }
+  EXPECT_EQ(recover.status().at("state"), "working");
+  first.send(SIGCONT);
+  EXPECT_TRUE(first.wait(120s).ok());
+  EXPECT_EQ(recover.status().at("state"), "paused");
+  EXPECT_EQ(recover.run({"status", "another"}).outcome.exit_code, 1);
+  recover.must({"abandon", "--yes"});
+}
+
+// Whoever restarts the machine finds the copy where it was.
+TEST(Recover, StartsAStoppedCopyAgainAtTheSamePoint) {
+  ArchivedCluster cluster;
+  Recovering recover(cluster);
+  cluster.server().sql("create table t as select 1 as n");
+  cluster.holdfast().backup({"--type", "full"});
+  cluster.archive();
+  const fs::path data = recover.must({"start"}).at("data_directory").get<std::string>();
+  cluster.server().sql("insert into t values (2)");
+  cluster.archive();
+  const pid_t server = postmaster_of(data);
+  ::kill(server, SIGQUIT);
+  ASSERT_TRUE(becomes_true([&] { return !fs::exists(fmt::format("/proc/{}", server)); }));
+  EXPECT_EQ(recover.status().at("state"), "stopped");
+  EXPECT_EQ(recover.must({"start"}).at("state"), "paused");
+  EXPECT_EQ(recover.rows(), "1");
+  recover.must({"abandon", "--yes"});
+}
+
+}  // namespace
+}  // namespace holdfast::test

@@ -1,0 +1,129 @@
+// Records of recoveries: they come back as they were written, and say when they make no sense.
+#include "app/recovery_record.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "support/temp_folder.h"
+
+namespace holdfast {
+namespace {
+
+RecoveryRecord full_record() {
+  RecoveryRecord record{.name = "look",
+                        .cluster = "demo",
+                        .began = "2026-11-22T14:00:00Z",
+                        .repository = "hot",
+                        .backup = "20261122T020000Z-1a2b",
+                        .history = "0001-7340123456789012345",
+                        .folder = "/srv/look",
+                        .server_folder = "/tmp/holdfast-abc",
+                        .major_version = 15,
+                        .from = {0x1000028},
+                        .to = {0x2000000},
+                        .restore_command = "'holdfast' archive-get %f \"%p\""};
+  record.target.kind = RecoveryTarget::Kind::kTime;
+  record.target.time = parse_rfc3339("2026-11-22T13:59:59.123456Z").value();
+  record.target.stop = RecoveryTarget::Stop::kExclusive;
+  record.target.timeline = {RecoveryTimeline::Kind::kNumber, {2}};
+  record.steps = {{.name = "restore",
+                   .began = "2026-11-22T14:00:01Z",
+                   .ended = "2026-11-22T14:00:02Z",
+                   .result = RecoveryStep::Result::kDone,
+                   .detail = "it's done\n",
+                   .by = "ada",
+                   .host = "db1"},
+                  {.name = "replay", .began = "2026-11-22T14:00:03Z", .by = "ada", .host = "db1"}};
+  record.verdict =
+      RecoveryVerdict{.time = "2026-11-22T14:01:00Z",
+                      .at = "0/2000000",
+                      .by = "ada",
+                      .passed = false,
+                      .checks = {{.name = "rows",
+                                  .about = CheckResult::About::kContent,
+                                  .verdict = CheckResult::Verdict::kFailed,
+                                  .detail = "3, expected 4",
+                                  .duration_seconds = 0.5},
+                                 {.name = "tables", .verdict = CheckResult::Verdict::kSkipped}}};
+  return record;
+}
+
+TEST(RecoveryRecord, ComesBackAsItWasWritten) {
+  const RecoveryRecord record = full_record();
+  const RecoveryRecord read = parse_recovery_record(to_json(record), "here");
+  EXPECT_EQ(to_json(read), to_json(record));
+  EXPECT_EQ(read.target.time, record.target.time);
+  EXPECT_EQ(read.target.kind, record.target.kind);
+  EXPECT_EQ(read.target.stop, record.target.stop);
+  EXPECT_EQ(read.target.timeline, record.target.timeline);
+  EXPECT_EQ(read.target.action, RecoveryTarget::Action::kPause);
+  EXPECT_TRUE(read.has_done("restore"));
+  EXPECT_FALSE(read.has_done("replay"));
+  EXPECT_EQ(read.verdict->checks.at(1).verdict, CheckResult::Verdict::kSkipped);
+}
+
+TEST(RecoveryRecord, ThatMakesNoSenseIsDamage) {
+  std::string other = to_json(full_record());
+  other.replace(other.find("\"time\""), 6, "\"tame\"");
+  for (const std::string& text :
+       {std::string("{"), std::string("[]"), other, std::string("{\"version\": 2}")}) {
+    try {
+      parse_recovery_record(text, "here");
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kDamage);
+      EXPECT_EQ(error.object(), "here");
+    }
+  }
+}
+
+class RecoveryStoreTest : public testing::Test {
+ protected:
+  RecoveryStore store() {
+    Config config;
+    config.cluster = "demo";
+    config.state_directory = folder_ / "state";
+    return RecoveryStore(config);
+  }
+  ErrorKind refused(const std::function<void()>& call) {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.kind();
+    }
+    return ErrorKind::kBug;
+  }
+  test::TempFolder folder_;
+};
+
+TEST_F(RecoveryStoreTest, KnowsTheOnlyOneWithoutItsName) {
+  const RecoveryStore store = this->store();
+  EXPECT_EQ(refused([&] { store.resolve(""); }), ErrorKind::kNotFound);
+  RecoveryRecord record = full_record();
+  store.write(record);
+  EXPECT_EQ(store.resolve(""), "look");
+  EXPECT_EQ(store.read("look").backup, record.backup);
+  record.name = "other";
+  store.write(record);
+  EXPECT_EQ(store.names(), (std::vector<std::string>{"look", "other"}));
+  EXPECT_EQ(refused([&] { store.resolve(""); }), ErrorKind::kUsage);
+  EXPECT_TRUE(std::filesystem::exists(store.retire(record)));
+  EXPECT_EQ(store.names(), std::vector<std::string>{"look"});
+  EXPECT_EQ(refused([&] { store.read("other"); }), ErrorKind::kNotFound);
+  EXPECT_EQ(refused([&] { store.find("../look"); }), ErrorKind::kUsage);
+}
+
+TEST_F(RecoveryStoreTest, LetsOneWorkAtATime) {
+  const RecoveryStore store = this->store();
+  EXPECT_FALSE(store.is_worked_on("look"));
+  {
+    const FileLock lock = store.lock("look");
+    EXPECT_TRUE(store.is_worked_on("look"));
+    EXPECT_FALSE(store.is_worked_on("other"));
+    EXPECT_EQ(refused([&] { store.lock("look"); }), ErrorKind::kRefused);
+  }
+  EXPECT_FALSE(store.is_worked_on("look"));
+}
+
+}  // namespace
+}  // namespace holdfast
