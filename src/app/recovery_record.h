@@ -3,23 +3,22 @@
 // and result. It is the only memory of `recover`: every call reads it, does its step, and writes
 // it.
 //
-//   <state directory>/recoveries/NAME.json         the record
-//   <state directory>/recoveries/NAME.lock         held while somebody works on it
-//   <state directory>/recoveries/ended/…json       records of recoveries that were abandoned
-//   <folder>/                                      data, tablespaces, logs; `folder` is in the
-//   record /tmp/holdfast-XXXXXX/                          the server's socket and configuration
+//   <state directory>/recoveries/NAME.json     the record
+//   <state directory>/recoveries/NAME.lock     held while somebody works on it
+//   <state directory>/recoveries/ended/…json   records of recoveries that were abandoned
+//   the folder that the record names           data, tablespaces, logs
+//   /tmp/holdfast-XXXXXX/                      the server's socket and configuration
 //
 // Crashes: the record is replaced whole and durably before a step begins (without an end) and after
 //   it ended. A step without an end whose lock nobody holds was interrupted: it is done again, and
-//   each step can be. The folder is made after the record that names it, and goes before it; only a
-//   folder with our mark is ever removed. So nothing is left that no record names,
-//   but for an empty folder in /tmp.
+//   each step can be. The folder is made after the record that names it, and goes before it; only
+//   a folder with our mark is ever removed. So nothing is left that no record names, but for an
+//   empty folder in /tmp.
 // Two operators: a step is done under the lock (flock), so the second one is refused (kRefused),
-// and
-//   the kernel gives the lock back when a process dies, however it does. Reading needs no lock.
-// Errors: kRefused, kNotFound for a name without a record, kDamage for a record that makes no
-// sense,
-//   kHost. Threads: one at a time.
+//   and the kernel gives the lock back when a process dies, however it does. Reading needs no lock.
+// Errors: kRefused; kNotFound for a name without a record; kHost; kDamage for a record that makes
+//   no sense.
+// Threads: one at a time.
 
 #include <filesystem>
 #include <optional>
