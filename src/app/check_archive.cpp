@@ -84,6 +84,20 @@ std::string lag_of(const Config& config, const std::string& repository) {
   return {};
 }
 
+// The helper takes note of what it copied a moment after the copy can be seen.
+std::string lag_that_stays(const Config& config, const std::string& repository,
+                           const std::stop_token& stop) {
+  constexpr std::chrono::seconds kNotedWithin{5};
+  const auto until = std::chrono::steady_clock::now() + kNotedWithin;
+  std::string lag = lag_of(config, repository);
+  while (!lag.empty() && std::chrono::steady_clock::now() < until) {
+    check_cancelled(stop);
+    std::this_thread::sleep_for(kPause);
+    lag = lag_of(config, repository);
+  }
+  return lag;
+}
+
 void report_not_arrived(CheckFindings& findings, Session& session, const Config& config,
                         const Arrival& arrival, const std::string& segment) {
   const std::string lag = arrival.must ? "" : lag_of(config, arrival.in.config.name);
@@ -121,7 +135,7 @@ void await_arrival(CheckFindings& findings, Session& session, const Config& conf
                   "server is the one that goes on, run 'holdfast init --take-over'."});
     return;
   }
-  const std::string lag = arrival.must ? "" : lag_of(config, arrival.in.config.name);
+  const std::string lag = arrival.must ? "" : lag_that_stays(config, arrival.in.config.name, stop);
   if (!lag.empty()) {
     findings.add({"WAL archive", FindingLevel::kWarning, lag,
                   "It is being brought up to date; look again later."});
