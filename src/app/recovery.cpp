@@ -31,6 +31,7 @@ using Result = RecoveryStep::Result;
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kPoll{100};
+constexpr int kUnansweredMax = 50;  // by a server that says it is ready
 // How long the archive may give nothing although it had more when the recovery was planned.
 constexpr std::chrono::minutes kStarvedPatience{5};
 
@@ -89,10 +90,17 @@ void remove_folder(const fs::path& folder) {
   fs::remove(folder);
 }
 
+// A name below /tmp may be somebody else's after a restart of the machine.
+bool is_private_folder(const fs::path& path, uid_t owner) {
+  struct stat status{};
+  return !path.empty() && ::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
+         status.st_uid == owner && (status.st_mode & 077U) == 0;
+}
+
 void give_to_owner_of_data(const RecoveryRecord& record) {
   struct stat owner{};
   if (::geteuid() != 0 || ::stat(record.data_directory().c_str(), &owner) != 0) return;
-  if (::chown(record.folder.c_str(), owner.st_uid, owner.st_gid) != 0) {
+  if (::lchown(record.folder.c_str(), owner.st_uid, owner.st_gid) != 0) {
     throw_errno(errno, "set the owner of", record.folder.native());
   }
 }
@@ -157,8 +165,9 @@ class RecoveryWork {
 
   DetachedServer& server() {
     if (!server_) {
-      if (record_.server_folder.empty() || !fs::exists(record_.server_folder)) {
-        record_.server_folder = make_server_folder(copy_server_user(record_.data_directory()));
+      const auto user = copy_server_user(record_.data_directory());
+      if (!is_private_folder(record_.server_folder, user ? user->uid : ::geteuid())) {
+        record_.server_folder = make_server_folder(user);
         save();
       }
       server_.emplace(server_options(config_, record_), record_.server_folder);
@@ -201,8 +210,11 @@ class RecoveryWork {
         start_server();  // what was there had been told to stop, perhaps, by somebody who was
                          // killed
       }
+      const auto file = read_postmaster_file(record_.data_directory());  // before it is asked
       const auto position = server().position(stop_);
       if (!position) {
+        unanswered_ = file && file->status == "ready" ? unanswered_ + 1 : 0;
+        if (unanswered_ > kUnansweredMax) server().connection("template1", stop_);  // says why
         if (const std::string segment = server().segment(); !segment.empty()) {
           progress_.note(fmt::format("replaying {}", segment));
         }
@@ -300,6 +312,7 @@ class RecoveryWork {
   Progress& progress_;
   const std::stop_token& stop_;
   std::optional<DetachedServer> server_;
+  int unanswered_ = 0;
   bool started_ = false;  // the server, by this call
   Lsn replayed_;
   SteadyClock::time_point fed_;  // when replay last had WAL to work on
@@ -395,7 +408,7 @@ std::string next_of(const RecoveryView& view) {
 RecoveryView view_of(const Config& config, RecoveryRecord record, bool worked_on,
                      const std::stop_token& stop) {
   RecoveryView view{.record = std::move(record)};
-  const bool running = running_server(view.record.data_directory()).has_value();
+  const bool running = copy_postmaster(view.record.data_directory()).has_value();
   if (running && fs::exists(view.record.server_folder)) {
     DetachedServer server(server_options(config, view.record), view.record.server_folder);
     view.position = server.position(stop);
@@ -475,8 +488,12 @@ RecoveryView forward_recovery(const Config& config, const std::string& name,
                                        .point = point},
                                       stop);
   plan_target(config, preview, planned);
-  const bool is_before = planned.target.kind == Kind::kTime && position.last_transaction &&
-                         planned.target.time <= *position.last_transaction;
+  // A server that was started again does not know its last transaction before it replays one.
+  const RecoveryTarget& now = work.record().target;
+  const bool is_before =
+      planned.target.kind == Kind::kTime &&
+      ((position.last_transaction && planned.target.time <= *position.last_transaction) ||
+       (now.kind == Kind::kTime && planned.target.time <= now.time));
   if (is_before || planned.to <= position.replayed || planned.target.kind == Kind::kImmediate) {
     throw Error(
         ErrorKind::kRefused,
@@ -539,7 +556,7 @@ fs::path abandon_recovery(const Config& config, const std::string& name,
   RecoveryWork work(config, store, store.read(chosen), null_progress(), stop);
   work.step("abandon", [&] {
     const RecoveryRecord& record = work.record();
-    if (running_server(record.data_directory())) work.server().kill(stop);
+    if (copy_postmaster(record.data_directory())) work.server().kill(stop);
     // Ours, if it has our files: after a restart of the machine the name may be somebody else's.
     if (fs::exists(record.server_folder / kIsolatedHbaFile)) fs::remove_all(record.server_folder);
     remove_folder(record.folder);
@@ -566,7 +583,7 @@ RecoverySession recovery_session(const Config& config, const std::string& name,
                                  const std::string& database, const std::stop_token& stop) {
   const RecoveryStore store(config);
   const RecoveryRecord record = store.read(store.resolve(name));
-  if (!running_server(record.data_directory())) {
+  if (!copy_postmaster(record.data_directory())) {
     throw Error(
         ErrorKind::kRefused, "no server runs on the recovered copy",
         {.object = record.name,

@@ -213,7 +213,7 @@ RecoveryStore::RecoveryStore(const Config& config) {
   struct stat owner{};
   if (::geteuid() != 0 || ::stat(config.state_directory.c_str(), &owner) != 0) return;
   // As root, PostgreSQL runs as somebody else, who must get to the copy.
-  if (::chown(folder_.c_str(), owner.st_uid, owner.st_gid) != 0) {
+  if (::lchown(folder_.c_str(), owner.st_uid, owner.st_gid) != 0) {
     throw_errno(errno, "set the owner of", folder_.native());
   }
 }

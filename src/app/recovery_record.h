@@ -90,7 +90,10 @@ class RecoveryStore {
   std::filesystem::path retire(const RecoveryRecord& record) const;
   FileLock lock(const std::string& name) const;  // kRefused: somebody works on it
   bool is_worked_on(const std::string& name) const;
-  std::filesystem::path folder_of(const std::string& name) const { return folder_ / name; }
+  // Not the name alone: "ended" and "x.json" are names too.
+  std::filesystem::path folder_of(const std::string& name) const {
+    return folder_ / (name + ".copy");
+  }
 
  private:
   std::filesystem::path path_of(const std::string& name) const;

@@ -23,7 +23,8 @@ constexpr std::size_t kLogLinesShown = 5;
 
 void write_text(const fs::path& path, std::string_view text, const std::optional<ChildUser>& user) {
   publish_unsynced(path, as_bytes(text), 0600);
-  if (user && ::chown(path.c_str(), user->uid, user->gid) != 0) {
+  // Whom the folder belongs to may have put a link there meanwhile.
+  if (user && ::lchown(path.c_str(), user->uid, user->gid) != 0) {
     throw_errno(errno, "set the owner of", path.native());
   }
 }

@@ -1,7 +1,10 @@
 #include "recover/detached_server.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include <fmt/format.h>
@@ -9,6 +12,7 @@
 #include "core/cancellation.h"
 #include "postgres/connection.h"
 #include "postgres/local_server.h"
+#include "system/files.h"
 
 namespace holdfast {
 namespace {
@@ -49,15 +53,24 @@ DetachedServer::~DetachedServer() {
   if (child_) child_->leave_running();
 }
 
+std::optional<pid_t> copy_postmaster(const fs::path& data_directory) {
+  const auto file = read_postmaster_file(data_directory);
+  if (!file) return std::nullopt;
+  // Readable by everybody, unlike the working directory of another user's process.
+  std::ifstream in(fmt::format("/proc/{}/cmdline", file->pid), std::ios::binary);
+  const std::string words(std::istreambuf_iterator<char>(in), {});
+  const std::string ours = std::string("-D") + '\0' + data_directory.native() + '\0';
+  if (words.find(ours) == std::string::npos) return std::nullopt;
+  return file->pid;
+}
+
 bool DetachedServer::running() {
-  if (child_ && !child_->ended()) return true;  // also before it has written its file
-  return running_server(options_.data_directory).has_value();
+  return pid() > 0;
 }
 
 pid_t DetachedServer::pid() {
-  if (child_ && !child_->ended()) return child_->pid();
-  const auto file = running_server(options_.data_directory);
-  return file ? file->pid : 0;
+  if (child_ && !child_->ended()) return child_->pid();  // also before it has written its file
+  return copy_postmaster(options_.data_directory).value_or(0);
 }
 
 void DetachedServer::start() {
@@ -74,7 +87,9 @@ void DetachedServer::start() {
 void DetachedServer::end(int signal, const std::stop_token& stop) {
   const pid_t server = pid();
   if (server <= 0) return;
-  ::kill(server, signal);
+  if (::kill(server, signal) != 0 && errno != ESRCH) {
+    throw_errno(errno, "stop PostgreSQL on", options_.data_directory.native());
+  }
   const auto deadline = std::chrono::steady_clock::now() + kEndPatience;
   while (running()) {
     check_cancelled(stop);

@@ -20,6 +20,10 @@
 
 namespace holdfast {
 
+// The postmaster that runs in `data_directory`, told by postmaster.pid and by the directory in that
+// process's own command line: its number may be another process's by now, and this one is ended.
+std::optional<pid_t> copy_postmaster(const std::filesystem::path& data_directory);
+
 class DetachedServer {
  public:
   // Starts nothing.

@@ -54,19 +54,20 @@ class Undeletion {
         stop_(std::move(stop)) {}
 
   Undeleted run() {
-    if (versions_.versioning_state(stop_) == VersioningState::kNone) {
-      throw no_versions(store_.describe());
-    }
+    require_versions_kept();
     survey(names::kDescriptor);
     survey_keys();
     survey(names::cluster_prefix(options_.cluster));
-    hide_records();
-    bring_back(outcomes_);
+    // What is half brought back is no backup: its commit comes last, and only when all is there.
+    const bool whole = done_.failed_objects == 0;
+    if (whole) hide_records();
+    if (whole && done_.failed_objects == 0) bring_back(outcomes_);
     std::ranges::sort(done_.backups);
     return std::move(done_);
   }
 
  private:
+  void require_versions_kept();
   void survey(const std::string& prefix);
   void survey_keys();
   std::optional<Work> work_for(const VersionsOfName& name);
@@ -84,6 +85,19 @@ class Undeletion {
   std::mutex mutex_;  // guards done_ while several threads bring back
   Undeleted done_;
 };
+
+// Where versioning is suspended, a new object replaces the youngest one for good.
+void Undeletion::require_versions_kept() {
+  const VersioningState state = versions_.versioning_state(stop_);
+  if (state == VersioningState::kNone) throw no_versions(store_.describe());
+  if (state == VersioningState::kSuspended && options_.act == UndeleteOptions::Act::kBringBack) {
+    throw Error(ErrorKind::kRefused,
+                "versioning of the bucket is suspended: what undelete covers would be lost",
+                {.object = store_.describe(),
+                 .hint = "Switch versioning on again first, or take what you need with --as-of of "
+                         "'holdfast restore' and 'holdfast copy'."});
+  }
+}
 
 // nullopt: it is as it was, or was not there.
 std::optional<Work> Undeletion::work_for(const VersionsOfName& name) {

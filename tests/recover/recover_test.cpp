@@ -75,12 +75,12 @@ class Recovering {
   fs::path record(const std::string& name = "recovery") const {
     return cluster_.holdfast().state_directory() / "recoveries" / (name + ".json");
   }
-  // Kills holdfast as soon as the record says that it is at this step; false: it had ended before.
+  // Kills holdfast as soon as the record says that it is at this step; false: the step had ended.
   bool kill_in_step(std::vector<std::string> arguments, const std::string& step) {
     Process process = start(std::move(arguments));
     becomes_true([&] { return !process.running() || is_under_way(step); });
     process.send(SIGKILL);
-    return process.wait(60s).signal == SIGKILL;
+    return process.wait(60s).signal == SIGKILL && is_under_way(step);
   }
   bool is_under_way(const std::string& step) const {
     if (!fs::exists(record())) return false;
@@ -211,7 +211,7 @@ TEST(Recover, GoesOnWhereItWasKilled) {
     recover.must({"abandon", "--yes"});
   }
   EXPECT_TRUE(becomes_true([&] { return !fs::exists(fmt::format("/proc/{}", server)); }));
-  EXPECT_FALSE(fs::exists(recover.record().parent_path() / "recovery"));
+  EXPECT_FALSE(fs::exists(recover.record().parent_path() / "recovery.copy"));
 }
 
 TEST(Recover, RefusesASecondOperatorAndAFolderOfSomebodyElse) {
