@@ -188,7 +188,8 @@ class Filters(unittest.TestCase):
     def test_wide_tests_are_left_out_of_other_runs_only(self):
         self.assertEqual(Context(ROOT, None).gtest_filter(), "*-*Wide*")
         self.assertEqual(Context(ROOT, None).gtest_filter(("A", "B")), "*A*:*B*-*Wide*")
-        self.assertEqual(Context(ROOT, None, wide=True).gtest_filter(), "*")
+        self.assertEqual(Context(ROOT, None).gtest_filter((), ("Slow",)), "*-*Wide*:*Slow*")
+        self.assertEqual(Context(ROOT, None, wide=True).gtest_filter((), ("Slow",)), "*")
         self.assertEqual(Context(ROOT, None, filter="x").gtest_filter(), "*x*-*Wide*")
 
 
