@@ -74,8 +74,7 @@ class Source {
   void take_backup() {
     Session session = Session::connect(cluster_.connection(), {});
     session.start_backup("base", Session::Checkpoint::kFast);
-    test::run_or_throw({.arguments = test::as_server_user(
-                            {"cp", "-a", cluster_.data_directory().string(), backup().string()})});
+    test::copy_while_in_use(cluster_.data_directory(), backup());
     test::write_text(backup() / "backup_label", session.stop_backup().backup_label);
     for (const char* const name : {"postmaster.pid", "postmaster.opts"})
       fs::remove(backup() / name);
@@ -327,8 +326,8 @@ TEST_P(RecoverySettingsIn, MakeAStandbyThatStreams) {
 TEST_P(RecoverySettingsIn, ForkBeforeTheForkOfTheTimelineThatIsFollowed) {
   const test::TempFolder folder;
   const fs::path archive = folder / "archive";
-  test::run_or_throw({.arguments = {"cp", "-a", source_.archive().string(), archive.string()}});
   test::give_to_server_user(folder.path());
+  test::copy_while_in_use(source_.archive(), archive);
   const auto recover_on = [&](Copy& copy, const TargetRequest& request) {
     copy.settings().archiving = Archiving::kKeep;
     copy.settings().restore_command = fmt::format("cp {}/%f %p", archive.string());

@@ -223,15 +223,10 @@ void copy_in_backup_mode(PostgresCluster& primary, const std::filesystem::path& 
   const OwnedConnection session = connect(primary.connection());
   execute(session.get(), renamed ? "select pg_backup_start('standby', true)"
                                  : "select pg_start_backup('standby', true, false)");
-  const Outcome copied =
-      run({.arguments =
-               as_server_user({"cp", "-a", primary.data_directory().string(), target.string()})});
+  copy_while_in_use(primary.data_directory(), target);
   const auto stopped =
       execute(session.get(), renamed ? "select labelfile from pg_backup_stop(false)"
                                      : "select labelfile from pg_stop_backup(false, false)");
-  if (!copied.ok() && copied.err.find("No such file or directory") == std::string::npos) {
-    throw std::runtime_error("cp: " + copied.err);  // files may vanish, nothing else
-  }
   write_text(target / "backup_label", stopped.at(0).at(0));
   for (const char* const name : {"postmaster.pid", "postmaster.opts"}) {
     std::filesystem::remove(target / name);

@@ -227,6 +227,19 @@ std::vector<std::string> as_server_user(std::vector<std::string> arguments) {
   return arguments;
 }
 
+void copy_while_in_use(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const Outcome copied = run(
+      {.arguments = as_server_user({"env", "LC_ALL=C", "cp", "-a", from.string(), to.string()})});
+  std::istringstream complaints(copied.err);
+  bool only_vanished = true;
+  for (std::string line; std::getline(complaints, line);) {
+    only_vanished = only_vanished && line.ends_with(": No such file or directory");
+  }
+  if (!copied.ok() && !(only_vanished && !copied.err.empty() && std::filesystem::exists(to))) {
+    throw std::runtime_error("cannot copy " + from.string() + ": " + copied.err);
+  }
+}
+
 void give_to_server_user(const std::filesystem::path& path) {
   if (geteuid() != 0) return;
   const std::string user = kServerUser;

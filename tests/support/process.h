@@ -69,6 +69,9 @@ std::string run_or_throw(const Command& command);
 
 // `arguments` as the user that may run PostgreSQL: this one, or "postgres" when this is root.
 std::vector<std::string> as_server_user(std::vector<std::string> arguments);
+// Copies `from` to `to` as that user, while a server or an archive command works on it: files that
+// vanish before they are copied are left out, all else that goes wrong is thrown.
+void copy_while_in_use(const std::filesystem::path& from, const std::filesystem::path& to);
 // Gives `path`, and all in it, to that user.
 void give_to_server_user(const std::filesystem::path& path);
 

@@ -16,9 +16,7 @@ class StandIn : public testing::Test {
     archived_.holdfast().backup();
     archived_.archive();
     // The same backup in a second repository.
-    run_or_throw(
-        {.arguments = as_server_user(
-             {"cp", "-a", archived_.holdfast().repository_folder().string(), second().string()})});
+    copy_while_in_use(archived_.holdfast().repository_folder(), second());
     archived_.holdfast().settings().repository_lines = {
         "  - name: second", fmt::format("    url: file://{}", second().string())};
   }
