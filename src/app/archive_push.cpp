@@ -7,6 +7,7 @@
 #include "app/archive_helper.h"
 #include "app/deadline.h"
 #include "app/open.h"
+#include "app/push_failure.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "postgres/control_file.h"
@@ -204,7 +205,14 @@ std::vector<RepositoryLag> repositories_behind(const Config& config) {
 
 ArchivePushAnswer archive_push(const Config& config, const fs::path& file,
                                const std::stop_token& stop) {
-  return PushCall(config, file, stop).run();
+  try {
+    return PushCall(config, file, stop).run();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kCancelled) {
+      note_push_failure(config, file.filename().string(), error);
+    }
+    throw;
+  }
 }
 
 }  // namespace holdfast

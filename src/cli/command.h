@@ -113,6 +113,9 @@ struct CommandSpec {
   std::vector<Option> options = {};
   std::vector<Example> examples = {};
   std::function<CommandResult(CommandContext&)> run = {};
+  // What is printed instead of an error, of the configuration too, where somebody else's contract
+  // says how (`status --nagios`). nullopt: the error as usual.
+  std::function<std::optional<CommandResult>(const Error&)> on_error = {};
 };
 
 }  // namespace holdfast::cli

@@ -6,6 +6,7 @@ namespace holdfast::cli {
 
 CommandSpec init_command();
 CommandSpec check_command();
+CommandSpec status_command();
 CommandSpec backup_command();
 CommandSpec list_command();
 CommandSpec show_command();
@@ -42,6 +43,7 @@ const std::vector<CommandSpec>& all_commands() {
   static const std::vector<CommandSpec> commands{
       init_command(),
       check_command(),
+      status_command(),
       backup_command(),
       list_command(),
       show_command(),
@@ -78,8 +80,7 @@ const std::vector<CommandSpec>& all_commands() {
 }
 
 std::span<const std::string_view> later_commands() {
-  static constexpr std::array<std::string_view, 5> kLater{"serve", "status", "doctor", "checklist",
-                                                          "log"};
+  static constexpr std::array<std::string_view, 4> kLater{"serve", "doctor", "checklist", "log"};
   return kLater;
 }
 

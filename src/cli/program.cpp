@@ -146,6 +146,9 @@ class Program {
   }
 
   int report_error(const Error& error, std::vector<std::string> warnings) {
+    if (command_ != nullptr && command_->on_error) {
+      if (const auto result = command_->on_error(error)) return report(*result, warnings);
+    }
     return report_outcome({.command = typed_,
                            .error = &error,
                            .exit = exit_of(error),

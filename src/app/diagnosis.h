@@ -1,0 +1,60 @@
+#pragma once
+// From evidence (app/evidence.h) to what is wrong, why, and what to do: a pure function.
+//
+// A cause swallows its consequences: that WAL piles up because the repository is not mounted is one
+// finding, which tells of both. Ordered by severity, then by the order in which they are judged.
+// The limits stand below, and in docs/operations.md.
+// Threads: any; plain data. Errors: none of its own.
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/config.h"
+#include "app/evidence.h"
+
+namespace holdfast {
+
+// kNotice: worth knowing, nothing is wrong.
+enum class ProblemSeverity { kNotice, kWarning, kCritical };
+std::string_view to_string(ProblemSeverity severity);  // "notice"
+
+struct Finding {
+  std::string code;  // stable: "storage_unreachable"
+  ProblemSeverity severity = ProblemSeverity::kWarning;
+  std::string repository = {};  // that it is about; empty: none
+  std::string title;
+  std::vector<std::string> evidence = {};
+  std::string consequence = {};
+  std::string remedy = {};                    // what mends it; names the command
+  std::vector<std::string> explains = {};     // consequences that were found too
+  std::vector<std::string_view> causes = {};  // codes of findings that this one explains
+};
+
+// Daily backups are assumed until there is a schedule in the configuration, and monthly drills.
+inline constexpr std::chrono::hours kBackupOverdue{26};
+inline constexpr std::chrono::hours kBackupLongOverdue{50};
+inline constexpr std::chrono::hours kBackupTooLong{2};
+inline constexpr std::chrono::days kDrillOverdue{35};
+// Where objectives.recovery_point is not set: WAL that waits longer is critical.
+inline constexpr std::chrono::hours kWalAtRiskLong{1};
+inline constexpr std::chrono::minutes kWalWaitsLong{15};
+inline constexpr std::chrono::hours kDiskFullSoon{6};
+inline constexpr std::chrono::days kRecoveryStandsLong{7};
+
+std::vector<Finding> diagnose(const Config& config, const Evidence& evidence);
+
+// The worst; kNotice when there is nothing else.
+ProblemSeverity worst_of(const std::vector<Finding>& findings);
+
+// What waits for the archiver, as the findings and `status` tell it.
+struct WalRisk {
+  std::optional<std::chrono::microseconds> age = {};  // of the oldest WAL that exists here only
+  std::optional<double> bytes_per_second = {};        // by which pg_wal grows
+  std::optional<Seconds> disk_full_in = {};
+};
+WalRisk wal_risk(const Evidence& evidence);
+
+}  // namespace holdfast

@@ -1,0 +1,210 @@
+// Diagnosis: backups, drills, recoveries, and what was left behind.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "app/diagnosis_parts.h"
+#include "core/text.h"
+
+namespace holdfast {
+namespace {
+
+bool backup_runs(const Evidence& evidence) {
+  return evidence.server.backup_runs.value_or(false) ||
+         std::ranges::any_of(evidence.machine.running,
+                             [](const RunningOperation& each) { return each.what == "backup"; });
+}
+
+void judge_age(const Diagnosing& diagnosing, const RepositoryEvidence& repository) {
+  const Evidence& evidence = diagnosing.evidence;
+  if (!repository.last_good) {
+    diagnosing.add({.code = "no_backup",
+                    .severity = ProblemSeverity::kCritical,
+                    .repository = repository.name,
+                    .title = fmt::format("repository {} has no good backup", repository.name),
+                    .evidence = {repository.bad.empty()
+                                     ? "none is complete"
+                                     : fmt::format("{} damaged", fmt::join(repository.bad, ", "))},
+                    .consequence = "Nothing can be recovered.",
+                    .remedy = "'holdfast backup --type full' now."});
+    return;
+  }
+  const BackupInfo& info = repository.last_good->outcome.info;
+  const auto age = evidence.now - info.stop_time;
+  if (age > kBackupOverdue && !backup_runs(evidence)) {
+    diagnosing.add(
+        {.code = "backup_overdue",
+         .severity =
+             age > kBackupLongOverdue ? ProblemSeverity::kCritical : ProblemSeverity::kWarning,
+         .repository = repository.name,
+         .title = fmt::format("the last good backup ended {}", ago(evidence.now, info.stop_time)),
+         .evidence = {fmt::format("{} ended at {}; one a day is expected", info.name.id.text,
+                                  to_rfc3339_seconds(info.stop_time))},
+         .consequence = "Recovery has all WAL since then to replay, and takes that much longer.",
+         .remedy = "'holdfast backup' now; then look at what should start it: 'systemctl "
+                   "list-timers', cron."});
+  }
+}
+
+void judge_bad(const Diagnosing& diagnosing, const RepositoryEvidence& repository) {
+  if (repository.bad.empty() || !repository.last_good) return;
+  diagnosing.add({.code = "backup_damaged",
+                  .severity = ProblemSeverity::kCritical,
+                  .repository = repository.name,
+                  .title = fmt::format("damaged backups in {}: {}", repository.name,
+                                       fmt::join(repository.bad, ", ")),
+                  .evidence = {"the last verification or drill of each failed, or its commit "
+                               "record cannot be read"},
+                  .consequence = "They cannot be restored as they are, and blocks that newer "
+                                 "backups share with them may be damaged too.",
+                  .remedy = "'holdfast backup --type full', then 'holdfast verify --all'."});
+}
+
+void judge_unfinished(const Diagnosing& diagnosing, const RepositoryEvidence& repository) {
+  const Evidence& evidence = diagnosing.evidence;
+  if (repository.unfinished.empty()) return;
+  const UnfinishedBackup& newest = repository.unfinished.back();
+  const auto started = parse_rfc3339(newest.started);
+  const bool superseded =
+      repository.last_good && started && repository.last_good->outcome.info.start_time > *started;
+  const std::string what =
+      fmt::format("{}, begun {} on {}, process {}", newest.id,
+                  started ? to_rfc3339_seconds(*started) : "at an unknown time",
+                  newest.host.empty() ? "an unknown host" : newest.host, newest.pid);
+  const bool too_long = started && evidence.now - *started > kBackupTooLong;
+  if (backup_runs(evidence) || (!evidence.server.backup_runs && !superseded)) {
+    if (!too_long || superseded) return;
+    diagnosing.add({.code = "backup_stuck",
+                    .repository = repository.name,
+                    .title = fmt::format("a backup has been running for {}",
+                                         human_duration(evidence.now - *started)),
+                    .evidence = {what},
+                    .consequence = "No other backup can be taken meanwhile, and PostgreSQL keeps "
+                                   "the WAL since its start.",
+                    .remedy = "Look at its log and at its process; SIGTERM ends it cleanly.",
+                    .causes = {"backup_overdue"}});
+    return;
+  }
+  if (superseded) return;
+  diagnosing.add({.code = "backup_failed",
+                  .repository = repository.name,
+                  .title = "the last backup died before it was complete",
+                  .evidence = {what},
+                  .consequence = "It does not count, and what it stored takes room.",
+                  .remedy = "Its log says why. 'holdfast backup' takes the next, and removes what "
+                            "it left.",
+                  .causes = {"backup_overdue", "no_backup"}});
+}
+
+void judge_drills(const Diagnosing& diagnosing) {
+  const Evidence& evidence = diagnosing.evidence;
+  if (evidence.machine.drills.empty()) {
+    const bool any_backup = std::ranges::any_of(
+        evidence.repositories,
+        [](const RepositoryEvidence& repository) { return repository.last_good.has_value(); });
+    if (!any_backup) return;
+    bool old = false;
+    for (const RepositoryEvidence& repository : evidence.repositories) {
+      for (const CatalogueEntry& backup : repository.backups) {
+        old = old || (backup.state == BackupState::kCommitted &&
+                      evidence.now - backup.outcome.info.stop_time > kDrillOverdue);
+      }
+    }
+    diagnosing.add({.code = "drill_overdue",
+                    .severity = old ? ProblemSeverity::kWarning : ProblemSeverity::kNotice,
+                    .title = "no backup was ever restored by a drill",
+                    .evidence = {"neither a report here nor a proof in a repository"},
+                    .consequence = "Nobody knows whether recovery works, and how long it takes.",
+                    .remedy = "'holdfast drill', and then every month."});
+    return;
+  }
+  const DrillEvidence& last = evidence.machine.drills.back();
+  if (!last.passed) {
+    diagnosing.add(
+        {.code = last.proven ? "objective_missed" : "drill_failed",
+         .severity = last.proven ? ProblemSeverity::kWarning : ProblemSeverity::kCritical,
+         .title = fmt::format("the last drill failed, {}", ago(evidence.now, last.time)),
+         .evidence = {fmt::format("of {}: {}", last.backup.empty() ? "no backup" : last.backup,
+                                  last.failed)},
+         .consequence = last.proven ? "The backup came back, but not as it should: too late, too "
+                                      "old, or with other content."
+                                    : "The backup could not be brought back.",
+         .remedy = "The report in the state directory says more. 'holdfast backup --type full', "
+                   "then 'holdfast drill'."});
+  } else if (evidence.now - last.time > kDrillOverdue) {
+    diagnosing.add({.code = "drill_overdue",
+                    .title = fmt::format("the last drill was {}", ago(evidence.now, last.time)),
+                    .evidence = {"one a month is expected"},
+                    .consequence = "Nobody knows whether recovery still works.",
+                    .remedy = "'holdfast drill'."});
+  }
+}
+
+void judge_recoveries(const Diagnosing& diagnosing) {
+  using State = RecoveryView::State;
+  const Evidence& evidence = diagnosing.evidence;
+  for (const RecoveryView& view : evidence.machine.recoveries) {
+    const RecoveryRecord& record = view.record;
+    const auto began = parse_rfc3339(record.began);
+    const bool stands_long = began && evidence.now - *began > kRecoveryStandsLong;
+    const bool broken = view.state == State::kInterrupted || view.state == State::kFailed;
+    diagnosing.add(
+        {.code = broken ? "recovery_broken" : "recovery_stands",
+         .severity = broken || stands_long ? ProblemSeverity::kWarning : ProblemSeverity::kNotice,
+         .title = fmt::format("recovery {} is {}, begun {}", record.name, to_string(view.state),
+                              record.began),
+         .evidence = {record.folder.string()},
+         .consequence = "The copy takes the room of a whole cluster.",
+         .remedy = view.next});
+  }
+  for (const ReplayEvidence& replay : evidence.machine.replays) judge_replay(diagnosing, replay);
+}
+
+void judge_checks(const Diagnosing& diagnosing) {
+  for (const CheckFinding& check : diagnosing.evidence.machine.checks) {
+    const bool failed = check.level == FindingLevel::kFailed;
+    diagnosing.add({.code = "setting",
+                    .severity = failed ? ProblemSeverity::kCritical : ProblemSeverity::kNotice,
+                    .title = fmt::format("{}: {}", check.name, check.detail),
+                    .consequence = failed ? "Backups fail, or will." : "",
+                    .remedy = check.hint});
+  }
+}
+
+}  // namespace
+
+void judge_backups(const Diagnosing& diagnosing, const RepositoryEvidence& repository) {
+  if (!repository.opened) return;
+  // Backups go to the first; others have copies, of which no schedule is known.
+  if (repository.first && repository.registered && !repository.trouble) {
+    judge_unfinished(diagnosing, repository);
+    judge_age(diagnosing, repository);
+  }
+  judge_bad(diagnosing, repository);
+}
+
+void judge_machine(const Diagnosing& diagnosing) {
+  const MachineEvidence& machine = diagnosing.evidence.machine;
+  for (const Trouble& trouble : machine.troubles) {
+    diagnosing.add({.code = "state_directory",
+                    .severity = ProblemSeverity::kCritical,
+                    .title = "the state directory cannot be used",
+                    .evidence = {trouble.message},
+                    .consequence = "Neither backups nor recoveries can be run from here.",
+                    .remedy = trouble.hint.empty() ? "Run this as the owner of the data directory."
+                                                   : trouble.hint,
+                    .causes = {"archiving_failing", "wal_backlog"}});
+  }
+  judge_checks(diagnosing);
+  judge_drills(diagnosing);
+  judge_recoveries(diagnosing);
+  if (machine.leftovers.empty()) return;
+  diagnosing.add({.code = "leftovers",
+                  .severity = ProblemSeverity::kNotice,
+                  .title = "something was left behind",
+                  .evidence = machine.leftovers,
+                  .consequence = "It takes room.",
+                  .remedy = "Remove what nobody needs."});
+}
+
+}  // namespace holdfast

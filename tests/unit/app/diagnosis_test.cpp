@@ -1,0 +1,298 @@
+// From evidence to causes: one thing broken at a time, and what it explains.
+#include "app/diagnosis.h"
+
+#include <algorithm>
+#include <functional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/app/evidence_maker.h"
+
+namespace holdfast {
+namespace {
+
+using namespace holdfast::test;
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+struct Case {
+  std::string name;
+  std::function<void(Evidence&)> broken;
+  std::string code;  // of the only warning or worse; empty: none
+  ProblemSeverity severity = ProblemSeverity::kCritical;
+  std::size_t explains = 0;
+};
+
+void PrintTo(const Case& tested, std::ostream* out) {
+  *out << tested.name;
+}
+
+Trouble storage(const std::string& message) {
+  return {ErrorKind::kRepository, message};
+}
+std::function<void(Evidence&)> with_trouble(Trouble trouble) {
+  return [trouble = std::move(trouble)](Evidence& evidence) {
+    RepositoryEvidence& first = first_of(evidence);
+    first.trouble = trouble;
+    first.opened = first.registered = false;
+    first.last_good.reset();
+    let_archiving_fail(evidence, 30min, 20);
+  };
+}
+std::function<void(Evidence&)> with_drill(DrillEvidence drill) {
+  return [drill = std::move(drill)](Evidence& evidence) { evidence.machine.drills = {drill}; };
+}
+std::function<void(Evidence&)> with_backup_of(std::chrono::hours age) {
+  return [age](Evidence& evidence) {
+    first_of(evidence).last_good = backup_that_ended(kNow - age);
+    first_of(evidence).backups = {*first_of(evidence).last_good};
+  };
+}
+void unfinished_since(Evidence& evidence, std::chrono::hours age) {
+  first_of(evidence).unfinished = {
+      {.id = "x", .host = "db1", .started = to_rfc3339(kNow - age), .pid = 7}};
+}
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> all{
+      {"Nothing", [](Evidence&) {}, ""},
+      // What explains that archiving fails and WAL waits: two consequences.
+      {"Away", with_trouble(storage("the repository folder /srv/hot does not exist")),
+       "storage_missing", ProblemSeverity::kCritical, 2},
+      {"Denied", with_trouble(storage("S3 PUT x failed: HTTP 403 AccessDenied")), "storage_denied",
+       ProblemSeverity::kCritical, 2},
+      {"DeniedFolder", with_trouble(storage("cannot open x: Permission denied")), "storage_denied",
+       ProblemSeverity::kCritical, 2},
+      {"Credentials", with_trouble(storage("S3 GET x failed: HTTP 403 InvalidAccessKeyId")),
+       "wrong_credentials", ProblemSeverity::kCritical, 2},
+      {"SkewedForS3", with_trouble(storage("S3 GET x failed: HTTP 403 RequestTimeTooSkewed")),
+       "clock_skew", ProblemSeverity::kCritical, 2},
+      {"Unreachable", with_trouble(storage("connection refused")), "storage_unreachable",
+       ProblemSeverity::kCritical, 2},
+      {"WrongKey", with_trouble({ErrorKind::kWrongKey, "no slot opens"}), "wrong_key",
+       ProblemSeverity::kCritical, 2},
+      {"SecondAway",
+       [](Evidence& evidence) {
+         evidence.repositories.back().trouble = storage("connection refused");
+         evidence.repositories.back().lag = RepositoryLag{.repository = "cold", .missing = 3};
+       },
+       "storage_unreachable", ProblemSeverity::kWarning, 1},
+      {"SecondBehind",
+       [](Evidence& evidence) {
+         evidence.repositories.back().lag = RepositoryLag{.repository = "cold", .missing = 3};
+       },
+       "repository_behind", ProblemSeverity::kWarning},
+      {"Skewed", [](Evidence& evidence) { evidence.server.clock_ahead = 6min; }, "clock_skew"},
+      {"PostgresDown",
+       [](Evidence& evidence) {
+         evidence.server = {.trouble = Trouble{ErrorKind::kPostgres, "refused"}};
+       },
+       "postgres_unreachable"},
+      {"ArchivingOff", [](Evidence& evidence) { evidence.server.archiver.on = false; },
+       "archiving_off"},
+      {"OffOnAStandby",
+       [](Evidence& evidence) {
+         evidence.server.archiver.on = false;
+         evidence.server.standby = true;
+       },
+       ""},
+      {"RestoredCopy",
+       [](Evidence& evidence) {
+         evidence.server.archiver.on = false;
+         evidence.server.restored = true;
+       },
+       "restored_copy", ProblemSeverity::kCritical, 1},
+      {"SomebodyElsesCommand",
+       [](Evidence& evidence) {
+         evidence.server.archiver.unfit = {{.name = "archive_command", .current = "/bin/false"}};
+         let_archiving_fail(evidence, 30min, 20);
+       },
+       "archive_setting", ProblemSeverity::kCritical, 2},
+      {"FailsForALittleWhile", [](Evidence& evidence) { let_archiving_fail(evidence, 20min, 2); },
+       "archiving_failing", ProblemSeverity::kWarning, 1},
+      {"FailsForLong", [](Evidence& evidence) { let_archiving_fail(evidence, 2h, 2); },
+       "archiving_failing", ProblemSeverity::kCritical, 1},
+      {"FillsTheDisk",
+       [](Evidence& evidence) {
+         let_archiving_fail(evidence, 10min, 600);  // 9.4 GiB in 10 minutes, 100 GiB free
+       },
+       "archiving_failing", ProblemSeverity::kCritical, 1},
+      {"IsSlow",
+       [](Evidence& evidence) {
+         let_archiving_fail(evidence, 20min, 2);
+         evidence.server.archiver.last_archived = kNow;
+       },
+       "wal_backlog", ProblemSeverity::kWarning},
+      {"IsBusy",
+       [](Evidence& evidence) {
+         let_archiving_fail(evidence, 5min, 30);
+         evidence.server.archiver.last_archived = kNow;
+       },
+       ""},
+      {"Gap",
+       [](Evidence& evidence) {
+         first_of(evidence).gaps = {{.open = true, .missing = 1, .first_missing = "x"}};
+       },
+       "wal_gap"},
+      {"GapBehindWhichThereIsABackup",
+       [](Evidence& evidence) {
+         first_of(evidence).gaps = {{.to = kNow, .missing = 1, .first_missing = "x"}};
+       },
+       ""},
+      {"TwoWriters",
+       [](Evidence& evidence) {
+         first_of(evidence).writers = {{"other writers", FindingLevel::kFailed, "timeline 2"}};
+         let_archiving_fail(evidence, 30min, 20);
+       },
+       "two_writers", ProblemSeverity::kCritical, 2},
+      {"NoBackup",
+       [](Evidence& evidence) {
+         first_of(evidence).last_good.reset();
+         first_of(evidence).backups.clear();
+       },
+       "no_backup"},
+      {"BackupOverdue", with_backup_of(27h), "backup_overdue", ProblemSeverity::kWarning},
+      {"BackupLongOverdue", with_backup_of(51h), "backup_overdue", ProblemSeverity::kCritical},
+      {"BackupOverdueButRunning",
+       [](Evidence& evidence) {
+         with_backup_of(27h)(evidence);
+         unfinished_since(evidence, 1h);
+         evidence.server.backup_runs = true;
+       },
+       ""},
+      {"BackupStuck",
+       [](Evidence& evidence) {
+         unfinished_since(evidence, 3h);
+         evidence.server.backup_runs = true;
+       },
+       "backup_stuck", ProblemSeverity::kWarning},
+      {"BackupFailed",
+       [](Evidence& evidence) {
+         with_backup_of(27h)(evidence);
+         unfinished_since(evidence, 3h);
+       },
+       "backup_failed", ProblemSeverity::kWarning, 1},
+      {"ADeadBackupThatWasMadeGood", [](Evidence& evidence) { unfinished_since(evidence, 20h); },
+       ""},
+      {"Damaged", [](Evidence& evidence) { first_of(evidence).bad = {"x"}; }, "backup_damaged"},
+      {"RetentionNotRunning",
+       [](Evidence& evidence) {
+         first_of(evidence).retention_state = RetentionEvidence{.unmarked = 4};
+       },
+       "retention_not_running", ProblemSeverity::kWarning},
+      {"RetentionRunning",
+       [](Evidence& evidence) {
+         first_of(evidence).retention_state = RetentionEvidence{.unmarked = 2};
+       },
+       ""},
+      {"DrillFailed", with_drill({.time = kNow - 1h, .backup = "x", .failed = "checksums"}),
+       "drill_failed"},
+      {"ObjectiveMissed",
+       with_drill({.time = kNow - 1h, .proven = true, .backup = "x", .failed = "recovery time"}),
+       "objective_missed", ProblemSeverity::kWarning},
+      {"DrillOverdue",
+       with_drill({.time = kNow - std::chrono::days(36), .passed = true, .proven = true}),
+       "drill_overdue", ProblemSeverity::kWarning},
+      {"NeverDrilledAndYoung", [](Evidence& evidence) { evidence.machine.drills.clear(); }, ""},
+      {"NeverDrilled",
+       [](Evidence& evidence) {
+         evidence.machine.drills.clear();
+         first_of(evidence).backups.push_back(backup_that_ended(kNow - std::chrono::days(36)));
+       },
+       "drill_overdue", ProblemSeverity::kWarning},
+      {"NoRights",
+       [](Evidence& evidence) {
+         evidence.machine.checks = {{"privileges", FindingLevel::kFailed, "lacks execute"}};
+       },
+       "setting"},
+      {"Advice",
+       [](Evidence& evidence) {
+         evidence.machine.checks = {{"summarize_wal", FindingLevel::kWarning, "it is off"}};
+       },
+       ""},
+      {"SlowReplay",
+       [](Evidence& evidence) {
+         evidence.server.standby = true;
+         evidence.server.replay = ReplayEvidence{.whose = "this standby",
+                                                 .behind = std::uint64_t{10} << 30U,
+                                                 .bytes_per_second = 1048576.0,
+                                                 .waits = {{"IO: DataFileRead", 18}}};
+       },
+       "slow_replay", ProblemSeverity::kWarning},
+      {"FastReplay",
+       [](Evidence& evidence) {
+         evidence.server.standby = true;
+         evidence.server.replay = ReplayEvidence{
+             .whose = "this standby", .behind = std::uint64_t{1} << 30U, .bytes_per_second = 5e8};
+       },
+       ""},
+      {"StateDirectory",
+       [](Evidence& evidence) {
+         evidence.machine.troubles = {{ErrorKind::kHost, "cannot use /var: Permission denied"}};
+       },
+       "state_directory"}};
+  return all;
+}
+
+class Diagnosis : public testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(Of, Diagnosis, testing::ValuesIn(cases()),
+                         [](const auto& tested) { return tested.param.name; });
+
+TEST_P(Diagnosis, FindsTheCauseAndNothingElse) {
+  const Case& tested = GetParam();
+  Evidence evidence = good_evidence();
+  tested.broken(evidence);
+  std::vector<std::string> codes;
+  std::vector<Finding> findings = diagnose({}, evidence);
+  std::erase_if(findings,
+                [](const Finding& each) { return each.severity == ProblemSeverity::kNotice; });
+  for (const Finding& finding : findings) codes.push_back(finding.code);
+  if (tested.code.empty()) {
+    EXPECT_THAT(codes, IsEmpty());
+    return;
+  }
+  ASSERT_THAT(codes, ElementsAre(tested.code));
+  const Finding& found = findings.front();
+  EXPECT_EQ(found.severity, tested.severity);
+  EXPECT_EQ(found.explains.size(), tested.explains) << found.title;
+  EXPECT_FALSE(found.title.empty());
+  EXPECT_FALSE(found.consequence.empty());
+  if (found.code != "two_writers" && found.code != "setting") {  // which come from `check`
+    EXPECT_FALSE(found.remedy.empty());
+  }
+}
+
+TEST(Diagnosis, TheObjectiveSaysHowLongWalMayWait) {
+  Evidence evidence = good_evidence();
+  let_archiving_fail(evidence, 20min, 2);
+  Config config;
+  config.objectives.recovery_point = 10min;
+  EXPECT_EQ(worst_of(diagnose(config, evidence)), ProblemSeverity::kCritical);
+}
+
+TEST(Diagnosis, SaysWhenTheDiskIsFullFromWhatWaits) {
+  Evidence evidence = good_evidence();
+  let_archiving_fail(evidence, 10min, 600);
+  const WalRisk risk = wal_risk(evidence);
+  ASSERT_TRUE(risk.disk_full_in);
+  EXPECT_NEAR(*risk.bytes_per_second, 16777216.0, 1.0);
+  EXPECT_NEAR(risk.disk_full_in->count(), 6400.0, 1.0);
+  const auto findings = diagnose({}, evidence);
+  EXPECT_THAT(findings.front().explains.front(), HasSubstr("is full in 1 h 46 min"));
+}
+
+TEST(Diagnosis, TheWorstComesFirst) {
+  Evidence evidence = good_evidence();
+  first_of(evidence).last_good = backup_that_ended(kNow - 27h);
+  first_of(evidence).gaps = {{.open = true, .missing = 1, .first_missing = "x"}};
+  const auto findings = diagnose({}, evidence);
+  ASSERT_EQ(findings.size(), 2U);
+  EXPECT_EQ(findings[0].code, "wal_gap");
+  EXPECT_EQ(findings[1].code, "backup_overdue");
+}
+
+}  // namespace
+}  // namespace holdfast
