@@ -1,21 +1,16 @@
 #include "app/recovery.h"
 
 #include <cerrno>
-#include <chrono>
-#include <cstdlib>
-#include <thread>
 
 #include <fmt/format.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/copy_checks.h"
 #include "app/open.h"
+#include "app/recovery_work.h"
 #include "app/server_commands.h"
-#include "core/cancellation.h"
 #include "core/error.h"
-#include "postgres/connection_string.h"
 #include "postgres/control_file.h"
 #include "postgres/local_server.h"
 #include "recover/isolation.h"
@@ -28,23 +23,6 @@ namespace fs = std::filesystem;
 using Kind = RecoveryTarget::Kind;
 using State = RecoveryView::State;
 using Result = RecoveryStep::Result;
-using SteadyClock = std::chrono::steady_clock;
-
-constexpr std::chrono::milliseconds kPoll{100};
-constexpr int kUnansweredMax = 50;  // by a server that says it is ready
-// How long the archive may give nothing although it had more when the recovery was planned.
-constexpr std::chrono::minutes kStarvedPatience{5};
-
-std::string operator_name() {
-  if (const char* name = std::getenv("SUDO_USER"); name != nullptr && *name != '\0') return name;
-  const passwd* user = ::getpwuid(::getuid());
-  return user == nullptr ? std::to_string(::getuid()) : user->pw_name;
-}
-
-std::string now_text() {
-  return to_rfc3339(system_clock().now());
-}
-
 // The options that lead to this target again.
 TargetRequest request_for(const RecoveryTarget& target) {
   TargetRequest request{.immediate = target.kind == Kind::kImmediate,
@@ -55,14 +33,6 @@ TargetRequest request_for(const RecoveryTarget& target) {
   if (target.kind == Kind::kLsn) request.lsn = to_string(target.lsn);
   if (target.kind == Kind::kName) request.name = target.name;
   return request;
-}
-
-CopyServerOptions server_options(const Config& config, const RecoveryRecord& record) {
-  return {.data_directory = record.data_directory(),
-          .bin_directory = find_bin_directory(record.major_version, config.postgres.bin_directory),
-          .log = record.folder / "postgresql.log",
-          .major_version = record.major_version,
-          .known_roles = {user_of_connection(config.postgres.connection), "postgres"}};
 }
 
 // The folder of the copy, which is made after the record that names it.
@@ -88,13 +58,6 @@ void remove_folder(const fs::path& folder) {
   }
   fs::remove(folder / kRecoveryMark);
   fs::remove(folder);
-}
-
-// A name below /tmp may be somebody else's after a restart of the machine.
-bool is_private_folder(const fs::path& path, uid_t owner) {
-  struct stat status{};
-  return !path.empty() && ::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
-         status.st_uid == owner && (status.st_mode & 077U) == 0;
 }
 
 void give_to_owner_of_data(const RecoveryRecord& record) {
@@ -128,202 +91,12 @@ RestorePreview plan(const Config& config, const RepositoryConfig& repository,
   return preview_restore(config, repository, std::move(request), stop);
 }
 
-// One operator's work on one recovery, under its lock.
-class RecoveryWork {
- public:
-  RecoveryWork(const Config& config, RecoveryStore& store, RecoveryRecord record,
-               Progress& progress, const std::stop_token& stop)
-      : config_(config),
-        store_(store),
-        record_(std::move(record)),
-        progress_(progress),
-        stop_(stop) {}
-
-  const RecoveryRecord& record() const { return record_; }
-  RecoveryRecord& change() { return record_; }
-  void save() const { store_.write(record_); }
-
-  // Runs `work`, which returns what was reached, between two writes of the record.
-  template <class Work>
-  void step(std::string name, Work work) {
-    if (!record_.steps.empty() && record_.steps.back().result == Result::kUnderWay) {
-      record_.steps.back().result = Result::kFailed;
-      record_.steps.back().detail = "interrupted";
-    }
-    record_.steps.push_back(
-        {.name = std::move(name), .began = now_text(), .by = operator_name(), .host = host_name()});
-    save();
-    try {
-      const std::string detail = work();
-      end_step(Result::kDone, detail);
-    } catch (const Error& error) {
-      end_step(Result::kFailed,
-               error.object().empty() ? error.message() : error.message() + ": " + error.object());
-      throw;
-    }
-  }
-
-  DetachedServer& server() {
-    if (!server_) {
-      const auto user = copy_server_user(record_.data_directory());
-      if (!is_private_folder(record_.server_folder, user ? user->uid : ::geteuid())) {
-        record_.server_folder = make_server_folder(user);
-        save();
-      }
-      server_.emplace(server_options(config_, record_), record_.server_folder);
-    }
-    return *server_;
-  }
-
-  // The settings of the record count, whatever a restore or an earlier target left behind.
-  void start_server() {
-    RecoverySettings settings{.major_version = record_.major_version,
-                              .restore_command = record_.restore_command,
-                              .target = record_.target,
-                              .archiving = RecoverySettings::Archiving::kOff};
-    if (record_.target.kind == Kind::kLatest) {
-      settings.mode = RecoverySettings::Mode::kStandby;
-      settings.target.kind = Kind::kLsn;
-      settings.target.lsn = record_.to;
-      settings.target.stop = RecoveryTarget::Stop::kExclusive;
-      settings.target.action = RecoveryTarget::Action::kPause;
-    }
-    struct stat owner{};
-    if (::stat(record_.data_directory().c_str(), &owner) != 0) {
-      throw_errno(errno, "examine", record_.data_directory().native());
-    }
-    const Ownership ownership({FileOwner{.uid = owner.st_uid, .gid = owner.st_gid}});
-    write_recovery_settings(record_.data_directory(), settings, {ownership, 0});
-    server().start();
-    started_ = true;
-  }
-
-  // Until the copy stands at its target; says where that is.
-  std::string await_target() {
-    progress_.phase("replay", record_.to.value - std::min(record_.from, record_.to).value);
-    replayed_ = record_.from;
-    fed_ = SteadyClock::now();
-    for (;; std::this_thread::sleep_for(kPoll)) {
-      check_cancelled(stop_);
-      if (!server().running()) {
-        if (started_ && !server().ended_outgrown()) server().throw_ended();
-        start_server();  // what was there had been told to stop, perhaps, by somebody who was
-                         // killed
-      }
-      const auto file = read_postmaster_file(record_.data_directory());  // before it is asked
-      const auto position = server().position(stop_);
-      if (!position) {
-        unanswered_ = file && file->status == "ready" ? unanswered_ + 1 : 0;
-        if (unanswered_ > kUnansweredMax) server().connection("template1", stop_);  // says why
-        if (const std::string segment = server().segment(); !segment.empty()) {
-          progress_.note(fmt::format("replaying {}", segment));
-        }
-        continue;
-      }
-      if (stands_at_target(*position)) return describe(*position);
-      watch_for_starving(*position);
-    }
-  }
-
-  // What may be done with a copy only where it stands at its target.
-  DetachedServer::Position require_paused() {
-    refuse_abandoned();
-    std::optional<DetachedServer::Position> position;
-    if (record_.has_done("restore") && server().running()) position = server().position(stop_);
-    if (position && position->paused) return *position;
-    throw Error(
-        ErrorKind::kRefused, "the recovery does not stand at its target",
-        {.object = record_.name,
-         .hint = fmt::format("'holdfast recover start --name {}' goes on with it.", record_.name)});
-  }
-
-  void refuse_abandoned() const {
-    if (!record_.is_being_abandoned()) return;
-    throw Error(
-        ErrorKind::kRefused, "the recovery is being abandoned",
-        {.object = record_.name,
-         .hint = fmt::format("Finish that: holdfast recover abandon {} --yes", record_.name)});
-  }
-
-  bool was_interrupted_in(std::string_view step) const {
-    return !record_.steps.empty() && record_.steps.back().name == step &&
-           record_.steps.back().result != Result::kDone;
-  }
-
-  static std::string describe(const DetachedServer::Position& position) {
-    return "paused at " + to_string(position.replayed) +
-           (position.last_transaction
-                ? ", last transaction " + to_rfc3339(*position.last_transaction)
-                : "");
-  }
-
- private:
-  void end_step(Result result, std::string detail) {
-    record_.steps.back().ended = now_text();
-    record_.steps.back().result = result;
-    record_.steps.back().detail = std::move(detail);
-    save();
-  }
-
-  bool stands_at_target(const DetachedServer::Position& position) {
-    if (position.replayed > replayed_) {
-      progress_.advance(position.replayed.value - replayed_.value);
-      replayed_ = position.replayed;
-    }
-    if (!position.recovering) {
-      throw Error(
-          ErrorKind::kPostgres, "PostgreSQL on the recovered copy ended its recovery",
-          {.object = record_.data_directory(), .hint = "Abandon this recovery and start another."});
-    }
-    if (position.outgrown) {
-      server().stop(stop_);
-      start_server();
-      return false;
-    }
-    if (position.paused) return true;
-    if (record_.target.kind != Kind::kLatest || !position.awaits_wal || !is_at_end(position)) {
-      return false;
-    }
-    server().pause_replay(stop_);
-    return true;
-  }
-
-  // The last record of the archive may reach into a segment that is not there.
-  bool is_at_end(const DetachedServer::Position& position) const {
-    const auto control = read_control_file(record_.data_directory()).parsed;
-    return position.replayed.value + control.wal_segment_size.bytes >= record_.to.value;
-  }
-
-  void watch_for_starving(const DetachedServer::Position& position) {
-    const auto now = SteadyClock::now();
-    if (!position.awaits_wal) fed_ = now;
-    if (now - fed_ < kStarvedPatience) return;
-    throw Error(ErrorKind::kRepository,
-                fmt::format("recovery waits at {} for WAL up to {}", to_string(position.replayed),
-                            to_string(record_.to)),
-                {.object = record_.name,
-                 .hint = fmt::format("Read {}; then 'holdfast recover start --name {}' goes on.",
-                                     (record_.folder / "postgresql.log").native(), record_.name)});
-  }
-
-  const Config& config_;
-  RecoveryStore& store_;
-  RecoveryRecord record_;
-  Progress& progress_;
-  const std::stop_token& stop_;
-  std::optional<DetachedServer> server_;
-  int unanswered_ = 0;
-  bool started_ = false;  // the server, by this call
-  Lsn replayed_;
-  SteadyClock::time_point fed_;  // when replay last had WAL to work on
-};
-
 RecoveryRecord new_record(const Config& config, const RepositoryConfig& repository,
                           const RecoveryStore& store, const RecoveryStart& request,
                           const std::stop_token& stop) {
   RecoveryRecord record{.name = request.name,
                         .cluster = config.cluster,
-                        .began = now_text(),
+                        .began = recovery_time_now(),
                         .repository = repository.name,
                         .history = request.history};
   record.folder = request.scratch.empty()
@@ -410,7 +183,7 @@ RecoveryView view_of(const Config& config, RecoveryRecord record, bool worked_on
   RecoveryView view{.record = std::move(record)};
   const bool running = copy_postmaster(view.record.data_directory()).has_value();
   if (running && fs::exists(view.record.server_folder)) {
-    DetachedServer server(server_options(config, view.record), view.record.server_folder);
+    DetachedServer server(copy_server_options(config, view.record), view.record.server_folder);
     view.position = server.position(stop);
   }
   view.state = state_of(view, worked_on, running);
@@ -495,11 +268,10 @@ RecoveryView forward_recovery(const Config& config, const std::string& name,
       ((position.last_transaction && planned.target.time <= *position.last_transaction) ||
        (now.kind == Kind::kTime && planned.target.time <= now.time));
   if (is_before || planned.to <= position.replayed || planned.target.kind == Kind::kImmediate) {
-    throw Error(
-        ErrorKind::kRefused,
-        fmt::format("the recovery is beyond that already: {}", RecoveryWork::describe(position)),
-        {.object = to_string(planned.target),
-         .hint = "For an earlier point start another recovery, with --name."});
+    throw Error(ErrorKind::kRefused,
+                fmt::format("the recovery is beyond that already: {}", describe(position)),
+                {.object = to_string(planned.target),
+                 .hint = "For an earlier point start another recovery, with --name."});
   }
   work.step("forward", [&] {
     // The server's target is that of the record, always: so it stops before the record changes.
@@ -526,7 +298,7 @@ RecoveryView check_recovery(const Config& config, const std::string& name, Progr
     progress.phase("checks", 0);
     const RecoveryRecord& record = work.record();
     RecoveryVerdict verdict{
-        .time = now_text(), .at = to_string(position.replayed), .by = operator_name()};
+        .time = recovery_time_now(), .at = to_string(position.replayed), .by = operator_name()};
     verdict.checks = check_running_copy(
         config,
         {.connection =
@@ -589,7 +361,7 @@ RecoverySession recovery_session(const Config& config, const std::string& name,
         {.object = record.name,
          .hint = fmt::format("'holdfast recover start --name {}' starts it.", record.name)});
   }
-  const CopyServerOptions options = server_options(config, record);
+  const CopyServerOptions options = copy_server_options(config, record);
   DetachedServer server(options, record.server_folder);
   return {.psql = options.bin_directory / "psql", .connection = server.connection(database, stop)};
 }
