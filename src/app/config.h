@@ -107,6 +107,26 @@ struct CheckConfig {
   std::string database;  // empty: that of postgres.connection
 };
 
+// What a promotion of a recovered copy asks for, and what it looks at afterwards.
+struct RecoverConfig {
+  unsigned approvals = 1;  // by so many people
+  // How old the backup of what is replaced may be.
+  std::chrono::milliseconds backup_age{std::chrono::hours(24)};
+  std::string health;  // URL of the application; empty: none
+  unsigned health_status = 200;
+  std::chrono::milliseconds health_within{std::chrono::minutes(2)};
+  std::string log;  // of the server, looked through for what is fatal
+};
+
+// A command of the site's own, run by /bin/sh (app/hooks.h).
+struct HookConfig {
+  std::string run;  // empty: none
+  std::chrono::milliseconds timeout{std::chrono::minutes(5)};
+};
+struct HooksConfig {
+  HookConfig stop_application, start_application, stop_server, start_server, validate;
+};
+
 struct Config {
   std::filesystem::path file;
   std::string cluster;
@@ -119,6 +139,8 @@ struct Config {
   WalConfig wal;
   ObjectivesConfig objectives;
   std::vector<CheckConfig> checks;
+  RecoverConfig recover;
+  HooksConfig hooks;
 };
 
 // One effective value, for `config show`: where it came from, secrets redacted.

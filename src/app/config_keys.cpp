@@ -19,6 +19,15 @@ constexpr KeyState kLater = KeyState::kLater;
   [](KeyTarget to, const KeyValue& value) { to.repository->member = value.number != 0; }
 
 #define HF_CHECK(member) [](KeyTarget to, const KeyValue& value) { to.check->member = value.text; }
+#define HF_HOOK(hook)                                                                           \
+  {"hooks." #hook ".run", Type::kText, kReady, "", kHookHelp_##hook, HF_SET(hooks.hook.run)}, { \
+    "hooks." #hook ".timeout", Type::kDuration, kReady, "5min",                                 \
+        "After this time the command is killed, and has failed.",                               \
+        [](KeyTarget to, const KeyValue& value) {                                               \
+          to.config.hooks.hook.timeout = std::chrono::milliseconds(value.number);               \
+        },                                                                                      \
+        "", kSecond, kHookTimeoutMax                                                            \
+  }
 #define HF_RETAIN(member)                                                  \
   [](KeyTarget to, const KeyValue& value) {                                \
     to.repository->retention.member = static_cast<unsigned>(value.number); \
@@ -40,6 +49,21 @@ constexpr std::uint64_t kRefreshMax = 3650ULL * 24 * 60 * 60 * kSecond;
 constexpr std::uint64_t kRetentionMax = 36500ULL * 24 * 60 * 60 * kSecond;
 constexpr std::uint64_t kRetainedMax = 100'000;
 constexpr std::uint64_t kObjectiveMax = 365ULL * 24 * 60 * 60 * kSecond;
+
+constexpr std::uint64_t kHookTimeoutMax = 24ULL * 60 * 60 * kSecond;
+constexpr std::uint64_t kApprovalsMax = 20;
+
+constexpr const char* kHookHelp_stop_application =
+    "Shell command that keeps the application from writing, before a promotion or a rollback.";
+constexpr const char* kHookHelp_start_application =
+    "Shell command that lets the application write again.";
+constexpr const char* kHookHelp_stop_server =
+    "Shell command that stops the server and keeps the service manager from starting it, for "
+    "instance `systemctl stop postgresql@15-main`. Default: a signal for a fast shutdown.";
+constexpr const char* kHookHelp_start_server =
+    "Shell command that starts the server. Default: pg_ctl, with the options that it had.";
+constexpr const char* kHookHelp_validate =
+    "Shell command that proves that the application works; it fails the promotion when it fails.";
 
 constexpr ConfigKey kKeys[] = {
     {"cluster", Type::kName, kReady, "",
@@ -246,13 +270,49 @@ constexpr ConfigKey kKeys[] = {
     {"checks[].database", Type::kText, kReady, "",
      "Where to ask. Default: the database of `postgres.connection`.", HF_CHECK(database)},
 
-    {"hooks", Type::kSection, kLater, "", "Commands around a recovery."},
+    {"recover.approvals", Type::kCount, kReady, "1",
+     "By how many people a recovery has to be approved before it is promoted.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.recover.approvals = static_cast<unsigned>(value.number);
+     },
+     "", 0, kApprovalsMax},
+    {"recover.backup_age", Type::kDuration, kReady, "24h",
+     "How old the last good backup of the cluster that a promotion replaces may be.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.recover.backup_age = std::chrono::milliseconds(value.number);
+     },
+     "", kSecond, kObjectiveMax},
+    {"recover.health", Type::kHttpUrl, kReady, "",
+     "URL of the application that answers when it works; asked at the end of a promotion.",
+     HF_SET(recover.health)},
+    {"recover.health_status", Type::kCount, kReady, "200", "The HTTP status that is right.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.recover.health_status = static_cast<unsigned>(value.number);
+     },
+     "", 100, 599},
+    {"recover.health_within", Type::kDuration, kReady, "2min",
+     "How long the application may take until it answers so.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.recover.health_within = std::chrono::milliseconds(value.number);
+     },
+     "", kSecond, kHookTimeoutMax},
+    {"recover.log", Type::kPath, kReady, "",
+     "The server's log, looked through after a promotion for what is fatal. Default: that of a "
+     "server that Holdfast started.",
+     HF_SET(recover.log)},
+
+    HF_HOOK(stop_application),
+    HF_HOOK(start_application),
+    HF_HOOK(stop_server),
+    HF_HOOK(start_server),
+    HF_HOOK(validate),
     {"notify", Type::kSection, kLater, "", "Where messages go."},
 };
 #undef HF_SET
 #undef HF_REPO
 #undef HF_REPO_FLAG
 #undef HF_CHECK
+#undef HF_HOOK
 #undef HF_RETAIN
 #undef HF_RETAIN_TIME
 

@@ -35,6 +35,15 @@ std::vector<CheckResult> check_running_copy(const Config& config, const CheckedS
   return results;
 }
 
+std::vector<CheckResult> check_production(const Config& config, const std::stop_token& stop) {
+  std::vector<SqlCheck> questions = questions_of(config);
+  std::erase_if(questions, [](const SqlCheck& check) { return check.expectation.live; });
+  const auto connection = [&](const std::string& database) {
+    return connection_to_database(config.postgres.connection, database);
+  };
+  return run_sql_checks(questions, {.copy = connection, .live = ""}, stop);
+}
+
 bool all_passed(const std::vector<CheckResult>& checks) {
   return std::ranges::none_of(
       checks, [](const CheckResult& check) { return check.verdict == Verdict::kFailed; });

@@ -17,6 +17,10 @@ namespace holdfast {
 std::vector<CheckResult> check_running_copy(const Config& config, const CheckedServer& server,
                                             const std::stop_token& stop);
 
+// The configured questions alone, to the cluster itself; not those whose answer is compared with
+// the cluster's.
+std::vector<CheckResult> check_production(const Config& config, const std::stop_token& stop);
+
 // Whether none has failed; only those about the backup itself with kBackup.
 bool all_passed(const std::vector<CheckResult>& checks);
 bool backup_passed(const std::vector<CheckResult>& checks);

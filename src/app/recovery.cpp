@@ -8,6 +8,7 @@
 
 #include "app/copy_checks.h"
 #include "app/open.h"
+#include "app/recovery_report.h"
 #include "app/recovery_work.h"
 #include "app/server_commands.h"
 #include "core/error.h"
@@ -91,6 +92,18 @@ RestorePreview plan(const Config& config, const RepositoryConfig& repository,
   return preview_restore(config, repository, std::move(request), stop);
 }
 
+// Where the state directory is on another file system than the cluster, from which a copy could not
+// be put in the cluster's place: beside the cluster, if that is possible. Empty: no.
+fs::path place_beside_cluster(const Config& config) {
+  const fs::path above = fs::path(config.postgres.data_directory).parent_path();
+  struct stat there{};
+  struct stat state{};
+  const bool other = ::stat(above.c_str(), &there) == 0 &&
+                     ::stat(config.state_directory.c_str(), &state) == 0 &&
+                     there.st_dev != state.st_dev;
+  return other && ::access(above.c_str(), W_OK) == 0 ? above : fs::path();
+}
+
 RecoveryRecord new_record(const Config& config, const RepositoryConfig& repository,
                           const RecoveryStore& store, const RecoveryStart& request,
                           const std::stop_token& stop) {
@@ -99,10 +112,11 @@ RecoveryRecord new_record(const Config& config, const RepositoryConfig& reposito
                         .began = recovery_time_now(),
                         .repository = repository.name,
                         .history = request.history};
-  record.folder = request.scratch.empty()
-                      ? store.folder_of(request.name)
-                      : fs::absolute(request.scratch) /
-                            fmt::format("holdfast-recovery-{}-{}", config.cluster, request.name);
+  const fs::path scratch =
+      request.scratch.empty() ? place_beside_cluster(config) : fs::absolute(request.scratch);
+  record.folder = scratch.empty() ? store.folder_of(request.name)
+                                  : scratch / fmt::format("holdfast-recovery-{}-{}", config.cluster,
+                                                          request.name);
   refuse_foreign_folder(record.folder);
   const RestorePreview preview =
       plan(config, repository,
@@ -146,9 +160,23 @@ std::string restore_copy(const Config& config, RecoveryWork& work, const ThawCho
   return fmt::format("backup {}", record.backup);
 }
 
+bool is_promoted(const RecoveryRecord& record) {
+  return record.has_done(kLastPromotionStep) && !record.is_being_rolled_back();
+}
+
+bool is_rolled_back(const RecoveryRecord& record) {
+  return record.has_done(kLastRollbackStep);
+}
+
 State state_of(const RecoveryView& view, bool worked_on, bool running) {
   if (worked_on) return State::kWorking;
   if (view.record.is_being_abandoned()) return State::kInterrupted;
+  if (is_rolled_back(view.record)) return State::kRolledBack;
+  if (view.record.promotion) {
+    const RecoveryStep& last = view.record.steps.back();
+    if (is_promoted(view.record)) return State::kPromoted;
+    return last.result == Result::kFailed ? State::kFailed : State::kInterrupted;
+  }
   if (view.position && view.position->paused) return State::kPaused;
   if (running) return State::kReplaying;
   const auto& steps = view.record.steps;
@@ -156,26 +184,60 @@ State state_of(const RecoveryView& view, bool worked_on, bool running) {
   return steps.back().result == Result::kFailed ? State::kFailed : State::kStopped;
 }
 
+std::string next_of_promotion(const RecoveryRecord& record) {
+  if (is_rolled_back(record) || record.is_being_abandoned())
+    return fmt::format("holdfast recover abandon {} --yes removes the copy", record.name);
+  if (record.is_being_rolled_back())
+    return fmt::format("holdfast recover rollback {} goes on", record.name);
+  if (is_promoted(record)) {
+    return fmt::format(
+        "holdfast recover rollback {0} puts the old server back; recover abandon {0} --yes ends "
+        "this, and leaves both directories where they are",
+        record.name);
+  }
+  return fmt::format(
+      "holdfast recover promote {0} goes on; holdfast recover rollback {0} puts the old server "
+      "back",
+      record.name);
+}
+
 std::string next_of(const RecoveryView& view) {
   const std::string& name = view.record.name;
+  if (view.record.promotion && view.state != State::kWorking) return next_of_promotion(view.record);
   switch (view.state) {
     case State::kWorking:
       return "Wait: somebody works on it.";
     case State::kPaused:
       return fmt::format(
-          "holdfast recover connect {0}, check {0}, forward {0} --target-…, or "
-          "abandon {0} --yes",
+          "holdfast recover connect {0}, check {0}, forward {0} --target-…, approve {0}, "
+          "promote {0}, or abandon {0} --yes",
           name);
     case State::kReplaying:
     case State::kInterrupted:
     case State::kFailed:
     case State::kStopped:
+    case State::kPromoted:
+    case State::kRolledBack:
       break;
   }
   if (view.record.is_being_abandoned())
     return fmt::format("holdfast recover abandon {} --yes", name);
   return fmt::format("holdfast recover start --name {} goes on; abandon {} --yes gives it up", name,
                      name);
+}
+
+void refuse_unfinished_promotion(const RecoveryRecord& record) {
+  if (!record.promotion || is_promoted(record) || is_rolled_back(record)) return;
+  if (record.is_being_abandoned()) return;
+  throw Error(ErrorKind::kRefused, "the promotion of this recovery has not ended",
+              {.object = record.name, .hint = next_of_promotion(record) + "."});
+}
+
+// The promoted copy's tablespaces stay where they were restored.
+bool is_used_by_cluster(const RecoveryRecord& record) {
+  const fs::path tablespaces = record.folder / "tablespaces";
+  return record.promotion && !fs::exists(record.data_directory()) && fs::exists(tablespaces) &&
+         !fs::is_empty(tablespaces);
 }
 
 RecoveryView view_of(const Config& config, RecoveryRecord record, bool worked_on,
@@ -207,6 +269,10 @@ std::string_view to_string(State state) {
       return "failed";
     case State::kStopped:
       return "stopped";
+    case State::kPromoted:
+      return "promoted";
+    case State::kRolledBack:
+      return "rolled back";
   }
   return "?";
 }
@@ -228,6 +294,7 @@ RecoveryView start_recovery(const Config& config, const RepositoryConfig& reposi
   if (!record) record = new_record(config, repository, store, request, stop);
   RecoveryWork work(config, store, std::move(*record), progress, stop);
   work.refuse_abandoned();
+  work.refuse_promoted();
   if (!work.record().has_done("restore")) {
     work.step("restore", [&] { return restore_copy(config, work, request.thaw, progress, stop); });
   }
@@ -251,6 +318,7 @@ RecoveryView forward_recovery(const Config& config, const std::string& name,
   const std::string chosen = store.resolve(name);
   const FileLock lock = store.lock(chosen);
   RecoveryWork work(config, store, store.read(chosen), progress, stop);
+  work.refuse_promoted();
   const DetachedServer::Position position = work.require_paused();
   RecoveryRecord planned = work.record();
   const RestorePreview preview = plan(config, find_repository(config, planned.repository),
@@ -279,6 +347,7 @@ RecoveryView forward_recovery(const Config& config, const std::string& name,
     planned.steps = work.record().steps;
     planned.from = position.replayed;
     planned.verdict.reset();
+    planned.approvals.clear();
     work.change() = planned;
     work.save();
     work.start_server();
@@ -293,6 +362,7 @@ RecoveryView check_recovery(const Config& config, const std::string& name, Progr
   const std::string chosen = store.resolve(name);
   const FileLock lock = store.lock(chosen);
   RecoveryWork work(config, store, store.read(chosen), progress, stop);
+  work.refuse_promoted();
   const DetachedServer::Position position = work.require_paused();
   work.step("check", [&] {
     progress.phase("checks", 0);
@@ -315,6 +385,7 @@ RecoveryView check_recovery(const Config& config, const std::string& name, Progr
     work.await_target();
     verdict.passed = all_passed(verdict.checks);
     work.change().verdict = verdict;
+    work.change().approvals.clear();  // they were about another one
     return std::string(verdict.passed ? "passed" : "failed");
   });
   return view_of(config, work.record(), false, stop);
@@ -326,14 +397,20 @@ fs::path abandon_recovery(const Config& config, const std::string& name,
   const std::string chosen = store.resolve(name);
   const FileLock lock = store.lock(chosen);
   RecoveryWork work(config, store, store.read(chosen), null_progress(), stop);
+  refuse_unfinished_promotion(work.record());
   work.step("abandon", [&] {
     const RecoveryRecord& record = work.record();
     if (copy_postmaster(record.data_directory())) work.server().kill(stop);
     // Ours, if it has our files: after a restart of the machine the name may be somebody else's.
     if (fs::exists(record.server_folder / kIsolatedHbaFile)) fs::remove_all(record.server_folder);
+    if (is_used_by_cluster(record)) {
+      fs::remove(record.folder / kRecoveryMark);  // it is not ours any more
+      return record.folder.native() + " stays: the cluster's tablespaces are in it";
+    }
     remove_folder(record.folder);
     return std::string("removed");
   });
+  write_recovery_reports(store, work.record());
   return store.retire(work.record());
 }
 

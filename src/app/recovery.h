@@ -34,7 +34,16 @@ struct RecoveryStart {
 };
 
 struct RecoveryView {
-  enum class State { kWorking, kPaused, kReplaying, kInterrupted, kFailed, kStopped };
+  enum class State {
+    kWorking,
+    kPaused,
+    kReplaying,
+    kInterrupted,
+    kFailed,
+    kStopped,
+    kPromoted,
+    kRolledBack,
+  };
   RecoveryRecord record;
   State state = State::kStopped;
   std::optional<DetachedServer::Position> position;  // where the server stands, if it answers

@@ -121,6 +121,25 @@ std::optional<RecoveryVerdict> verdict_from(const Json& json) {
   return verdict;
 }
 
+Json json_of(const RecoveryPromotion& promotion) {
+  return {{"lost", promotion.lost},
+          {"backup", promotion.backup},
+          {"place", promotion.place.string()},
+          {"aside", promotion.aside.string()},
+          {"start_options", promotion.start_options},
+          {"differing", promotion.differing}};
+}
+
+std::optional<RecoveryPromotion> promotion_from(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return RecoveryPromotion{.lost = json.at("lost"),
+                           .backup = json.at("backup"),
+                           .place = json.at("place").get<std::string>(),
+                           .aside = json.at("aside").get<std::string>(),
+                           .start_options = json.at("start_options"),
+                           .differing = json.at("differing")};
+}
+
 RecoveryRecord record_from(const Json& json) {
   if (json.at("version") != kRecordVersion) throw std::runtime_error("unknown version");
   RecoveryRecord record{.name = json.at("name"),
@@ -138,7 +157,18 @@ RecoveryRecord record_from(const Json& json) {
                         .restore_command = json.at("restore_command")};
   for (const Json& step : json.at("steps")) record.steps.push_back(step_from(step));
   record.verdict = verdict_from(json.at("verdict"));
+  for (const Json& approval : json.at("approvals")) {
+    record.approvals.push_back(
+        {.by = approval.at("by"), .time = approval.at("time"), .host = approval.at("host")});
+  }
+  record.promotion = promotion_from(json.at("promotion"));
   return record;
+}
+
+// Of all recoveries that ever had the name, this one.
+std::string lasting_name(const RecoveryRecord& record) {
+  const auto began = parse_rfc3339(record.began);
+  return fmt::format("{}-{}", record.name, began ? to_compact(*began) : std::string("unknown"));
 }
 
 }  // namespace
@@ -155,6 +185,10 @@ std::string_view to_string(Result result) {
   return "?";
 }
 
+bool RecoveryRecord::has_begun(std::string_view step) const {
+  return std::ranges::find(steps, step, &RecoveryStep::name) != steps.end();
+}
+
 bool RecoveryRecord::has_done(std::string_view step) const {
   return std::ranges::any_of(steps, [&](const RecoveryStep& one) {
     return one.name == step && one.result == Result::kDone;
@@ -163,6 +197,11 @@ bool RecoveryRecord::has_done(std::string_view step) const {
 
 bool RecoveryRecord::is_being_abandoned() const {
   return !steps.empty() && steps.back().name == "abandon";
+}
+
+bool RecoveryRecord::is_being_rolled_back() const {
+  return std::ranges::any_of(
+      steps, [](const RecoveryStep& step) { return step.name.starts_with(kRollbackStep); });
 }
 
 std::string to_json(const RecoveryRecord& record) {
@@ -191,6 +230,12 @@ std::string to_json(const RecoveryRecord& record) {
                        {"passed", record.verdict->passed},
                        {"checks", check_results_json(record.verdict->checks)}};
   }
+  json["approvals"] = Json::array();
+  for (const RecoveryApproval& approval : record.approvals) {
+    json["approvals"].push_back(
+        {{"by", approval.by}, {"time", approval.time}, {"host", approval.host}});
+  }
+  json["promotion"] = record.promotion ? json_of(*record.promotion) : Json();
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -265,12 +310,14 @@ void RecoveryStore::write(const RecoveryRecord& record) const {
   write_durably(path_of(record.name), as_bytes(to_json(record)), 0600, Overwrite::kYes);
 }
 
+fs::path RecoveryStore::report_stem(const RecoveryRecord& record) const {
+  return folder_ / "reports" / lasting_name(record);
+}
+
 fs::path RecoveryStore::retire(const RecoveryRecord& record) const {
   const fs::path ended = folder_ / "ended";
   make_folders(ended, 0700);
-  const auto began = parse_rfc3339(record.began);
-  fs::path path = ended / fmt::format("{}-{}.json", record.name,
-                                      began ? to_compact(*began) : std::string("unknown"));
+  fs::path path = ended / (lasting_name(record) + ".json");
   rename_durably(path_of(record.name), path);
   return path;
 }

@@ -36,7 +36,7 @@ namespace holdfast {
 
 struct RecoveryStep {
   enum class Result { kUnderWay, kDone, kFailed };
-  std::string name;          // "restore", "replay", "forward", "check", "abandon"
+  std::string name;          // "restore", "replay", "check", …
   std::string began, ended;  // RFC 3339
   Result result = Result::kUnderWay;
   std::string detail;  // what was reached, or why it failed
@@ -52,6 +52,20 @@ struct RecoveryVerdict {
   std::vector<CheckResult> checks;
 };
 
+struct RecoveryApproval {
+  std::string by, time, host;
+};
+
+// What a promotion (app/promotion.h) has to know of itself when it goes on after a crash.
+struct RecoveryPromotion {
+  std::string lost;             // why there is no backup of what is replaced; empty: there is one,
+  std::string backup;           // this
+  std::filesystem::path place;  // the cluster's data directory
+  std::filesystem::path aside;  // where the replaced one goes; empty: there is none
+  std::vector<std::string> start_options;  // of the replaced server
+  std::vector<std::string> differing;      // configuration files in which the two differ
+};
+
 struct RecoveryRecord {
   std::string name, cluster, began;
   std::string repository;               // its name in the configuration
@@ -63,16 +77,24 @@ struct RecoveryRecord {
   Lsn from, to;           // where replay begins, and as far as is known where it ends
   std::string restore_command;
   std::vector<RecoveryStep> steps;
-  std::optional<RecoveryVerdict> verdict;  // of the last check at the present target
+  std::optional<RecoveryVerdict> verdict;   // of the last check at the present target
+  std::vector<RecoveryApproval> approvals;  // of that verdict
+  std::optional<RecoveryPromotion> promotion;
 
   std::filesystem::path data_directory() const { return folder / "data"; }
+  bool has_begun(std::string_view step) const;
   bool has_done(std::string_view step) const;
   bool is_being_abandoned() const;
+  bool is_being_rolled_back() const;  // or was
 };
 
 std::string to_json(const RecoveryRecord& record);
 RecoveryRecord parse_recovery_record(const std::string& json, const std::string& place);
 
+// Steps of a rollback have names of their own: "rollback: start server".
+inline constexpr std::string_view kRollbackStep = "rollback: ";
+inline constexpr std::string_view kLastRollbackStep = "rollback: start application";
+inline constexpr std::string_view kLastPromotionStep = "back up";
 inline constexpr std::string_view kDefaultRecovery = "recovery";
 inline constexpr std::string_view kRecoveryMark = "holdfast.recovery";  // in its folder
 
@@ -86,6 +108,9 @@ class RecoveryStore {
   std::optional<RecoveryRecord> find(const std::string& name) const;
   RecoveryRecord read(const std::string& name) const;  // kNotFound
   void write(const RecoveryRecord& record) const;
+  std::filesystem::path file_of(const std::string& name) const { return path_of(name); }
+  // Of the readable report, without its suffix.
+  std::filesystem::path report_stem(const RecoveryRecord& record) const;
   // The record of an abandoned recovery, out of the way of the next one of that name.
   std::filesystem::path retire(const RecoveryRecord& record) const;
   FileLock lock(const std::string& name) const;  // kRefused: somebody works on it

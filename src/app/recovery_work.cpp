@@ -12,6 +12,7 @@
 #include "app/open.h"
 #include "core/cancellation.h"
 #include "core/error.h"
+#include "core/fault_point.h"
 #include "postgres/connection_string.h"
 #include "postgres/control_file.h"
 #include "postgres/local_server.h"
@@ -35,6 +36,13 @@ bool is_private_folder(const fs::path& path, uid_t owner) {
   struct stat status{};
   return !path.empty() && ::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
          status.st_uid == owner && (status.st_mode & 077U) == 0;
+}
+
+// To be promoted at the end of what it has: PostgreSQL promotes no server that has not reached its
+// target, and without one it would take what was archived after the copy had been checked. All
+// that it replayed is in its pg_wal. Histories say which timeline is free.
+std::string without_more_wal(const std::string& restore_command) {
+  return fmt::format("case \"%f\" in *.history) {} ;; *) exit 1 ;; esac", restore_command);
 }
 
 }  // namespace
@@ -81,8 +89,10 @@ void RecoveryWork::step(std::string name, const std::function<std::string()>& wo
                            .by = operator_name(),
                            .host = host_name()});
   save();
+  fault_point("recover.step_begun");
   try {
     const std::string detail = work();
+    fault_point("recover.step_worked");
     end_step(Result::kDone, detail);
   } catch (const Error& error) {
     end_step(Result::kFailed,
@@ -103,17 +113,21 @@ DetachedServer& RecoveryWork::server() {
   return *server_;
 }
 
-void RecoveryWork::start_server() {
+void RecoveryWork::start_server(CopyWal wal) {
   RecoverySettings settings{.major_version = record_.major_version,
                             .restore_command = record_.restore_command,
                             .target = record_.target,
                             .archiving = RecoverySettings::Archiving::kOff};
   if (record_.target.kind == Kind::kLatest) {
     settings.mode = RecoverySettings::Mode::kStandby;
-    settings.target.kind = Kind::kLsn;
-    settings.target.lsn = record_.to;
-    settings.target.stop = RecoveryTarget::Stop::kExclusive;
-    settings.target.action = RecoveryTarget::Action::kPause;
+    if (wal == CopyWal::kKept) {
+      settings.restore_command = without_more_wal(record_.restore_command);
+    } else {
+      settings.target.kind = Kind::kLsn;
+      settings.target.lsn = record_.to;
+      settings.target.stop = RecoveryTarget::Stop::kExclusive;
+      settings.target.action = RecoveryTarget::Action::kPause;
+    }
   }
   struct stat owner{};
   if (::stat(record_.data_directory().c_str(), &owner) != 0) {
@@ -121,7 +135,8 @@ void RecoveryWork::start_server() {
   }
   const Ownership ownership({FileOwner{.uid = owner.st_uid, .gid = owner.st_gid}});
   write_recovery_settings(record_.data_directory(), settings, {ownership, 0});
-  server().start();
+  server().start(wal);
+  wal_ = wal;
   started_ = true;
 }
 
@@ -133,8 +148,8 @@ std::string RecoveryWork::await_target() {
     check_cancelled(stop_);
     if (!server().running()) {
       if (started_ && !server().ended_outgrown()) server().throw_ended();
-      start_server();  // what was there had been told to stop, perhaps, by somebody who was
-                       // killed
+      start_server(wal_);  // what was there had been told to stop, perhaps, by somebody who was
+                           // killed
     }
     const auto file = read_postmaster_file(record_.data_directory());  // before it is asked
     const auto position = server().position(stop_);
@@ -170,6 +185,14 @@ void RecoveryWork::refuse_abandoned() const {
        .hint = fmt::format("Finish that: holdfast recover abandon {} --yes", record_.name)});
 }
 
+void RecoveryWork::refuse_promoted() const {
+  if (!record_.promotion) return;
+  throw Error(
+      ErrorKind::kRefused, "the promotion of this recovery has begun",
+      {.object = record_.name,
+       .hint = fmt::format("'holdfast recover status {}' tells what comes next.", record_.name)});
+}
+
 bool RecoveryWork::was_interrupted_in(std::string_view step) const {
   return !record_.steps.empty() && record_.steps.back().name == step &&
          record_.steps.back().result != Result::kDone;
@@ -194,7 +217,7 @@ bool RecoveryWork::stands_at_target(const DetachedServer::Position& position) {
   }
   if (position.outgrown) {
     server().stop(stop_);
-    start_server();
+    start_server(wal_);
     return false;
   }
   if (position.paused) return true;

@@ -39,13 +39,15 @@ class RecoveryWork {
 
   DetachedServer& server();
   // The settings of the record count, whatever a restore or an earlier target left behind.
-  void start_server();
+  void start_server(CopyWal wal = CopyWal::kForgotten);
   // Until the copy stands at its target; says where that is.
   std::string await_target();
 
   // What may be done with a copy only where it stands at its target.
   DetachedServer::Position require_paused();
   void refuse_abandoned() const;
+  // The copy is another thing from then on.
+  void refuse_promoted() const;
   bool was_interrupted_in(std::string_view step) const;
 
  private:
@@ -61,7 +63,8 @@ class RecoveryWork {
   const std::stop_token& stop_;
   std::optional<DetachedServer> server_;
   int unanswered_ = 0;
-  bool started_ = false;  // the server, by this call
+  CopyWal wal_ = CopyWal::kForgotten;  // what it was started with
+  bool started_ = false;               // the server, by this call
   Lsn replayed_;
   std::chrono::steady_clock::time_point fed_;  // when replay last had WAL to work on
 };

@@ -1,114 +1,15 @@
 // `recover start|status|connect|check|forward|abandon`: a recovered copy that stays, apart from
-// everything, until it is abandoned.
+// everything, until it is abandoned. Its promotion: cmd_promote.cpp.
 #include <fmt/format.h>
 
-#include "app/copy_checks.h"
 #include "app/recovery.h"
 #include "cli/command.h"
-#include "cli/render.h"
+#include "cli/recovery_views.h"
 #include "cli/target_options.h"
 #include "cli/thaw_options.h"
 
 namespace holdfast::cli {
 namespace {
-
-using State = RecoveryView::State;
-
-Json optional_text(const std::string& text) {
-  return text.empty() ? Json() : Json(text);
-}
-
-Json steps_json(const RecoveryRecord& record) {
-  Json steps = Json::array();
-  for (const RecoveryStep& step : record.steps) {
-    steps.push_back({{"name", step.name},
-                     {"began", step.began},
-                     {"ended", optional_text(step.ended)},
-                     {"result", holdfast::to_string(step.result)},
-                     {"detail", step.detail},
-                     {"by", step.by},
-                     {"host", step.host}});
-  }
-  return steps;
-}
-
-Json json_of(const RecoveryView& view) {
-  const RecoveryRecord& record = view.record;
-  Json json;
-  json["name"] = record.name;
-  json["state"] = holdfast::to_string(view.state);
-  json["began"] = record.began;
-  json["repository"] = record.repository;
-  json["backup"] = record.backup;
-  json["target"] = holdfast::to_string(record.target);
-  json["target_lsn"] = holdfast::to_string(record.to);
-  json["folder"] = record.folder.string();
-  json["data_directory"] = record.data_directory().string();
-  json["replayed_lsn"] =
-      view.position ? Json(holdfast::to_string(view.position->replayed)) : Json();
-  json["last_transaction"] = view.position && view.position->last_transaction
-                                 ? Json(to_rfc3339(*view.position->last_transaction))
-                                 : Json();
-  json["steps"] = steps_json(record);
-  json["verdict"] = Json();
-  if (record.verdict) {
-    json["verdict"] = {{"time", record.verdict->time},
-                       {"at", record.verdict->at},
-                       {"by", record.verdict->by},
-                       {"passed", record.verdict->passed},
-                       {"checks", check_results_json(record.verdict->checks)}};
-  }
-  json["next"] = view.next;
-  return json;
-}
-
-Colour colour_of(State state) {
-  if (state == State::kPaused) return Colour::kGreen;
-  if (state == State::kFailed || state == State::kInterrupted) return Colour::kRed;
-  return Colour::kYellow;
-}
-
-std::string verdict_text(const RecoveryVerdict& verdict, const Style& style) {
-  std::string text = fmt::format(
-      "Checked {} at {}: {}.\n", verdict.time, verdict.at,
-      verdict.passed ? style.paint(Colour::kGreen, "passed") : style.paint(Colour::kRed, "failed"));
-  Table table({{"CHECK"}, {"RESULT"}, {"DETAIL"}});
-  for (const CheckResult& check : verdict.checks) {
-    using Verdict = CheckResult::Verdict;
-    const Colour colour = check.verdict == Verdict::kFailed    ? Colour::kRed
-                          : check.verdict == Verdict::kSkipped ? Colour::kYellow
-                                                               : Colour::kNone;
-    table.add_row(
-        {check.name, Cell(std::string(holdfast::to_string(check.verdict)), colour), check.detail});
-  }
-  return text + table.render(style);
-}
-
-std::string text_of(const RecoveryView& view, const Style& style) {
-  const RecoveryRecord& record = view.record;
-  std::string text = fmt::format(
-      "Recovery {}: {}\n  backup  {}\n  target  {}\n  copy    {}\n", record.name,
-      style.paint(colour_of(view.state), std::string(holdfast::to_string(view.state))),
-      record.backup, holdfast::to_string(record.target), record.data_directory().string());
-  if (view.position) {
-    text += fmt::format("  stands  at {}{}\n", holdfast::to_string(view.position->replayed),
-                        view.position->last_transaction
-                            ? ", last transaction " + to_rfc3339(*view.position->last_transaction)
-                            : "");
-  }
-  Table table({{"STEP"}, {"RESULT"}, {"BEGAN"}, {"ENDED"}, {"BY"}, {"DETAIL"}});
-  for (const RecoveryStep& step : record.steps) {
-    table.add_row({step.name, Cell(std::string(holdfast::to_string(step.result))), step.began,
-                   step.ended, step.by, step.detail});
-  }
-  text += table.render(style);
-  if (record.verdict) text += verdict_text(*record.verdict, style);
-  return text + fmt::format("Next: {}\n", view.next);
-}
-
-CommandResult result_of(const RecoveryView& view, const CommandContext& context) {
-  return {.json = json_of(view), .text = text_of(view, context.style())};
-}
 
 struct StartArguments {
   RecoveryStart request;
@@ -131,7 +32,8 @@ CommandResult run_status(const std::string& name, CommandContext& context) {
   result.json["recoveries"] = Json::array();
   for (const RecoveryView& view : list_recoveries(context.config(), name, context.stop())) {
     result.json["recoveries"].push_back(json_of(view));
-    result.text += (result.text.empty() ? "" : "\n") + text_of(view, context.style());
+    if (!result.text.empty()) result.text += '\n';
+    result.text += text_of(view, context.style());
   }
   if (result.text.empty()) {
     result.text = "There is no recovery. 'holdfast recover start' begins one.\n";

@@ -19,6 +19,9 @@ CommandSpec recover_status_command();
 CommandSpec recover_connect_command();
 CommandSpec recover_check_command();
 CommandSpec recover_forward_command();
+CommandSpec recover_approve_command();
+CommandSpec recover_promote_command();
+CommandSpec recover_rollback_command();
 CommandSpec recover_abandon_command();
 CommandSpec cat_command();
 CommandSpec copy_command();
@@ -56,6 +59,9 @@ const std::vector<CommandSpec>& all_commands() {
       recover_connect_command(),
       recover_check_command(),
       recover_forward_command(),
+      recover_approve_command(),
+      recover_promote_command(),
+      recover_rollback_command(),
       recover_abandon_command(),
       cat_command(),
       copy_command(),

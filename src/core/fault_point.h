@@ -14,7 +14,7 @@
 
 namespace holdfast {
 
-inline constexpr std::array<std::string_view, 47> kFaultPoints{
+inline constexpr std::array<std::string_view, 49> kFaultPoints{
     "init.before_descriptor",
     "init.before_keys",
     "init.before_history",
@@ -62,6 +62,8 @@ inline constexpr std::array<std::string_view, 47> kFaultPoints{
     "expire.objects_removed",
     "expire.wal_marked",
     "expire.wal_removed",
+    "recover.step_begun",
+    "recover.step_worked",
 };
 
 void fault_point(std::string_view name);

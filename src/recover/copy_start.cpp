@@ -67,7 +67,8 @@ ChildStart prepare_copy_server(const CopyServerOptions& options, const CopyStart
   for (const auto& [name, value] : isolation_settings({.major_version = options.major_version,
                                                        .data_directory = options.data_directory,
                                                        .folder = start.folder,
-                                                       .readable = start.readable})) {
+                                                       .readable = start.readable,
+                                                       .wal = start.wal})) {
     child.arguments.insert(child.arguments.end(), {"-c", name + "=" + value});
   }
   return child;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "postgres/standby_settings.h"
+#include "recover/isolation.h"
 #include "system/child_process.h"
 
 namespace holdfast {
@@ -36,6 +37,7 @@ struct CopyStart {
   std::filesystem::path folder;
   std::optional<ChildUser> user;
   std::optional<StandbySettings> readable;  // while it recovers, with at least these settings
+  CopyWal wal = CopyWal::kForgotten;
   int on_our_death = 0;
 };
 ChildStart prepare_copy_server(const CopyServerOptions& options, const CopyStart& start);

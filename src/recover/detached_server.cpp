@@ -73,7 +73,7 @@ pid_t DetachedServer::pid() {
   return copy_postmaster(options_.data_directory).value_or(0);
 }
 
-void DetachedServer::start() {
+void DetachedServer::start(CopyWal wal) {
   started_with_ = read_standby_settings(options_.data_directory);
   std::error_code none;
   const std::uintmax_t size = fs::file_size(options_.log, none);
@@ -81,7 +81,8 @@ void DetachedServer::start() {
   if (child_) child_->leave_running();  // it has ended
   child_.emplace(prepare_copy_server(options_, {.folder = folder_,
                                                 .user = copy_server_user(options_.data_directory),
-                                                .readable = started_with_}));
+                                                .readable = started_with_,
+                                                .wal = wal}));
 }
 
 void DetachedServer::end(int signal, const std::stop_token& stop) {
@@ -171,6 +172,31 @@ bool DetachedServer::ended_outgrown() const {
 void DetachedServer::pause_replay(const std::stop_token& stop) {
   Connection session(connection("template1", stop), stop);
   session.query("select pg_wal_replay_pause()", {});
+}
+
+void DetachedServer::promote(const std::stop_token& stop) {
+  Connection session(connection("template1", stop), stop);
+  session.query("select pg_promote(false)", {});
+  const auto deadline = std::chrono::steady_clock::now() + kEndPatience;
+  while (session.query("select pg_is_in_recovery()", {}).at(0).at(0) == "t") {
+    if (std::chrono::steady_clock::now() > deadline) {
+      throw Error(ErrorKind::kPostgres, "PostgreSQL on the recovered copy does not promote",
+                  {.object = options_.data_directory,
+                   .hint = fmt::format("Read {}.", options_.log.native())});
+    }
+    check_cancelled(stop);
+    std::this_thread::sleep_for(kEndPoll);
+  }
+}
+
+void DetachedServer::await_open(const std::stop_token& stop) {
+  while (running()) {
+    const auto now = position(stop);
+    if (now && !now->recovering) return;
+    check_cancelled(stop);
+    std::this_thread::sleep_for(kEndPoll);
+  }
+  if (child_) throw_ended();
 }
 
 void DetachedServer::throw_ended() {

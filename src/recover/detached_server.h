@@ -33,7 +33,7 @@ class DetachedServer {
   DetachedServer& operator=(const DetachedServer&) = delete;
 
   bool running();
-  void start();
+  void start(CopyWal wal = CopyWal::kForgotten);
   // A clean stop, after which its files are consistent. Nothing when it does not run.
   void stop(const std::stop_token& stop);
   // An end without a checkpoint, for a copy that nobody needs any more.
@@ -56,6 +56,11 @@ class DetachedServer {
   // The same of a server that this object started and that has ended for it (PostgreSQL 13).
   bool ended_outgrown() const;
   void pause_replay(const std::stop_token& stop);
+  // Ends the recovery where it stands; the copy is then a server that writes, on a timeline of its
+  // own. Returns when it is.
+  void promote(const std::stop_token& stop);
+  // Until it answers and does not recover any more; nothing when it does not run.
+  void await_open(const std::stop_token& stop);
   [[noreturn]] void throw_ended();
 
   // As the first superuser, initdb's.

@@ -24,8 +24,9 @@ void add_places(std::vector<ServerSetting>& settings, const IsolationPlace& plac
   if (place.major_version < 15) settings.emplace_back("stats_temp_directory", "pg_stat_tmp");
 }
 
-void add_silence(std::vector<ServerSetting>& settings, int major_version) {
-  settings.insert(settings.end(), {{"archive_mode", "off"},
+void add_silence(std::vector<ServerSetting>& settings, const IsolationPlace& place) {
+  const int major_version = place.major_version;
+  settings.insert(settings.end(), {{"archive_mode", place.wal == CopyWal::kKept ? "on" : "off"},
                                    {"archive_command", ""},
                                    {"archive_cleanup_command", ""},
                                    {"recovery_end_command", ""},
@@ -85,7 +86,7 @@ void add_modesty(std::vector<ServerSetting>& settings, const IsolationPlace& pla
 std::vector<ServerSetting> isolation_settings(const IsolationPlace& place) {
   std::vector<ServerSetting> settings;
   add_places(settings, place);
-  add_silence(settings, place.major_version);
+  add_silence(settings, place);
   add_modesty(settings, place);
   return settings;
 }

@@ -30,6 +30,10 @@
 
 namespace holdfast {
 
+// What becomes of the WAL that the copy writes itself. Kept until it can be archived, by the server
+// that it becomes, or not at all.
+enum class CopyWal { kForgotten, kKept };
+
 struct IsolationPlace {
   int major_version = 0;  // 13 to 18
   std::filesystem::path data_directory;
@@ -37,6 +41,7 @@ struct IsolationPlace {
   // To be read while it recovers, with settings not below these; none: nobody may ask before its
   // end.
   std::optional<StandbySettings> readable = {};
+  CopyWal wal = CopyWal::kForgotten;
 };
 
 inline constexpr const char* kIsolatedConfigFile = "postgresql.conf";

@@ -295,6 +295,17 @@ std::string recovery_settings_text(std::string_view auto_conf, const RecoverySet
   return without_recovery_settings(auto_conf) + block(settings);
 }
 
+void remove_recovery_settings(const fs::path& data_directory, const RestoredOwner& owner) {
+  const std::string auto_conf =
+      read_file(data_directory / kAutoConf, kPostgresConfigBytesMax).value_or("");
+  write_private(data_directory / kAutoConf, without_recovery_settings(auto_conf), owner);
+}
+
+bool would_recover(const fs::path& data_directory) {
+  return fs::exists(data_directory / kRecoverySignal) ||
+         fs::exists(data_directory / kStandbySignal);
+}
+
 std::vector<std::string> write_recovery_settings(const fs::path& data_directory,
                                                  const RecoverySettings& settings,
                                                  const RestoredOwner& owner) {

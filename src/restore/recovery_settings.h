@@ -53,6 +53,13 @@ std::vector<std::string> write_recovery_settings(const std::filesystem::path& da
                                                  const RecoverySettings& settings,
                                                  const RestoredOwner& owner);
 
+// The opposite, for a directory whose recovery has ended: postgresql.auto.conf without the block and
+// without recovery settings. The signal files are PostgreSQL's to remove.
+void remove_recovery_settings(const std::filesystem::path& data_directory,
+                              const RestoredOwner& owner);
+// Whether the server would recover when it is started: there is a signal file.
+bool would_recover(const std::filesystem::path& data_directory);
+
 // The text of postgresql.auto.conf with `settings`, made from what it was. Pure.
 std::string recovery_settings_text(std::string_view auto_conf, const RecoverySettings& settings);
 

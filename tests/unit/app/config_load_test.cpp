@@ -169,7 +169,6 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"check_twice",
                   kRepo + "checks:\n  - &a {name: a, sql: select, expect: 1}\n  - *a\n", 6,
                   "two checks are called 'a'", ""},
-        BadConfig{"hooks", "hooks: {}\n", 1, "not have it yet", ""},
         BadConfig{"notify", "notify: []\n", 1, "not have it yet", ""}),
     [](const auto& test_case) { return std::string(test_case.param.name); });
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "app/recovery_report.h"
 #include "core/error.h"
 #include "support/temp_folder.h"
 
@@ -45,6 +46,13 @@ RecoveryRecord full_record() {
                                   .detail = "3, expected 4",
                                   .duration_seconds = 0.5},
                                  {.name = "tables", .verdict = CheckResult::Verdict::kSkipped}}};
+  record.approvals = {{.by = "grace", .time = "2026-11-22T14:02:00Z", .host = "ada@db1"}};
+  record.promotion = RecoveryPromotion{.lost = "a <b>disk</b> | died",
+                                       .backup = "20261122T030000Z-0001",
+                                       .place = "/var/lib/data",
+                                       .aside = "/var/lib/data.replaced-20261122T140300Z",
+                                       .start_options = {"-p", "5432"},
+                                       .differing = {"pg_hba.conf"}};
   return record;
 }
 
@@ -123,6 +131,21 @@ TEST_F(RecoveryStoreTest, LetsOneWorkAtATime) {
     EXPECT_EQ(refused([&] { store.lock("look"); }), ErrorKind::kRefused);
   }
   EXPECT_FALSE(store.is_worked_on("look"));
+}
+
+TEST(RecoveryReport, TellsWhoDidWhatAndLetsNoTextBecomeMarkup) {
+  const std::string markdown = recovery_report_markdown(full_record());
+  for (const char* part :
+       {"# Recovery look", "- Cluster: demo", "| grace |",
+        "| restore | done | 2026-11-22T14:00:01Z |", "1.0 s", "| rows | failed | 3, expected 4 |",
+        "Replaced directory: /var/lib/data.replaced-", "Differs from the replaced one: pg_hba.conf",
+        "a &lt;b>disk&lt;/b> \\| died"}) {
+    EXPECT_NE(markdown.find(part), std::string::npos) << part << "\n" << markdown;
+  }
+  const std::string html = recovery_report_html(full_record());
+  EXPECT_NE(html.find("<td>grace</td>"), std::string::npos) << html;
+  EXPECT_EQ(html.find("<b>"), std::string::npos) << html;
+  EXPECT_NE(html.find("a &lt;b&gt;disk&lt;/b&gt; | died"), std::string::npos) << html;
 }
 
 }  // namespace

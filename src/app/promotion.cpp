@@ -1,0 +1,248 @@
+#include "app/promotion.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <iterator>
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/open.h"
+#include "app/operations.h"
+#include "app/promotion_steps.h"
+#include "app/recovery_report.h"
+#include "app/recovery_work.h"
+#include "core/error.h"
+#include "core/text.h"
+#include "postgres/control_file.h"
+#include "repository/history.h"
+#include "system/files.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kConfigFileBytesMax = std::size_t{4} << 20U;
+
+[[noreturn]] void refuse(const std::string& message, const std::string& object,
+                         const std::string& hint) {
+  throw Error(ErrorKind::kRefused, message, {.object = object, .hint = hint});
+}
+
+void require_typed_name(const Config& config, const std::string& typed, std::string_view command) {
+  if (typed == config.cluster) return;
+  refuse(typed.empty() ? "this changes the cluster itself, and its name was not typed"
+                       : "the name that was typed is not the cluster's",
+         config.cluster, fmt::format("holdfast recover {} --confirm {}", command, config.cluster));
+}
+
+void require_verdict(const RecoveryRecord& record) {
+  const std::string again = fmt::format("holdfast recover check {}", record.name);
+  if (!record.verdict) refuse("the recovered copy was not checked", record.name, again);
+  if (record.verdict->passed) return;
+  refuse("the checks of the recovered copy failed", record.name,
+         fmt::format("'holdfast recover status {}' shows which. Another point: 'recover forward'. "
+                     "Checked again: {}",
+                     record.name, again));
+}
+
+void require_approvals(const Config& config, const RecoveryRecord& record) {
+  if (record.approvals.size() >= config.recover.approvals) return;
+  refuse(fmt::format("the recovery has {} of the {} approvals that recover.approvals asks for",
+                     record.approvals.size(), config.recover.approvals),
+         record.name, fmt::format("holdfast recover approve {} --by NAME", record.name));
+}
+
+// The history that the old server writes; nullopt: nobody knows.
+bool is_of_old_server(const Config& config, const CatalogueEntry& entry) {
+  const fs::path old = config.postgres.data_directory;
+  const auto binding = read_history_binding(old);
+  if (binding && binding->cluster == config.cluster) return entry.name.history == binding->history;
+  return entry.name.history.system_identifier == read_control_file(old).parsed.system_identifier;
+}
+
+// The backup that brings back what is replaced.
+std::string require_fresh_backup(const Config& config, const RecoveryRecord& record,
+                                 const std::stop_token& stop) {
+  const std::string hint =
+      "holdfast backup. If that server cannot be backed up any more: --lost 'WHY'";
+  const auto backups = list(config, find_repository(config, record.repository), stop);
+  const CatalogueEntry* last = nullptr;
+  for (const CatalogueEntry& entry : backups) {
+    const bool good =
+        entry.state == BackupState::kCommitted && entry.outcome.info.damaged_pages == 0;
+    if (good && is_of_old_server(config, entry)) last = &entry;
+  }
+  if (last == nullptr) refuse("what would be replaced has no good backup", config.cluster, hint);
+  const auto age = system_clock().now() - last->outcome.info.stop_time;
+  if (age <= config.recover.backup_age) return last->name.id.text;
+  refuse(fmt::format("the last good backup of what would be replaced is {} old, and "
+                     "recover.backup_age is {}",
+                     human_duration(age), human_duration(config.recover.backup_age)),
+         last->name.id.text, hint);
+}
+
+bool is_mount_point(const fs::path& path) {
+  struct stat own{};
+  struct stat above{};
+  return ::lstat(path.c_str(), &own) == 0 && S_ISDIR(own.st_mode) &&
+         ::stat(path.parent_path().c_str(), &above) == 0 && own.st_dev != above.st_dev;
+}
+
+fs::path existing_above(fs::path path) {
+  while (!fs::exists(path)) path = path.parent_path();
+  return path;
+}
+
+// Everything that a rename needs, before anything is stopped for it.
+void require_place(const fs::path& place, const RecoveryRecord& record) {
+  const fs::path above = existing_above(place.parent_path());
+  struct stat there{};
+  struct stat here{};
+  if (::stat(above.c_str(), &there) != 0) throw_errno(errno, "examine", above.native());
+  if (::stat(record.folder.c_str(), &here) != 0) {
+    throw_errno(errno, "examine", record.folder.native());
+  }
+  if (there.st_dev != here.st_dev) {
+    refuse("the recovered copy is on another file system than the cluster's data directory",
+           record.folder,
+           fmt::format("It is put in place by a rename. Recover it there: 'holdfast recover start "
+                       "--name ANOTHER --scratch {}'.",
+                       above.native()));
+  }
+  if (is_mount_point(place)) {
+    refuse("the data directory is a mount point, which cannot be renamed", place,
+           "Let the server use a folder below the mount point (postgres.data_directory).");
+  }
+  if (::access(above.c_str(), W_OK) != 0) throw_errno(errno, "write to", above.native());
+  for (const char* signal : {"standby.signal", "recovery.signal"}) {
+    if (!fs::exists(place / signal)) continue;
+    refuse("the server in the data directory is no primary", place / signal,
+           "Promote where the primary is.");
+  }
+}
+
+// Settings that were changed since the backup: the operator decides which are right.
+std::vector<std::string> differing_files(const fs::path& old, const fs::path& recovered) {
+  std::vector<std::string> differing;
+  for (const char* name : {"postgresql.conf", "pg_hba.conf", "pg_ident.conf"}) {
+    if (!fs::exists(old / name)) continue;
+    if (read_file(old / name, kConfigFileBytesMax) !=
+        read_file(recovered / name, kConfigFileBytesMax)) {
+      differing.emplace_back(name);
+    }
+  }
+  return differing;
+}
+
+RecoveryPromotion pass_gate(const Config& config, RecoveryWork& work, const PromoteRequest& request,
+                            const std::stop_token& stop) {
+  const fs::path place = config.postgres.data_directory;
+  if (place.empty()) {
+    throw Error(ErrorKind::kConfiguration, "the configuration does not say what is replaced",
+                {.object = "postgres.data_directory"});
+  }
+  work.require_paused();
+  require_verdict(work.record());
+  require_approvals(config, work.record());
+  RecoveryPromotion promotion{.lost = request.lost, .place = place};
+  require_place(place, work.record());
+  if (request.lost.empty()) {
+    if (!fs::exists(place / "PG_VERSION")) {
+      refuse("there is no cluster where postgres.data_directory says", place,
+             "If it is lost, say so: --lost 'WHY'");
+    }
+    promotion.backup = require_fresh_backup(config, work.record(), stop);
+  }
+  if (fs::exists(place)) {
+    promotion.aside = place.native() + ".replaced-" + to_compact(system_clock().now());
+    promotion.differing = differing_files(place, work.record().data_directory());
+  }
+  require_typed_name(config, request.confirmed, "promote " + work.record().name);
+  return promotion;
+}
+
+PromotionAnswer answer_of(const RecoveryStore& store, const RecoveryWork& work,
+                          const PromotionSteps& steps) {
+  PromotionAnswer answer{.record = work.record(),
+                         .record_file = store.file_of(work.record().name),
+                         .warnings = steps.warnings()};
+  answer.reports = write_recovery_reports(store, answer.record);
+  return answer;
+}
+
+void refuse_rolled_back(const RecoveryRecord& record) {
+  if (!record.is_being_rolled_back()) return;
+  refuse("the promotion of this recovery was rolled back", record.name,
+         fmt::format("holdfast recover rollback {0} finishes that, if it was interrupted; then "
+                     "'holdfast recover abandon {0} --yes', and start another.",
+                     record.name));
+}
+
+}  // namespace
+
+RecoveryRecord approve_recovery(const Config& config, const ApproveRequest& request) {
+  if (request.by.empty()) {
+    throw Error(ErrorKind::kUsage, "an approval needs a name", {.object = "--by"});
+  }
+  RecoveryStore store(config);
+  const std::string name = store.resolve(request.name);
+  const FileLock lock = store.lock(name);
+  RecoveryRecord record = store.read(name);
+  if (record.promotion) refuse("its promotion has begun already", name, "");
+  require_verdict(record);
+  if (std::ranges::find(record.approvals, request.by, &RecoveryApproval::by) !=
+      record.approvals.end()) {
+    refuse("this person has approved it already", request.by,
+           "Each approval has to be another one's.");
+  }
+  record.approvals.push_back(
+      {.by = request.by, .time = recovery_time_now(), .host = operator_name() + "@" + host_name()});
+  store.write(record);
+  return record;
+}
+
+PromotionAnswer promote_recovery(const Config& config, const PromoteRequest& request,
+                                 Progress& progress, const std::stop_token& stop) {
+  RecoveryStore store(config);
+  const std::string name = store.resolve(request.name);
+  const FileLock lock = store.lock(name);
+  RecoveryWork work(config, store, store.read(name), progress, stop);
+  work.refuse_abandoned();
+  refuse_rolled_back(work.record());
+  if (!work.record().promotion) {
+    work.change().promotion = pass_gate(config, work, request, stop);
+    work.save();
+  } else {
+    require_typed_name(config, request.confirmed, "promote " + name);
+  }
+  PromotionSteps steps(config, work, progress, stop);
+  steps.promote();
+  return answer_of(store, work, steps);
+}
+
+PromotionAnswer rollback_recovery(const Config& config, const RollbackRequest& request,
+                                  const std::stop_token& stop) {
+  RecoveryStore store(config);
+  const std::string name = store.resolve(request.name);
+  const FileLock lock = store.lock(name);
+  RecoveryWork work(config, store, store.read(name), null_progress(), stop);
+  work.refuse_abandoned();
+  const RecoveryRecord& record = work.record();
+  if (!record.promotion) {
+    refuse("this recovery was not promoted", name,
+           fmt::format("'holdfast recover abandon {} --yes' gives it up.", name));
+  }
+  if (record.promotion->aside.empty()) {
+    refuse("there was no data directory that could be put back", name, "");
+  }
+  require_typed_name(config, request.confirmed, "rollback " + name);
+  PromotionSteps steps(config, work, null_progress(), stop);
+  steps.roll_back();
+  return answer_of(store, work, steps);
+}
+
+}  // namespace holdfast

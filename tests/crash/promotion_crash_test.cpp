@@ -1,0 +1,99 @@
+// A promotion and a rollback that are killed at every step, before and after its work, go on; and
+// at no moment could two servers have accepted writes.
+#include <gmock/gmock.h>
+
+#include "suite.h"
+#include "support/promoting.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kStepsMax = 40;
+
+class KilledPromotion : public testing::Test {
+ protected:
+  KilledPromotion() {
+    cluster_.server().sql("create table t as select 1 as n");
+    cluster_.holdfast().backup({"--type", "full"});
+    cluster_.server().sql("select pg_create_restore_point('before'); delete from t");
+    cluster_.archive();
+    cluster_.holdfast().settings().lines = {"recover: {approvals: 0}"};
+    recover_.must({"start", "--target-name", "before"});
+    recover_.must({"check"});
+  }
+
+  // Every call does what the one before was killed in, and is killed one step further on; returns
+  // how many were.
+  int kill_at_each_step(const std::string& command, const std::string& point) {
+    int killed = 0;
+    for (; killed < kStepsMax; ++killed) {
+      const Answer answer =
+          recover_.run({command, "--confirm", "demo"}, point + (killed == 0 ? ":kill" : "#2:kill"));
+      if (answer.outcome.signal != SIGKILL) {
+        EXPECT_TRUE(answer.ok()) << answer.text();
+        break;
+      }
+      expect_no_fenced_server_starts();
+      EXPECT_EQ(recover_.status().at("state"), "interrupted");
+    }
+    return killed;
+  }
+
+  void expect_no_fenced_server_starts() {
+    for (const fs::path& directory : {recover_.place(), recover_.aside()}) {
+      const bool fenced =
+          fs::exists(directory / "PG_VERSION") && !fs::exists(directory / "global/pg_control");
+      EXPECT_TRUE(!fenced || !recover_.starts(directory)) << directory;
+    }
+    // Where the copy has been promoted, the old server must not be able to.
+    const fs::path old = fs::exists(recover_.aside()) ? recover_.aside() : recover_.place();
+    const Json steps = recover_.status().at("steps");
+    const bool promoting = steps.back().at("name") == "promote copy";
+    EXPECT_TRUE(!promoting || !fs::exists(old / "global/pg_control"));
+  }
+
+  ArchivedCluster cluster_;
+  Promoting recover_{cluster_};
+};
+
+TEST_F(KilledPromotion, GoesOnAfterEachStepsWork) {
+  EXPECT_GE(kill_at_each_step("promote", "recover.step_worked"), 9);
+  EXPECT_EQ(recover_.status().at("state"), "promoted");
+  EXPECT_EQ(cluster_.server().sql("select count(*) from t"), "1");
+  cluster_.archive();
+  EXPECT_GE(kill_at_each_step("rollback", "recover.step_worked"), 7);
+  EXPECT_EQ(recover_.status().at("state"), "rolled back");
+  EXPECT_EQ(cluster_.server().sql("select count(*) from t"), "0");
+  cluster_.archive();
+}
+
+TEST_F(KilledPromotion, GoesOnBeforeEachStepsWork) {
+  EXPECT_GE(kill_at_each_step("promote", "recover.step_begun"), 9);
+  EXPECT_EQ(recover_.status().at("state"), "promoted");
+  EXPECT_EQ(cluster_.server().sql("select count(*) from t"), "1");
+  EXPECT_GE(kill_at_each_step("rollback", "recover.step_begun"), 7);
+  EXPECT_EQ(recover_.status().at("state"), "rolled back");
+  EXPECT_EQ(cluster_.server().sql("select count(*) from t"), "0");
+  cluster_.archive();
+}
+
+// Whatever step it was in, the way back is open.
+TEST_F(KilledPromotion, CanBeRolledBackFromAnyStep) {
+  for (const char* point : {"recover.step_worked#2:kill", "recover.step_worked#4:kill"}) {
+    if (!fs::exists(recover_.record())) {
+      recover_.must({"start", "--target-name", "before"});
+      recover_.must({"check"});
+    }
+    recover_.run({"promote", "--confirm", "demo"}, point);
+    const Json rolled_back = recover_.must({"rollback", "--confirm", "demo"});
+    EXPECT_EQ(rolled_back.at("state"), "rolled back");
+    EXPECT_EQ(cluster_.server().sql("select count(*) from t"), "0");
+    recover_.must({"abandon", "--yes"});
+    cluster_.archive();
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::test

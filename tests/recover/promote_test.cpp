@@ -1,0 +1,128 @@
+// A recovered copy takes the place of the cluster, and gives it back: with an application that
+// writes, on real servers.
+#include <gmock/gmock.h>
+
+#include "support/promoting.h"
+#include "support/test_http_server.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+std::vector<std::string> with(std::vector<std::string> lines,
+                              const std::vector<std::string>& more) {
+  lines.insert(lines.end(), more.begin(), more.end());
+  return lines;
+}
+
+// An application writes; somebody deletes what must not be deleted; the copy of just before takes
+// the cluster's place; the application goes on; and everything is put back.
+TEST(Promote, TheWholeStory) {
+  ArchivedCluster cluster;
+  Promoting recover(cluster);
+  PostgresCluster& server = cluster.server();
+  server.sql(
+      "create table orders (n int primary key); create table customers as "
+      "select generate_series(1, 100) as n");
+  cluster.holdfast().backup({"--type", "full"});
+  Application application(server, cluster.holdfast().folder());
+  const TestHttpServer health(
+      [&](const TestRequest&) { return TestAnswer{.status = application.healthy() ? 200 : 503}; });
+  cluster.holdfast().settings().lines =
+      with(application.hooks(),
+           {fmt::format("recover: {{approvals: 2, health: '{}'}}", health.url()),
+            "checks:", "  - {name: customers, sql: select count(*) from customers, expect: 100}"});
+  ASSERT_TRUE(application.goes_on());
+  server.sql("select pg_create_restore_point('before')");
+  const int orders_before = std::stoi(server.sql("select max(n) from orders"));
+  server.sql("delete from customers");
+  ASSERT_TRUE(application.goes_on());
+  cluster.archive();
+
+  recover.must({"start", "--target-name", "before"});
+  const auto refused = [&](const std::vector<std::string>& arguments, const std::string& because) {
+    const Answer answer = recover.run(arguments);
+    EXPECT_EQ(answer.outcome.exit_code, 3) << answer.text();
+    EXPECT_THAT(answer.error(), HasSubstr(because));
+  };
+  const std::vector<std::string> promote{"promote", "--confirm", "demo"};
+  refused(promote, "was not checked");
+  refused({"approve", "--by", "Ada"}, "was not checked");
+  EXPECT_TRUE(recover.must({"check"}).at("verdict").at("passed"));
+  refused(promote, "0 of the 2 approvals");
+  recover.must({"approve", "--by", "Ada"});
+  refused({"approve", "--by", "Ada"}, "approved it already");
+  refused(promote, "1 of the 2 approvals");
+  recover.must({"approve", "--by", "Grace"});
+  refused({"promote"}, "was not typed");
+  refused({"promote", "--confirm", "another"}, "not the cluster's");
+  refused({"rollback", "--confirm", "demo"}, "was not promoted");
+  EXPECT_EQ(server.sql("select count(*) from customers"), "0") << "nothing has happened yet";
+
+  const Json promoted = recover.must(promote);
+  EXPECT_EQ(promoted.at("state"), "promoted") << promoted.dump(1);
+  EXPECT_EQ(server.sql("select count(*) from customers"), "100");
+  EXPECT_GE(std::stoi(server.sql("select max(n) from orders")), orders_before);
+  EXPECT_EQ(server.sql("show archive_mode"), "on");
+  EXPECT_EQ(server.sql("select timeline_id from pg_control_checkpoint()"), "2");
+  EXPECT_TRUE(application.goes_on());
+  const fs::path aside = recover.aside();
+  EXPECT_TRUE(fs::exists(aside / "PG_VERSION"));
+  EXPECT_FALSE(recover.starts(aside)) << "two servers";
+  EXPECT_EQ(cluster.holdfast().listed().size(), 2U);
+  for (const Json& report : promoted.at("reports")) {
+    EXPECT_THAT(read_text(report.get<std::string>()), HasSubstr("Grace"));
+  }
+  refused({"check"}, "promotion of this recovery has begun");
+  refused({"start"}, "promotion of this recovery has begun");
+  cluster.archive();  // its WAL flows
+
+  refused({"rollback"}, "was not typed");
+  const Json rolled_back = recover.must({"rollback", "--confirm", "demo"});
+  EXPECT_EQ(rolled_back.at("state"), "rolled back") << rolled_back.dump(1);
+  EXPECT_EQ(server.sql("select count(*) from customers"), "0");
+  EXPECT_EQ(server.sql("select timeline_id from pg_control_checkpoint()"), "1");
+  EXPECT_FALSE(fs::exists(aside));
+  EXPECT_TRUE(application.goes_on());
+  cluster.archive();  // and its own flows again
+  refused(promote, "was rolled back");
+  recover.must({"abandon", "--yes"});
+  EXPECT_TRUE(application.goes_on());
+}
+
+// On a machine that has nothing but the program, the configuration and the repository.
+TEST(Promote, AfterATotalLoss) {
+  ArchivedCluster cluster;
+  Promoting recover(cluster);
+  cluster.server().sql("create table t as select generate_series(1, 10) as n");
+  cluster.holdfast().backup({"--type", "full"});
+  cluster.archive();
+  const fs::path place = recover.place();
+  const std::string connection = cluster.server().connection();
+  const std::string options = fmt::format("-p {} -k {}", cluster.server().port(),
+                                          cluster.server().socket_directory().string());
+  cluster.server().stop(PostgresCluster::Shutdown::kImmediate);
+  fs::remove_all(place);
+  cluster.holdfast().settings().lines = {
+      "recover: {approvals: 0}", "hooks:",
+      fmt::format("  start_server: {{run: \"{}/pg_ctl start -w -s -D $HF_DATA_DIRECTORY -l "
+                  "$HF_DATA_DIRECTORY.log -o '{}'\"}}",
+                  cluster.server().programs().bin_directory.string(), options)};
+  recover.must({"start"});
+  EXPECT_TRUE(recover.must({"check"}).at("verdict").at("passed"));
+  const Answer refused = recover.run({"promote", "--confirm", "demo"});
+  EXPECT_EQ(refused.outcome.exit_code, 3);
+  EXPECT_THAT(refused.error(), HasSubstr("--lost"));
+  const Json promoted =
+      recover.must({"promote", "--confirm", "demo", "--lost", "the disk is gone"});
+  EXPECT_EQ(promoted.at("state"), "promoted") << promoted.dump(1);
+  EXPECT_EQ(cluster.server().sql("select count(*) from t"), "10");
+  EXPECT_EQ(recover.run({"rollback", "--confirm", "demo"}).outcome.exit_code, 3) << "to nothing";
+  recover.must({"abandon", "--yes"});
+  EXPECT_EQ(cluster.server().sql("select count(*) from t"), "10");
+}
+
+}  // namespace
+}  // namespace holdfast::test
