@@ -34,7 +34,7 @@ namespace fs = std::filesystem;
 
 constexpr int kFenceTries = 3;  // against a service manager that starts what was stopped
 constexpr std::chrono::minutes kServerPatience{3};
-constexpr std::chrono::milliseconds kPoll{200};
+constexpr std::chrono::milliseconds kAnswerPoll{200};
 constexpr std::chrono::seconds kHealthTimeout{10};
 constexpr std::uintmax_t kLogLookedAtBytes = std::uintmax_t{4} << 20U;
 
@@ -222,7 +222,7 @@ std::string PromotionSteps::put_in_place() {
 
 void PromotionSteps::await_server() {
   const auto deadline = std::chrono::steady_clock::now() + kServerPatience;
-  for (;; std::this_thread::sleep_for(kPoll)) {
+  for (;; std::this_thread::sleep_for(kAnswerPoll)) {
     try {
       Session session = Session::connect(config_.postgres.connection, stop_);
       if (session.in_recovery()) {
@@ -277,7 +277,7 @@ void PromotionSteps::await_health() {
       if (error.kind() == ErrorKind::kCancelled) throw;
       last = error.message();
     }
-    std::this_thread::sleep_for(kPoll);
+    std::this_thread::sleep_for(kAnswerPoll);
   } while (std::chrono::steady_clock::now() < deadline);
   throw Error(ErrorKind::kCheckFailed,
               fmt::format("the application is not healthy after {}: {}, wanted is status {}",

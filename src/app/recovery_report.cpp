@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 using Row = std::vector<std::string>;
 
 // A report is sections of facts and tables; both forms are made of these.
-struct Section {
+struct ReportSection {
   std::string title;
   std::vector<std::pair<std::string, std::string>> facts = {};
   Row head = {};
@@ -29,8 +29,8 @@ std::string duration_between(const std::string& from, const std::string& to) {
   return began && ended ? human_duration(*ended - *began) : "";
 }
 
-Section what_it_is(const RecoveryRecord& record) {
-  Section section{.title = "Recovery " + record.name};
+ReportSection what_it_is(const RecoveryRecord& record) {
+  ReportSection section{.title = "Recovery " + record.name};
   section.facts = {
       {"Cluster", record.cluster},          {"Began", record.began},
       {"Repository", record.repository},    {"Backup", record.backup},
@@ -41,9 +41,9 @@ Section what_it_is(const RecoveryRecord& record) {
   return section;
 }
 
-Section steps_of(const RecoveryRecord& record) {
-  Section section{.title = "Steps",
-                  .head = {"Step", "Result", "Began", "Took", "By", "Host", "Detail"}};
+ReportSection steps_of(const RecoveryRecord& record) {
+  ReportSection section{.title = "Steps",
+                        .head = {"Step", "Result", "Began", "Took", "By", "Host", "Detail"}};
   for (const RecoveryStep& step : record.steps) {
     section.rows.push_back({step.name, std::string(to_string(step.result)), step.began,
                             duration_between(step.began, step.ended), step.by, step.host,
@@ -52,8 +52,8 @@ Section steps_of(const RecoveryRecord& record) {
   return section;
 }
 
-Section checks_of(const RecoveryVerdict& verdict) {
-  Section section{.title = "Checks", .head = {"Check", "Result", "Detail"}};
+ReportSection checks_of(const RecoveryVerdict& verdict) {
+  ReportSection section{.title = "Checks", .head = {"Check", "Result", "Detail"}};
   section.facts = {{"Verdict", verdict.passed ? "passed" : "failed"},
                    {"Checked", verdict.time},
                    {"At", verdict.at},
@@ -64,16 +64,16 @@ Section checks_of(const RecoveryVerdict& verdict) {
   return section;
 }
 
-Section approvals_of(const RecoveryRecord& record) {
-  Section section{.title = "Approvals", .head = {"By", "When", "Recorded by"}};
+ReportSection approvals_of(const RecoveryRecord& record) {
+  ReportSection section{.title = "Approvals", .head = {"By", "When", "Recorded by"}};
   for (const RecoveryApproval& approval : record.approvals) {
     section.rows.push_back({approval.by, approval.time, approval.host});
   }
   return section;
 }
 
-Section promotion_of(const RecoveryPromotion& promotion) {
-  Section section{.title = "Promotion"};
+ReportSection promotion_of(const RecoveryPromotion& promotion) {
+  ReportSection section{.title = "Promotion"};
   section.facts = {{"Place", promotion.place.string()}};
   if (!promotion.backup.empty()) {
     section.facts.emplace_back("Backup of what was replaced", promotion.backup);
@@ -88,8 +88,8 @@ Section promotion_of(const RecoveryPromotion& promotion) {
   return section;
 }
 
-std::vector<Section> sections_of(const RecoveryRecord& record) {
-  std::vector<Section> sections{what_it_is(record)};
+std::vector<ReportSection> sections_of(const RecoveryRecord& record) {
+  std::vector<ReportSection> sections{what_it_is(record)};
   if (record.verdict) sections.push_back(checks_of(*record.verdict));
   if (!record.approvals.empty()) sections.push_back(approvals_of(record));
   if (record.promotion) sections.push_back(promotion_of(*record.promotion));
@@ -137,7 +137,7 @@ std::string html_row(const Row& row, std::string_view cell) {
 
 std::string recovery_report_markdown(const RecoveryRecord& record) {
   std::string out;
-  for (const Section& section : sections_of(record)) {
+  for (const ReportSection& section : sections_of(record)) {
     out += fmt::format("{}{} {}\n\n", out.empty() ? "" : "\n", out.empty() ? "#" : "##",
                        section.title);
     for (const auto& [name, value] : section.facts) {
@@ -159,7 +159,7 @@ std::string recovery_report_html(const RecoveryRecord& record) {
       "table{{border-collapse:collapse}}th,td{{border:1px solid #bbb;padding:.3em .6em;"
       "text-align:left;vertical-align:top}}dt{{font-weight:bold}}</style></head><body>\n",
       html_text(record.name));
-  for (const Section& section : sections_of(record)) {
+  for (const ReportSection& section : sections_of(record)) {
     out += fmt::format("<h2>{}</h2>\n", html_text(section.title));
     if (!section.facts.empty()) out += "<dl>\n";
     for (const auto& [name, value] : section.facts) {

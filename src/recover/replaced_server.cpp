@@ -21,9 +21,9 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kFencedControlFile = "global/pg_control.set-aside-by-holdfast";
 constexpr std::size_t kOptionsBytesMax = std::size_t{64} << 10U;
-constexpr std::chrono::minutes kStopPatience{10};
-constexpr std::chrono::minutes kStartPatience{10};
-constexpr std::chrono::milliseconds kPoll{50};
+constexpr std::chrono::minutes kServerStopPatience{10};
+constexpr std::chrono::minutes kServerStartPatience{10};
+constexpr std::chrono::milliseconds kServerEndPoll{50};
 
 // For the shell that pg_ctl calls.
 std::string shell_quoted(const std::string& text) {
@@ -41,7 +41,7 @@ std::uintmax_t size_of(const fs::path& file) {
 }  // namespace
 
 void stop_server_in(const fs::path& data_directory, const std::stop_token& stop) {
-  const auto deadline = std::chrono::steady_clock::now() + kStopPatience;
+  const auto deadline = std::chrono::steady_clock::now() + kServerStopPatience;
   pid_t told = 0;
   while (const auto server = running_server(data_directory)) {
     // Another one than the one that was told: somebody started it meanwhile.
@@ -55,7 +55,7 @@ void stop_server_in(const fs::path& data_directory, const std::stop_token& stop)
                   fmt::format("PostgreSQL does not stop (process {})", server->pid),
                   {.object = data_directory, .hint = "Read its log."});
     }
-    std::this_thread::sleep_for(kPoll);
+    std::this_thread::sleep_for(kServerEndPoll);
   }
 }
 
@@ -101,15 +101,16 @@ void start_server_in(const ServerStart& start, const std::stop_token& stop) {
   std::string options;
   for (const std::string& option : start.options) options += shell_quoted(option) + " ";
   const std::uintmax_t from = size_of(start.log);
-  ChildStart child{.program = start.bin_directory / "pg_ctl",
-                   .arguments = {"start", "--pgdata", start.data_directory, "--log", start.log,
-                                 "--silent", "--wait", "--timeout",
-                                 std::to_string(std::chrono::seconds(kStartPatience).count())},
-                   .log = start.log,
-                   .user = copy_server_user(start.data_directory)};
+  ChildStart child{
+      .program = start.bin_directory / "pg_ctl",
+      .arguments = {"start", "--pgdata", start.data_directory, "--log", start.log, "--silent",
+                    "--wait", "--timeout",
+                    std::to_string(std::chrono::seconds(kServerStartPatience).count())},
+      .log = start.log,
+      .user = copy_server_user(start.data_directory)};
   if (!options.empty()) child.arguments.insert(child.arguments.end(), {"--options", options});
   ChildProcess pg_ctl(child);
-  const auto ended = pg_ctl.wait(kStartPatience + std::chrono::minutes(1), stop);
+  const auto ended = pg_ctl.wait(kServerStartPatience + std::chrono::minutes(1), stop);
   if (!ended) check_cancelled(stop);
   if (ended == 0) return;
   throw Error(

@@ -53,8 +53,8 @@ std::vector<std::string> write_recovery_settings(const std::filesystem::path& da
                                                  const RecoverySettings& settings,
                                                  const RestoredOwner& owner);
 
-// The opposite, for a directory whose recovery has ended: postgresql.auto.conf without the block and
-// without recovery settings. The signal files are PostgreSQL's to remove.
+// The opposite, for a directory whose recovery has ended: postgresql.auto.conf without the block
+// and without recovery settings. The signal files are PostgreSQL's to remove.
 void remove_recovery_settings(const std::filesystem::path& data_directory,
                               const RestoredOwner& owner);
 // Whether the server would recover when it is started: there is a signal file.
