@@ -55,7 +55,11 @@ ArchiverEvidence archiver_of(Session& session, const Config& config) {
   archiver.last_archived = time_of(rows[0].at(1));
   archiver.last_failed_file = rows[0].at(2).value_or("");
   archiver.last_failed = time_of(rows[0].at(3));
-  if (archiver.failing()) archiver.said = last_push_failure(config);
+  if (!archiver.failing()) return archiver;
+  archiver.said = last_push_failure(config);
+  const bool of_before =
+      archiver.said && archiver.last_archived && archiver.said->time < *archiver.last_archived;
+  if (of_before) archiver.said.reset();  // another program fails now, not archive-push
   return archiver;
 }
 

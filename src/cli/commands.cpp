@@ -7,6 +7,7 @@ namespace holdfast::cli {
 CommandSpec init_command();
 CommandSpec check_command();
 CommandSpec status_command();
+CommandSpec doctor_command();
 CommandSpec backup_command();
 CommandSpec list_command();
 CommandSpec show_command();
@@ -47,6 +48,7 @@ const std::vector<CommandSpec>& all_commands() {
       init_command(),
       check_command(),
       status_command(),
+      doctor_command(),
       backup_command(),
       list_command(),
       show_command(),
@@ -86,7 +88,7 @@ const std::vector<CommandSpec>& all_commands() {
 }
 
 std::span<const std::string_view> later_commands() {
-  static constexpr std::array<std::string_view, 4> kLater{"serve", "doctor", "checklist", "log"};
+  static constexpr std::array<std::string_view, 3> kLater{"serve", "checklist", "log"};
   return kLater;
 }
 

@@ -13,11 +13,6 @@ namespace {
 
 constexpr std::size_t kLabelWidth = 14;
 
-Colour colour_of_severity(ProblemSeverity severity) {
-  static constexpr std::array<Colour, 3> kColours{Colour::kDim, Colour::kYellow, Colour::kRed};
-  return kColours.at(static_cast<std::size_t>(severity));
-}
-
 std::string age_text(Timestamp now, Timestamp then) {
   return then >= now ? "just now" : human_duration(now - then) + " ago";
 }
@@ -150,7 +145,7 @@ void show_problems(Screen& screen, const std::vector<Finding>& findings, const S
   for (const Finding& finding : findings) {
     if (finding.severity == ProblemSeverity::kNotice) continue;
     screen.raw(
-        style.paint(colour_of_severity(finding.severity),
+        style.paint(colour_of(finding.severity),
                     fmt::format("{:<{}}", holdfast::to_string(finding.severity), kLabelWidth)) +
         printable(finding.title) + "\n");
     screen.line("", finding.remedy);
@@ -197,6 +192,11 @@ std::string performance_data(const Evidence& evidence) {
 
 }  // namespace
 
+Colour colour_of(ProblemSeverity severity) {
+  static constexpr std::array<Colour, 3> kColours{Colour::kDim, Colour::kYellow, Colour::kRed};
+  return kColours.at(static_cast<std::size_t>(severity));
+}
+
 std::string_view health_of(const std::vector<Finding>& findings) {
   static constexpr std::array<std::string_view, 3> kHealth{"ok", "warning", "critical"};
   return kHealth.at(static_cast<std::size_t>(worst_of(findings)));
@@ -211,8 +211,7 @@ std::string status_text(const Evidence& evidence, const std::vector<Finding>& fi
   Screen screen(style);
   screen.raw(
       style.paint(Colour::kBold, evidence.cluster) + ": " +
-      style.paint(worst == ProblemSeverity::kNotice ? Colour::kGreen : colour_of_severity(worst),
-                  health) +
+      style.paint(worst == ProblemSeverity::kNotice ? Colour::kGreen : colour_of(worst), health) +
       "\n");
   show_server(screen, evidence.server);
   show_archiving(screen, evidence);

@@ -1,5 +1,6 @@
 #pragma once
-// The forms of `status`: a screen, JSON (docs/json.md), and a line for Nagios. Pure.
+// The forms of `status` (a screen, JSON as docs/json.md has it, a line for Nagios) and of `doctor`.
+// Pure.
 
 #include <string>
 #include <vector>
@@ -23,5 +24,9 @@ struct NagiosLine {
 };
 NagiosLine nagios_line(const Evidence& evidence, const std::vector<Finding>& findings);
 NagiosLine nagios_unknown(const Error& error);
+
+Colour colour_of(ProblemSeverity severity);
+Json findings_json(const std::vector<Finding>& findings);
+std::string findings_text(const std::vector<Finding>& findings, const Style& style);
 
 }  // namespace holdfast::cli

@@ -84,5 +84,29 @@ TEST(NagiosLine, carries_the_worst_and_the_numbers) {
   EXPECT_EQ(nagios_unknown(Error(ErrorKind::kBug, "a|b")).exit, 3);
 }
 
+TEST(DoctorJson, of_a_cause_with_its_consequences) {
+  Evidence evidence = good_evidence();
+  let_archiving_fail(evidence, 30min, 20);
+  evidence.server.archiver.unfit = {{.name = "archive_command",
+                                     .current = "/bin/false",
+                                     .wanted = "ours",
+                                     .without = "WAL is not archived yet"}};
+  const auto findings = diagnose({}, evidence);
+  Json json = findings_json(findings);
+  ASSERT_EQ(json.at("findings").size(), 1U);
+  EXPECT_EQ(json.at("findings")[0].at("explains").size(), 2U);
+  json["findings"][0].erase("explains");
+  EXPECT_EQ(json, Json::parse(R"({
+    "findings": [{"code": "archive_setting", "severity": "critical", "repository": null,
+                  "title": "archive_command is /bin/false", "evidence": ["wanted is: ours"],
+                  "consequence": "WAL does not come into the repository: WAL is not archived yet.",
+                  "remedy": "'holdfast init --apply' sets it."}],
+    "critical": 1, "warnings": 0})"));
+  const std::string text = findings_text(findings, Style());
+  EXPECT_THAT(text, StartsWith("critical: archive_command is /bin/false\n"));
+  EXPECT_THAT(text, HasSubstr("  also explains archive_command fails"));
+  EXPECT_THAT(findings_text({}, Style()), HasSubstr("Nothing is wrong"));
+}
+
 }  // namespace
 }  // namespace holdfast::cli
