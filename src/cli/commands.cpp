@@ -38,6 +38,7 @@ CommandSpec key_list_command();
 CommandSpec key_add_command();
 CommandSpec key_remove_command();
 CommandSpec key_new_file_command();
+CommandSpec log_command();
 CommandSpec config_show_command();
 CommandSpec config_check_command();
 CommandSpec version_command();
@@ -78,6 +79,7 @@ const std::vector<CommandSpec>& all_commands() {
       key_add_command(),
       key_remove_command(),
       key_new_file_command(),
+      log_command(),
       config_show_command(),
       config_check_command(),
       version_command(),
@@ -88,7 +90,7 @@ const std::vector<CommandSpec>& all_commands() {
 }
 
 std::span<const std::string_view> later_commands() {
-  static constexpr std::array<std::string_view, 3> kLater{"serve", "checklist", "log"};
+  static constexpr std::array<std::string_view, 2> kLater{"serve", "checklist"};
   return kLater;
 }
 

@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/parse.h"
 #include "cli/progress_display.h"
+#include "cli/recorded.h"
 #include "cli/signals.h"
 
 namespace holdfast::cli {
@@ -118,31 +119,40 @@ class Program {
 
   int run_watched(CommandContext& context, ProgressDisplay& progress,
                   const SignalWatcher& signals) {
+    std::optional<RecordedCommand> record;
     try {
+      record.emplace(*command_, words_, context);
       const CommandResult result = command_->run(context);
       progress.finish();
+      record->ended({.result = &result, .error = failure_of(result), .exit = exit_of(result)});
       return report(result, context.warnings());
     } catch (...) {
       const Error error = to_error(std::current_exception());
       progress.finish();
       const int signal = signals.received();
+      const int exit = signal == 0 ? exit_of(error) : kExitSignalBase + signal;
+      if (record) record->ended({.error = &error, .exit = exit, .signal = signal});
       if (signal == 0) return report_error(error, context.warnings());
-      report_outcome({.command = typed_,
-                      .error = &error,
-                      .exit = kExitSignalBase + signal,
-                      .warnings = context.warnings()});
+      report_outcome(
+          {.command = typed_, .error = &error, .exit = exit, .warnings = context.warnings()});
       end_by_signal(signal);
     }
   }
 
+  static const Error* failure_of(const CommandResult& result) {
+    return result.failure ? &*result.failure : nullptr;
+  }
+
+  static int exit_of(const CommandResult& result) {
+    return result.exit.value_or(result.failure ? exit_code(result.failure->kind()) : 0);
+  }
+
   int report(const CommandResult& result, std::vector<std::string> warnings) {
-    const Error* error = result.failure ? &*result.failure : nullptr;
-    return report_outcome(
-        {.command = typed_,
-         .result = &result,
-         .error = error,
-         .exit = result.exit.value_or(error != nullptr ? exit_code(error->kind()) : 0),
-         .warnings = std::move(warnings)});
+    return report_outcome({.command = typed_,
+                           .result = &result,
+                           .error = failure_of(result),
+                           .exit = exit_of(result),
+                           .warnings = std::move(warnings)});
   }
 
   int report_error(const Error& error, std::vector<std::string> warnings) {

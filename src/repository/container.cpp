@@ -45,7 +45,7 @@ ContainerHeader decode_header(ByteView header, std::string_view name) {
   }
   const auto kind = load_le<std::uint8_t>(header.data() + kKindAt);
   const auto cipher = load_le<std::uint8_t>(header.data() + kCipherAt);
-  if (kind < 1 || kind > std::uint8_t(ContainerKind::kDroppedWal) || cipher > 1 ||
+  if (kind < 1 || kind > std::uint8_t(ContainerKind::kAudit) || cipher > 1 ||
       load_le<std::uint32_t>(header.data() + kZeroAt) != 0 ||
       !is_zero(header.subspan(kReservedAt, kContainerHeaderBytes - kReservedAt))) {
     damaged(name, "its header makes no sense");
@@ -94,6 +94,8 @@ std::string_view to_string(ContainerKind kind) {
       return "mark of WAL that goes";
     case ContainerKind::kDroppedWal:
       return "record of dropped WAL";
+    case ContainerKind::kAudit:
+      return "copy of the audit log";
   }
   return "object";
 }

@@ -16,8 +16,8 @@
 // repeats, and it tells a chunk that was moved within its object, also to a ranged read.
 //
 // Records (descriptor, key slots, history, begin, outcome, proofs, holds, intents, tombstones,
-// marks of WAL) hold JSON, the manifest holds its binary root, both cut into chunks of 1 MiB; packs
-// hold chunks of files or of maps.
+// marks of WAL, audit log) hold JSON, the manifest holds its binary root, both cut into chunks of 1
+// MiB; packs hold chunks of files or of maps.
 
 #include <cstdint>
 #include <functional>
@@ -56,6 +56,7 @@ enum class ContainerKind : std::uint8_t {
   kTombstone = 15,
   kWalMark = 16,
   kDroppedWal = 17,
+  kAudit = 18,
 };
 std::string_view to_string(ContainerKind kind);
 
