@@ -124,6 +124,9 @@ struct RepositoryEvidence {
   std::optional<std::chrono::microseconds> clock_ahead = {};
   std::vector<CatalogueEntry> backups = {};      // oldest first, whatever their state
   std::optional<CatalogueEntry> last_good = {};  // with its proof
+  // With kDoctor: the newest that somebody took on purpose, with a name or a reason; with its
+  // proof.
+  std::optional<CatalogueEntry> deliberate = {};
   // Newer than the last good one, and found damaged.
   std::vector<std::string> bad = {};
   std::vector<UnfinishedBackup> unfinished = {};

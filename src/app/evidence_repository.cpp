@@ -83,8 +83,9 @@ class Looking {
     if (look_.drills == ProofsOfDrills::kLookFor) {
       evidence_.drills = proven_drills(*opened_, evidence_.backups, stop_);
     }
-    if (look_.options.depth == EvidenceDepth::kDoctor && evidence_.retention) {
-      look_at_retention();
+    if (look_.options.depth == EvidenceDepth::kDoctor) {
+      find_deliberate();
+      if (evidence_.retention) look_at_retention();
     }
   }
 
@@ -118,6 +119,18 @@ class Looking {
       }
       evidence_.bad.push_back(entry->name.id.text);
     }
+  }
+
+  void find_deliberate() {
+    const auto newest = std::ranges::find_if(evidence_.backups.rbegin(), evidence_.backups.rend(),
+                                             [](const CatalogueEntry& entry) {
+                                               const BackupInfo& info = entry.outcome.info;
+                                               return entry.state == BackupState::kCommitted &&
+                                                      (!info.label.empty() || !info.reason.empty());
+                                             });
+    if (newest == evidence_.backups.rend()) return;
+    evidence_.deliberate = *newest;
+    evidence_.deliberate->proof = last_proof(*opened_, newest->name, stop_);
   }
 
   void list_unfinished() {

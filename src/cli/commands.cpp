@@ -8,6 +8,7 @@ CommandSpec init_command();
 CommandSpec check_command();
 CommandSpec status_command();
 CommandSpec doctor_command();
+CommandSpec checklist_command();
 CommandSpec backup_command();
 CommandSpec list_command();
 CommandSpec show_command();
@@ -50,6 +51,7 @@ const std::vector<CommandSpec>& all_commands() {
       check_command(),
       status_command(),
       doctor_command(),
+      checklist_command(),
       backup_command(),
       list_command(),
       show_command(),
@@ -90,7 +92,7 @@ const std::vector<CommandSpec>& all_commands() {
 }
 
 std::span<const std::string_view> later_commands() {
-  static constexpr std::array<std::string_view, 2> kLater{"serve", "checklist"};
+  static constexpr std::array<std::string_view, 1> kLater{"serve"};
   return kLater;
 }
 
