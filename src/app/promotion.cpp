@@ -39,6 +39,23 @@ void require_typed_name(const Config& config, const std::string& typed, std::str
          config.cluster, fmt::format("holdfast recover {} --confirm {}", command, config.cluster));
 }
 
+// Files and folders that PostgreSQL uses are made on the way, and it does not run as root.
+void refuse_root() {
+  if (::geteuid() != 0) return;
+  refuse("a promotion is not for root", "root",
+         "Run it as the owner of the data directory: sudo -u postgres holdfast recover …");
+}
+
+// Of one place one promotion at a time: a rollback must find what it replaced.
+void refuse_another_promotion(const RecoveryStore& store, const std::string& name) {
+  for (const std::string& other : store.names()) {
+    const auto record = other == name ? std::nullopt : store.find(other);
+    if (!record || !record->promotion) continue;
+    refuse("another recovery was promoted, and can be rolled back", other,
+           fmt::format("End that first: 'holdfast recover status {}' tells how.", other));
+  }
+}
+
 void require_verdict(const RecoveryRecord& record) {
   const std::string again = fmt::format("holdfast recover check {}", record.name);
   if (!record.verdict) refuse("the recovered copy was not checked", record.name, again);
@@ -113,6 +130,11 @@ void require_place(const fs::path& place, const RecoveryRecord& record) {
                        "--name ANOTHER --scratch {}'.",
                        above.native()));
   }
+  if (fs::is_symlink(place)) {
+    refuse("the data directory is a symbolic link", place,
+           fmt::format("Let postgres.data_directory name the folder itself, {}.",
+                       fs::weakly_canonical(place).native()));
+  }
   if (is_mount_point(place)) {
     refuse("the data directory is a mount point, which cannot be renamed", place,
            "Let the server use a folder below the mount point (postgres.data_directory).");
@@ -135,7 +157,20 @@ std::vector<std::string> differing_files(const fs::path& old, const fs::path& re
       differing.emplace_back(name);
     }
   }
+  if (fs::is_symlink(old / "pg_wal")) {
+    differing.push_back(
+        fmt::format("pg_wal, which was a link to {}", fs::read_symlink(old / "pg_wal").native()));
+  }
   return differing;
+}
+
+std::vector<std::string> differing_files_if_readable(const fs::path& old,
+                                                     const fs::path& recovered) {
+  try {
+    return differing_files(old, recovered);
+  } catch (const std::exception& error) {
+    return {fmt::format("nobody knows what: {}", error.what())};
+  }
 }
 
 RecoveryPromotion pass_gate(const Config& config, RecoveryWork& work, const PromoteRequest& request,
@@ -159,8 +194,14 @@ RecoveryPromotion pass_gate(const Config& config, RecoveryWork& work, const Prom
   }
   if (fs::exists(place)) {
     promotion.aside = place.native() + ".replaced-" + to_compact(system_clock().now());
-    promotion.differing = differing_files(place, work.record().data_directory());
+    promotion.differing = differing_files_if_readable(place, work.record().data_directory());
   }
+  struct stat copy{};
+  if (::stat(work.record().data_directory().c_str(), &copy) != 0) {
+    throw_errno(errno, "examine", work.record().data_directory().native());
+  }
+  promotion.copy_device = copy.st_dev;
+  promotion.copy_inode = copy.st_ino;
   require_typed_name(config, request.confirmed, "promote " + work.record().name);
   return promotion;
 }
@@ -174,12 +215,22 @@ PromotionAnswer answer_of(const RecoveryStore& store, const RecoveryWork& work,
   return answer;
 }
 
+// One that did not get to its end can be turned round.
 void refuse_rolled_back(const RecoveryRecord& record) {
-  if (!record.is_being_rolled_back()) return;
+  if (!record.has_done_since_turn(kLastRollbackStep)) return;
   refuse("the promotion of this recovery was rolled back", record.name,
-         fmt::format("holdfast recover rollback {0} finishes that, if it was interrupted; then "
-                     "'holdfast recover abandon {0} --yes', and start another.",
-                     record.name));
+         fmt::format("holdfast recover abandon {} --yes; then start another.", record.name));
+}
+
+// It may turn out on the way that nothing can be had of the old server any more.
+void declare_lost(RecoveryWork& work, const std::string& why) {
+  if (why.empty() || !work.record().promotion->lost.empty()) return;
+  if (work.record().has_done_since_turn("fence old server")) {
+    refuse("the old server was stopped and its WAL archived: nothing is lost", work.record().name,
+           "Go on without --lost.");
+  }
+  work.change().promotion->lost = why;
+  work.save();
 }
 
 }  // namespace
@@ -211,13 +262,17 @@ PromotionAnswer promote_recovery(const Config& config, const PromoteRequest& req
   const std::string name = store.resolve(request.name);
   const FileLock lock = store.lock(name);
   RecoveryWork work(config, store, store.read(name), progress, stop);
+  refuse_root();
+  const FileLock cluster = store.lock_cluster();
   work.refuse_abandoned();
   refuse_rolled_back(work.record());
+  refuse_another_promotion(store, name);
   if (!work.record().promotion) {
     work.change().promotion = pass_gate(config, work, request, stop);
     work.save();
   } else {
     require_typed_name(config, request.confirmed, "promote " + name);
+    declare_lost(work, request.lost);
   }
   PromotionSteps steps(config, work, progress, stop);
   steps.promote();
@@ -230,6 +285,8 @@ PromotionAnswer rollback_recovery(const Config& config, const RollbackRequest& r
   const std::string name = store.resolve(request.name);
   const FileLock lock = store.lock(name);
   RecoveryWork work(config, store, store.read(name), null_progress(), stop);
+  refuse_root();
+  const FileLock cluster = store.lock_cluster();
   work.refuse_abandoned();
   const RecoveryRecord& record = work.record();
   if (!record.promotion) {

@@ -1,7 +1,6 @@
 #include "app/promotion_steps.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <fstream>
 #include <iterator>
@@ -32,6 +31,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+using Kind = ErrorKind;
+
 constexpr int kFenceTries = 3;  // against a service manager that starts what was stopped
 constexpr std::chrono::minutes kServerPatience{3};
 constexpr std::chrono::milliseconds kAnswerPoll{200};
@@ -42,18 +43,24 @@ bool is_data_directory(const fs::path& path) {
   return fs::exists(path / "PG_VERSION");
 }
 
-// What a server says whenever it starts, stops, or is asked too early.
-constexpr std::array<std::string_view, 4> kHarmless{
-    "the database system is starting up", "the database system is shutting down",
-    "the database system is not yet accepting connections",
-    "terminating connection due to administrator command"};
+bool cannot_start(const fs::path& data_directory) {
+  return !fs::exists(data_directory / kControlFilePath) && !running_server(data_directory);
+}
 
-bool is_fatal(std::string_view line) {
-  if (line.find("PANIC:") != std::string_view::npos) return true;
-  if (line.find("FATAL:") == std::string_view::npos) return false;
-  return std::ranges::none_of(kHarmless, [&](std::string_view known) {
-    return line.find(known) != std::string_view::npos;
-  });
+// A server that was killed, or one that runs in another container, would not have said this.
+void require_shut_down(const ControlFile& control, const fs::path& data_directory) {
+  if (control.state == ClusterState::kShutDown) return;
+  throw Error(Kind::kRefused, "no server runs here, but the last one was not shut down cleanly",
+              {.object = data_directory,
+               .hint = "It may run where it cannot be seen: in another container, on another host. "
+                       "If it died: start it and let it stop, or promote with --lost 'WHY'."});
+}
+
+// Whether it has left its recovery, by what its control file says: PostgreSQL removes the signal
+// files before it has got so far.
+bool has_left_recovery(const ControlFile& control) {
+  return control.state != ClusterState::kInArchiveRecovery &&
+         control.state != ClusterState::kShutDownInRecovery;
 }
 
 }  // namespace
@@ -84,15 +91,16 @@ const PromotionSteps::Step PromotionSteps::kRollBack[] = {
 
 void PromotionSteps::promote() {
   for (const Step& step : kPromote) {
-    if (work_.record().has_done(step.name)) continue;
+    if (work_.record().has_done_since_turn(step.name)) continue;
     progress_.phase(step.name, 0);
     work_.step(step.name, [&] { return (this->*step.work)(); });
   }
 }
 
 void PromotionSteps::roll_back() {
+  require_way_back();
   for (const Step& step : kRollBack) {
-    if (work_.record().has_done(step.name)) continue;
+    if (work_.record().has_done_since_turn(step.name)) continue;
     progress_.phase(step.name, 0);
     work_.step(step.name, [&] { return (this->*step.work)(); });
   }
@@ -120,76 +128,140 @@ std::string PromotionSteps::start_application() {
   return hook(config_.hooks.start_application, "start_application");
 }
 
-void PromotionSteps::stop_server() {
-  hook(config_.hooks.stop_server, "stop_server");
-  stop_server_in(promotion().place, stop_);
+bool PromotionSteps::is_copy(const fs::path& path) const {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 && status.st_dev == promotion().copy_device &&
+         status.st_ino == promotion().copy_inode;
 }
 
-std::string PromotionSteps::fence_server() {
-  const fs::path& place = promotion().place;
-  if (is_fenced(place) && !running_server(place)) return "it cannot start";
-  for (int i = 0; i < kFenceTries; ++i) {
-    unfence(place);  // a server that was started meanwhile could not even stop without it
-    stop_server();
-    const ControlFile stopped = read_control_file(place).parsed;
-    const std::string archived = archive_last_wal(config_, place, stop_);
-    const bool same = read_control_file(place).parsed.checkpoint == stopped.checkpoint;
-    fence(place);
-    if (same && !running_server(place)) return archived;
+fs::path PromotionSteps::old_directory() const {
+  const RecoveryPromotion& at = promotion();
+  return !at.aside.empty() && fs::exists(at.aside) ? at.aside : at.place;
+}
+
+void PromotionSteps::require_way_back() const {
+  const fs::path old = old_directory();
+  const bool whole =
+      is_data_directory(old) && (fs::exists(old / kControlFilePath) || is_fenced(old));
+  if (whole && !is_copy(old)) return;
+  throw Error(Kind::kRefused, "the replaced data directory is gone: there is nothing to go back to",
+              {.object = promotion().aside, .hint = "Nothing was changed."});
+}
+
+void PromotionSteps::require_nobody_answers() const {
+  const auto identifier =
+      read_control_file(is_copy(promotion().place) ? promotion().place
+                                                   : work_.record().data_directory())
+          .parsed.system_identifier;
+  try {
+    Session session = Session::connect(config_.postgres.connection, stop_);
+    if (session.server().system_identifier != identifier || session.in_recovery()) return;
+  } catch (const Error& error) {
+    if (error.kind() == Kind::kPostgres) return;
+    throw;
   }
-  throw Error(ErrorKind::kRefused, "something starts the server again whenever it is stopped",
-              {.object = place,
+  throw Error(Kind::kRefused,
+              "a server of this cluster still answers, and it is not the one in the data directory",
+              {.object = redact_secrets(config_.postgres.connection),
+               .hint = "Stop it first, wherever it runs. Or correct postgres.connection."});
+}
+
+void PromotionSteps::stop_server(const fs::path& data_directory) {
+  if (data_directory == promotion().place) hook(config_.hooks.stop_server, "stop_server");
+  stop_server_in(data_directory, stop_);
+}
+
+std::string PromotionSteps::fence_server(const fs::path& data_directory) {
+  if (cannot_start(data_directory)) return "it cannot start";
+  for (int i = 0; i < kFenceTries; ++i) {
+    unfence(data_directory);  // a server that was started meanwhile could not stop without it
+    stop_server(data_directory);
+    const ControlFile stopped = read_control_file(data_directory).parsed;
+    require_shut_down(stopped, data_directory);
+    const std::string archived = archive_last_wal(config_, data_directory, stop_);
+    const bool same = read_control_file(data_directory).parsed.checkpoint == stopped.checkpoint;
+    fence(data_directory);
+    if (same && !running_server(data_directory)) return archived;
+  }
+  throw Error(Kind::kRefused, "something starts the server again whenever it is stopped",
+              {.object = data_directory,
                .hint = "Let the hook stop_server tell the service manager, for instance "
                        "'systemctl stop postgresql@15-main'. Then promote again, or roll back."});
 }
 
+// The operator said that it is lost: its WAL may be what cannot be had any more. But it must stop.
+std::string PromotionSteps::fence_lost_server(const fs::path& data_directory) {
+  std::string why;
+  try {
+    return fence_server(data_directory);
+  } catch (const Error& error) {
+    if (error.kind() == Kind::kCancelled) throw;
+    why = error.message();
+  } catch (const std::exception& error) {  // a damaged disk
+    why = error.what();
+  }
+  stop_server_in(data_directory, stop_);
+  if (fs::exists(data_directory / kControlFilePath)) fence(data_directory);
+  if (running_server(data_directory)) {
+    throw Error(Kind::kRefused, "the old server was started again", {.object = data_directory});
+  }
+  why = "its last WAL could not be archived: " + why;
+  warnings_.push_back("of the old server: " + why);
+  return why;
+}
+
+// Also before each step that relies on it: somebody may have undone it meanwhile.
+std::string PromotionSteps::keep_old_fenced() {
+  const fs::path old = old_directory();
+  if (!is_data_directory(old) || is_copy(old)) return "there is none";
+  return promotion().lost.empty() ? fence_server(old) : fence_lost_server(old);
+}
+
 std::string PromotionSteps::fence_old_server() {
-  const fs::path& place = promotion().place;
-  if (!is_data_directory(place)) return "there is none";
   // Once for all: by the second try it may be the options of nobody.
   if (promotion().start_options.empty()) {
-    work_.change().promotion->start_options = last_start_options(place);
+    try {
+      work_.change().promotion->start_options = last_start_options(old_directory());
+    } catch (const Error& error) {
+      if (promotion().lost.empty()) throw;
+      warnings_.push_back(error.message());
+    }
     work_.save();
   }
-  if (promotion().lost.empty()) return fence_server();
-  try {
-    return fence_server();
-  } catch (const Error& error) {
-    // The operator said that it is lost: its WAL may be what cannot be had any more. It must stop.
-    if (error.kind() == ErrorKind::kCancelled || running_server(place)) throw;
-    if (fs::exists(place / kControlFilePath)) fence(place);
-    warnings_.push_back("the last WAL of the old server could not be archived: " + error.message());
-    return "its last WAL could not be archived: " + error.message();
-  }
+  const std::string said = keep_old_fenced();
+  require_nobody_answers();
+  return said;
 }
 
 std::string PromotionSteps::promote_copy() {
+  keep_old_fenced();
   const fs::path& copy = work_.record().data_directory();
-  if (!fs::exists(copy)) return "it is in its place already";
-  // Without a signal file it was promoted by a call that was interrupted.
-  if (would_recover(copy)) {
-    work_.server().stop(stop_);
+  if (is_copy(promotion().place)) return "it is in its place already";
+  unfence(copy);  // after a rollback that was turned round
+  const auto control = [&] { return read_control_file(copy).parsed; };
+  if (!has_left_recovery(control())) work_.server().stop(stop_);
+  if (!has_left_recovery(control())) {
     work_.start_server(CopyWal::kKept);
     work_.await_target();
     require_as_checked();
     work_.server().promote(stop_);
-  } else if (!work_.server().running() &&
-             read_control_file(copy).parsed.state != ClusterState::kShutDown) {
+  } else if (!work_.server().running() && control().state != ClusterState::kShutDown) {
     work_.server().start(CopyWal::kKept);
   }
   work_.server().await_open(stop_);
   work_.server().stop(stop_);
-  const ControlFile control = read_control_file(copy).parsed;
-  if (control.state != ClusterState::kShutDown) {
-    throw Error(ErrorKind::kPostgres, "the promoted copy did not shut down cleanly",
-                {.object = copy});
+  const ControlFile stopped = control();
+  const bool is_new = work_.record().target.timeline.number < stopped.checkpoint_timeline;
+  if (stopped.state != ClusterState::kShutDown || !is_new) {
+    throw Error(Kind::kPostgres, "the copy was not promoted as it should",
+                {.object = copy, .hint = "Roll back, abandon it, and start another recovery."});
   }
   struct stat owner{};
   if (::stat(copy.c_str(), &owner) != 0) throw_errno(errno, "examine", copy.native());
   const Ownership ownership({FileOwner{.uid = owner.st_uid, .gid = owner.st_gid}});
   remove_recovery_settings(copy, {ownership, 0});
-  return fmt::format("timeline {}, shut down at {}", control.checkpoint_timeline.value,
-                     to_string(control.checkpoint));
+  return fmt::format("timeline {}, shut down at {}", stopped.checkpoint_timeline.value,
+                     to_string(stopped.checkpoint));
 }
 
 // What was checked is what is promoted.
@@ -198,44 +270,61 @@ void PromotionSteps::require_as_checked() {
   const std::string at = position ? to_string(position->replayed) : "nowhere";
   if (at == work_.record().verdict->at) return;
   throw Error(
-      ErrorKind::kPostgres,
+      Kind::kPostgres,
       fmt::format("the copy stands at {}, but was checked at {}", at, work_.record().verdict->at),
       {.object = work_.record().name, .hint = "Roll back, and start another recovery."});
 }
 
 std::string PromotionSteps::set_aside() {
+  keep_old_fenced();
   const RecoveryPromotion& at = promotion();
   if (at.aside.empty()) return "there is none";
-  if (!fs::exists(at.aside)) rename_durably(at.place, at.aside);
+  if (!fs::exists(at.aside) && !is_copy(at.place)) rename_durably(at.place, at.aside);
   return at.aside.native();
 }
 
 std::string PromotionSteps::put_in_place() {
+  keep_old_fenced();
   const RecoveryPromotion& at = promotion();
-  const fs::path copy = work_.record().data_directory();
-  if (fs::exists(copy)) {
+  if (!is_copy(at.place)) {
     make_folders(at.place.parent_path(), 0700);
-    rename_durably(copy, at.place);
+    rename_durably(work_.record().data_directory(), at.place);
   }
   return at.place.native();
+}
+
+// One look at the server: kPostgres where it is not there yet, kRefused where it is the wrong one.
+void PromotionSteps::look_at_server() {
+  const fs::path& place = promotion().place;
+  Session session = Session::connect(config_.postgres.connection, stop_);
+  if (session.in_recovery()) {
+    throw Error(Kind::kPostgres, "the server is in recovery", {.object = place});
+  }
+  check_server(session.server(), place);
+  const auto row = session.query("select pg_backend_pid(), current_setting('archive_mode')").at(0);
+  if (!is_session_of(place, std::stoi(row.at(0).value_or("0")))) {
+    throw Error(Kind::kRefused,
+                "postgres.connection leads to another server than the one in the data directory",
+                {.object = redact_secrets(config_.postgres.connection),
+                 .hint = "Correct it, then promote again, or roll back."});
+  }
+  if (is_copy(place) && row.at(1) == "off") {
+    throw Error(Kind::kRefused, "the promoted server archives nothing: archive_mode is off",
+                {.object = place,
+                 .hint = "Set it to on in its configuration, stop the server, and promote again."});
+  }
 }
 
 void PromotionSteps::await_server() {
   const auto deadline = std::chrono::steady_clock::now() + kServerPatience;
   for (;; std::this_thread::sleep_for(kAnswerPoll)) {
-    try {
-      Session session = Session::connect(config_.postgres.connection, stop_);
-      if (session.in_recovery()) {
-        throw Error(ErrorKind::kPostgres, "the server is in recovery",
-                    {.object = promotion().place});
-      }
-      check_server(session.server(), promotion().place);
-      return;
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kPostgres || std::chrono::steady_clock::now() > deadline)
-        throw;
-    }
     check_cancelled(stop_);
+    try {
+      return look_at_server();
+    } catch (const Error& error) {
+      const bool may_come = error.kind() == Kind::kPostgres;
+      if (!may_come || std::chrono::steady_clock::now() > deadline) throw;
+    }
   }
 }
 
@@ -254,7 +343,7 @@ std::string PromotionSteps::start_server() {
     }
   }
   await_server();
-  return config_.postgres.connection.empty() ? "" : "it answers";
+  return "it answers";
 }
 
 std::string PromotionSteps::take_over_archive() {
@@ -265,7 +354,7 @@ std::string PromotionSteps::take_over_archive() {
 
 void PromotionSteps::await_health() {
   const RecoverConfig& wanted = config_.recover;
-  HttpClient client({.failure_kind = ErrorKind::kCheckFailed, .total_timeout = kHealthTimeout});
+  HttpClient client({.failure_kind = Kind::kCheckFailed, .total_timeout = kHealthTimeout});
   const auto deadline = std::chrono::steady_clock::now() + wanted.health_within;
   std::string last;
   do {
@@ -274,35 +363,39 @@ void PromotionSteps::await_health() {
       if (answer.status == static_cast<int>(wanted.health_status)) return;
       last = fmt::format("status {}", answer.status);
     } catch (const Error& error) {
-      if (error.kind() == ErrorKind::kCancelled) throw;
+      if (error.kind() == Kind::kCancelled) throw;
       last = error.message();
     }
     std::this_thread::sleep_for(kAnswerPoll);
   } while (std::chrono::steady_clock::now() < deadline);
-  throw Error(ErrorKind::kCheckFailed,
+  throw Error(Kind::kCheckFailed,
               fmt::format("the application is not healthy after {}: {}, wanted is status {}",
                           human_duration(wanted.health_within), last, wanted.health_status),
               {.object = wanted.health});
 }
 
-void PromotionSteps::check_log() {
+// Lines of the old server are none of it: the last start counts. Says how many sessions were
+// refused or ended, which is for people to judge.
+std::string PromotionSteps::check_log() {
   const fs::path log = config_.recover.log.empty() ? server_log() : fs::path(config_.recover.log);
   std::error_code none;
   const std::uintmax_t size = fs::file_size(log, none);
-  if (none && config_.recover.log.empty()) return;  // the service manager started it
+  if (none && config_.recover.log.empty()) return "";  // the service manager started it
   std::ifstream in(log, std::ios::binary);
-  if (!in) {
-    throw Error(ErrorKind::kCheckFailed, "the server's log cannot be read", {.object = log});
-  }
+  if (!in) throw Error(Kind::kCheckFailed, "the server's log cannot be read", {.object = log});
   in.seekg(static_cast<std::streamoff>(size > kLogLookedAtBytes ? size - kLogLookedAtBytes : 0));
-  // Lines of the old server are none of it: the last start counts.
-  std::string fatal;
+  std::string panic;
+  int fatal = 0;
   for (std::string line; std::getline(in, line);) {
-    if (line.find("starting PostgreSQL ") != std::string::npos) fatal.clear();
-    if (is_fatal(line)) fatal = line;
+    if (line.find("starting PostgreSQL ") != std::string::npos) {
+      panic.clear();
+      fatal = 0;
+    }
+    if (line.find("PANIC:") != std::string::npos) panic = line;
+    if (line.find("FATAL:") != std::string::npos) ++fatal;
   }
-  if (fatal.empty()) return;
-  throw Error(ErrorKind::kCheckFailed, "the server's log has: " + fatal, {.object = log});
+  if (panic.empty()) return fmt::format(", log ({} sessions ended by FATAL)", fatal);
+  throw Error(Kind::kCheckFailed, "the server's log has: " + panic, {.object = log});
 }
 
 std::string PromotionSteps::validate() {
@@ -310,16 +403,15 @@ std::string PromotionSteps::validate() {
   if (!all_passed(results)) {
     const auto failed =
         std::ranges::find(results, CheckResult::Verdict::kFailed, &CheckResult::verdict);
-    throw Error(ErrorKind::kCheckFailed,
+    throw Error(Kind::kCheckFailed,
                 fmt::format("the check '{}' failed: {}", failed->name, failed->detail),
                 {.object = promotion().place});
   }
   hook(config_.hooks.validate, "validate");
   if (!config_.recover.health.empty()) await_health();
-  check_log();
-  return fmt::format("{} checks{}{}, log", results.size(),
+  return fmt::format("{} checks{}{}{}", results.size(),
                      config_.hooks.validate.run.empty() ? "" : ", hook",
-                     config_.recover.health.empty() ? "" : ", health");
+                     config_.recover.health.empty() ? "" : ", health", check_log());
 }
 
 std::string PromotionSteps::back_up() {
@@ -334,30 +426,27 @@ std::string PromotionSteps::back_up() {
 
 // The new server, where it got so far: it must not come back while the old one starts.
 std::string PromotionSteps::fence_new_server() {
-  if (!work_.record().has_begun("put in place")) return "it was never in place";
-  if (fs::exists(work_.record().data_directory())) return "it is not in place";
   const fs::path& place = promotion().place;
-  if (!is_data_directory(place)) return "there is none";
-  if (is_fenced(place) && !running_server(place)) return "it cannot start";
-  // Before the take-over nothing of it may be archived: it stays in the copy.
-  if (!fs::exists(place / kRestoreMarker)) return fence_server();
-  stop_server();
+  if (!is_copy(place)) return "it is not in place";
+  if (!fs::exists(place / kRestoreMarker)) return fence_server(place);
+  // Nothing of it may be archived before the take-over, and it may have been written to.
+  if (work_.record().has_begun("start server")) work_.change().promotion->unarchived = true;
+  work_.save();
+  if (cannot_start(place)) return "it cannot start";
+  stop_server(place);
   fence(place);
-  return "it was stopped";
+  return "it was stopped, before it had taken over the archive";
 }
 
 std::string PromotionSteps::put_back_copy() {
   const fs::path copy = work_.record().data_directory();
-  const RecoveryPromotion& at = promotion();
-  if (fs::exists(copy) || !work_.record().has_begun("put in place")) return "it is there";
-  rename_durably(at.place, copy);
+  if (is_copy(promotion().place)) rename_durably(promotion().place, copy);
   return copy.native();
 }
 
 std::string PromotionSteps::put_back_old_server() {
   const RecoveryPromotion& at = promotion();
-  if (!fs::exists(at.aside)) return "it is there";
-  rename_durably(at.aside, at.place);
+  if (fs::exists(at.aside)) rename_durably(at.aside, at.place);
   return at.place.native();
 }
 

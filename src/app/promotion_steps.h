@@ -54,13 +54,22 @@ class PromotionSteps {
 
   const RecoveryPromotion& promotion() const { return *work_.record().promotion; }
   std::string hook(const HookConfig& hook, const std::string& name);
-  // Stops whatever runs in `place`, archives what it left, and makes that it does not start again.
-  std::string fence_server();
+  // Wherever it is by now: it is known by its inode.
+  bool is_copy(const std::filesystem::path& path) const;
+  std::filesystem::path old_directory() const;
+  void require_way_back() const;
+  // No primary of this cluster through postgres.connection.
+  void require_nobody_answers() const;
+  // Stops whatever runs there, archives what it left, and makes that it does not start again.
+  std::string fence_server(const std::filesystem::path& data_directory);
+  std::string fence_lost_server(const std::filesystem::path& data_directory);
+  std::string keep_old_fenced();
   void require_as_checked();
-  void stop_server();
+  void stop_server(const std::filesystem::path& data_directory);
+  void look_at_server();
   void await_server();
   void await_health();
-  void check_log();
+  std::string check_log();
   std::filesystem::path server_log() const;
 
   const Config& config_;

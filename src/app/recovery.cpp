@@ -36,8 +36,17 @@ TargetRequest request_for(const RecoveryTarget& target) {
   return request;
 }
 
+// In the folder of a promoted and abandoned recovery in which the cluster's tablespaces are.
+constexpr std::string_view kTablespacesMark = "holdfast.tablespaces-of-the-cluster";
+
 // The folder of the copy, which is made after the record that names it.
 void refuse_foreign_folder(const fs::path& folder) {
+  if (fs::exists(folder / kTablespacesMark)) {
+    throw Error(ErrorKind::kRefused,
+                "tablespaces of the cluster are in the folder for the recovery: they came from an "
+                "earlier recovery, which was promoted",
+                {.object = folder, .hint = "Give this recovery another name: --name."});
+  }
   if (!fs::exists(folder) || fs::is_empty(folder) || fs::exists(folder / kRecoveryMark)) return;
   throw Error(ErrorKind::kRefused, "the folder for the recovery holds something else",
               {.object = folder,
@@ -165,7 +174,7 @@ bool is_promoted(const RecoveryRecord& record) {
 }
 
 bool is_rolled_back(const RecoveryRecord& record) {
-  return record.has_done(kLastRollbackStep);
+  return record.is_being_rolled_back() && record.has_done(kLastRollbackStep);
 }
 
 State state_of(const RecoveryView& view, bool worked_on, bool running) {
@@ -188,7 +197,9 @@ std::string next_of_promotion(const RecoveryRecord& record) {
   if (is_rolled_back(record) || record.is_being_abandoned())
     return fmt::format("holdfast recover abandon {} --yes removes the copy", record.name);
   if (record.is_being_rolled_back())
-    return fmt::format("holdfast recover rollback {} goes on", record.name);
+    return fmt::format(
+        "holdfast recover rollback {0} goes on; holdfast recover promote {0} turns round",
+        record.name);
   if (is_promoted(record)) {
     return fmt::format(
         "holdfast recover rollback {0} puts the old server back; recover abandon {0} --yes ends "
@@ -397,6 +408,8 @@ fs::path abandon_recovery(const Config& config, const std::string& name,
   const std::string chosen = store.resolve(name);
   const FileLock lock = store.lock(chosen);
   RecoveryWork work(config, store, store.read(chosen), null_progress(), stop);
+  std::optional<FileLock> cluster;
+  if (work.record().promotion) cluster = store.lock_cluster();
   refuse_unfinished_promotion(work.record());
   work.step("abandon", [&] {
     const RecoveryRecord& record = work.record();
@@ -404,8 +417,15 @@ fs::path abandon_recovery(const Config& config, const std::string& name,
     // Ours, if it has our files: after a restart of the machine the name may be somebody else's.
     if (fs::exists(record.server_folder / kIsolatedHbaFile)) fs::remove_all(record.server_folder);
     if (is_used_by_cluster(record)) {
+      write_durably(record.folder / kTablespacesMark, as_bytes("Of a promoted recovery.\n"), 0600,
+                    Overwrite::kYes);
       fs::remove(record.folder / kRecoveryMark);  // it is not ours any more
       return record.folder.native() + " stays: the cluster's tablespaces are in it";
+    }
+    if (record.promotion && record.promotion->unarchived) {
+      fs::remove(record.folder / kRecoveryMark);
+      return record.folder.native() +
+             " stays: what was written to the promoted copy was archived nowhere";
     }
     remove_folder(record.folder);
     return std::string("removed");

@@ -127,7 +127,10 @@ Json json_of(const RecoveryPromotion& promotion) {
           {"place", promotion.place.string()},
           {"aside", promotion.aside.string()},
           {"start_options", promotion.start_options},
-          {"differing", promotion.differing}};
+          {"differing", promotion.differing},
+          {"copy_device", promotion.copy_device},
+          {"copy_inode", promotion.copy_inode},
+          {"unarchived", promotion.unarchived}};
 }
 
 std::optional<RecoveryPromotion> promotion_from(const Json& json) {
@@ -137,7 +140,10 @@ std::optional<RecoveryPromotion> promotion_from(const Json& json) {
                            .place = json.at("place").get<std::string>(),
                            .aside = json.at("aside").get<std::string>(),
                            .start_options = json.at("start_options"),
-                           .differing = json.at("differing")};
+                           .differing = json.at("differing"),
+                           .copy_device = json.at("copy_device"),
+                           .copy_inode = json.at("copy_inode"),
+                           .unarchived = json.at("unarchived")};
 }
 
 RecoveryRecord record_from(const Json& json) {
@@ -195,13 +201,23 @@ bool RecoveryRecord::has_done(std::string_view step) const {
   });
 }
 
+bool RecoveryRecord::has_done_since_turn(std::string_view step) const {
+  for (auto one = steps.rbegin(); one != steps.rend(); ++one) {
+    if (one->name.starts_with(kRollbackStep) != step.starts_with(kRollbackStep)) return false;
+    if (one->name == step && one->result == Result::kDone) return true;
+  }
+  return false;
+}
+
 bool RecoveryRecord::is_being_abandoned() const {
   return !steps.empty() && steps.back().name == "abandon";
 }
 
 bool RecoveryRecord::is_being_rolled_back() const {
-  return std::ranges::any_of(
-      steps, [](const RecoveryStep& step) { return step.name.starts_with(kRollbackStep); });
+  const auto last =
+      std::ranges::find_if(steps.rbegin(), steps.rend(),
+                           [](const RecoveryStep& step) { return step.name != "abandon"; });
+  return last != steps.rend() && last->name.starts_with(kRollbackStep);
 }
 
 std::string to_json(const RecoveryRecord& record) {
@@ -332,6 +348,13 @@ FileLock RecoveryStore::lock(const std::string& name) const {
   }
   throw Error(ErrorKind::kRefused, "somebody else works on this recovery",
               {.object = name, .hint = "'holdfast recover status' tells who, and on what."});
+}
+
+FileLock RecoveryStore::lock_cluster() const {
+  auto lock = FileLock::try_acquire(folder_ / "cluster-lock");
+  if (lock) return std::move(*lock);
+  throw Error(ErrorKind::kRefused, "somebody else promotes a recovery, or rolls one back",
+              {.object = folder_, .hint = "'holdfast recover status' tells who, and which."});
 }
 
 bool RecoveryStore::is_worked_on(const std::string& name) const {

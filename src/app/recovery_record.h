@@ -62,8 +62,10 @@ struct RecoveryPromotion {
   std::string backup;           // this
   std::filesystem::path place;  // the cluster's data directory
   std::filesystem::path aside;  // where the replaced one goes; empty: there is none
-  std::vector<std::string> start_options;  // of the replaced server
-  std::vector<std::string> differing;      // configuration files in which the two differ
+  std::vector<std::string> start_options;         // of the replaced server
+  std::vector<std::string> differing;             // configuration files in which the two differ
+  std::uint64_t copy_device = 0, copy_inode = 0;  // of the copy's data directory, wherever it is
+  bool unarchived = false;  // the copy has WAL of its own that is archived nowhere
 };
 
 struct RecoveryRecord {
@@ -84,8 +86,10 @@ struct RecoveryRecord {
   std::filesystem::path data_directory() const { return folder / "data"; }
   bool has_begun(std::string_view step) const;
   bool has_done(std::string_view step) const;
+  // The same since the last turn from promoting to rolling back, or back again.
+  bool has_done_since_turn(std::string_view step) const;
   bool is_being_abandoned() const;
-  bool is_being_rolled_back() const;  // or was
+  bool is_being_rolled_back() const;  // or was, and nothing but its end came after that
 };
 
 std::string to_json(const RecoveryRecord& record);
@@ -114,6 +118,8 @@ class RecoveryStore {
   // The record of an abandoned recovery, out of the way of the next one of that name.
   std::filesystem::path retire(const RecoveryRecord& record) const;
   FileLock lock(const std::string& name) const;  // kRefused: somebody works on it
+  // For what moves the cluster's own data directory, whichever recovery is the reason.
+  FileLock lock_cluster() const;
   bool is_worked_on(const std::string& name) const;
   // Not the name alone: "ended" and "x.json" are names too.
   std::filesystem::path folder_of(const std::string& name) const {

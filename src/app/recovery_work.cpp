@@ -98,6 +98,9 @@ void RecoveryWork::step(std::string name, const std::function<std::string()>& wo
     end_step(Result::kFailed,
              error.object().empty() ? error.message() : error.message() + ": " + error.object());
     throw;
+  } catch (const std::exception& error) {  // of the standard library, from a damaged disk perhaps
+    end_step(Result::kFailed, error.what());
+    throw Error(ErrorKind::kHost, error.what(), {.object = record_.name});
   }
 }
 

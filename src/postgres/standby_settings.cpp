@@ -12,6 +12,7 @@ constexpr std::size_t kWorkersAt = 184;
 constexpr std::size_t kSendersAt = 188;
 constexpr std::size_t kPreparedAt = 192;
 constexpr std::size_t kLocksAt = 196;
+constexpr std::size_t kCommitTimestampsAt = 200;  // one byte
 
 }  // namespace
 
@@ -24,7 +25,8 @@ StandbySettings read_standby_settings(const std::filesystem::path& data_director
           .max_worker_processes = number(kWorkersAt),
           .max_wal_senders = number(kSendersAt),
           .max_prepared_transactions = number(kPreparedAt),
-          .max_locks_per_transaction = number(kLocksAt)};
+          .max_locks_per_transaction = number(kLocksAt),
+          .track_commit_timestamp = image.content.at(kCommitTimestampsAt) != std::byte{0}};
 }
 
 bool covers(const StandbySettings& settings, const StandbySettings& least) {

@@ -15,6 +15,8 @@ struct StandbySettings {
   int max_wal_senders = 0;
   int max_prepared_transactions = 0;
   int max_locks_per_transaction = 0;
+  // Need not be the same, but what is there is removed where a recovery ends without it.
+  bool track_commit_timestamp = false;
   bool operator==(const StandbySettings&) const = default;
 };
 

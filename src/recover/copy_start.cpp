@@ -105,7 +105,9 @@ std::string last_complaints(const fs::path& log, std::uintmax_t from_bytes) {
   if (!error && size > from_bytes + kLogTailBytes) from_bytes = size - kLogTailBytes;
   in.seekg(static_cast<std::streamoff>(from_bytes));
   std::vector<std::string> lines;
+  std::string last;
   for (std::string line; std::getline(in, line);) {
+    if (!line.empty()) last = line;
     for (const char* mark : {"ERROR:", "FATAL:", "PANIC:"}) {
       const auto at = line.find(mark);
       if (at != std::string::npos) lines.push_back(line.substr(at));
@@ -114,7 +116,8 @@ std::string last_complaints(const fs::path& log, std::uintmax_t from_bytes) {
   if (lines.size() > kLogLinesShown) lines.erase(lines.begin(), lines.end() - kLogLinesShown);
   std::string text;
   for (const std::string& line : lines) text += (text.empty() ? "" : "; ") + line;
-  return text.empty() ? "its log does not say why" : text;
+  if (!text.empty()) return text;
+  return last.empty() ? "its log does not say why" : last;
 }
 
 }  // namespace holdfast

@@ -230,6 +230,11 @@ CheckResult check_page_checksums(const ChecksumsCheck& check, const std::stop_to
     result.detail = "the cluster has no page checksums";
     return result;
   }
+  if (!std::filesystem::exists(check.bin_directory / "pg_checksums")) {
+    result.verdict = Verdict::kSkipped;
+    result.detail = "this machine has no pg_checksums";
+    return result;
+  }
   struct stat owner{};
   ::stat(check.data_directory.c_str(), &owner);
   ChildStart start{.program = check.bin_directory / "pg_checksums",

@@ -190,9 +190,16 @@ void DetachedServer::promote(const std::stop_token& stop) {
 }
 
 void DetachedServer::await_open(const std::stop_token& stop) {
+  const auto deadline = std::chrono::steady_clock::now() + kEndPatience;
   while (running()) {
     const auto now = position(stop);
     if (now && !now->recovering) return;
+    if (std::chrono::steady_clock::now() > deadline) {
+      throw Error(ErrorKind::kPostgres,
+                  "PostgreSQL on the recovered copy gives no session: " + last_refusal_,
+                  {.object = options_.data_directory,
+                   .hint = fmt::format("Read {}.", options_.log.native())});
+    }
     check_cancelled(stop);
     std::this_thread::sleep_for(kEndPoll);
   }

@@ -71,6 +71,7 @@ void add_modesty(std::vector<ServerSetting>& settings, const IsolationPlace& pla
   if (place.readable && place.major_version >= 14) {
     settings.emplace_back("wal_retrieve_retry_interval", "1s");
   }
+  settings.emplace_back("track_commit_timestamp", least.track_commit_timestamp ? "on" : "off");
   settings.insert(settings.end(), {{"wal_level", "replica"},
                                    {"shared_buffers", "128MB"},
                                    {"huge_pages", "off"},

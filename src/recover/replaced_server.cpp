@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <fstream>
 #include <thread>
 
 #include <fmt/format.h>
@@ -57,6 +58,15 @@ void stop_server_in(const fs::path& data_directory, const std::stop_token& stop)
     }
     std::this_thread::sleep_for(kServerEndPoll);
   }
+}
+
+bool is_session_of(const fs::path& data_directory, pid_t session) {
+  const auto server = running_server(data_directory);
+  std::ifstream status(fmt::format("/proc/{}/status", session));
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("PPid:")) return server && std::stoi(line.substr(5)) == server->pid;
+  }
+  return false;
 }
 
 bool is_fenced(const fs::path& data_directory) {

@@ -13,11 +13,17 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 namespace holdfast {
 
 // A fast shutdown by signal, and the wait for its end; nothing when no server runs there. A stop
 // that comes meanwhile ends the waiting.
 void stop_server_in(const std::filesystem::path& data_directory, const std::stop_token& stop);
+
+// Whether the session with this process number is one of the server that runs there: a connection
+// may lead to another one.
+bool is_session_of(const std::filesystem::path& data_directory, pid_t session);
 
 bool is_fenced(const std::filesystem::path& data_directory);
 void fence(const std::filesystem::path& data_directory);    // nothing when it is

@@ -298,7 +298,12 @@ std::string recovery_settings_text(std::string_view auto_conf, const RecoverySet
 void remove_recovery_settings(const fs::path& data_directory, const RestoredOwner& owner) {
   const std::string auto_conf =
       read_file(data_directory / kAutoConf, kPostgresConfigBytesMax).value_or("");
-  write_private(data_directory / kAutoConf, without_recovery_settings(auto_conf), owner);
+  std::string text;
+  for_each_line(without_recovery_settings(auto_conf), [&](std::string_view line) {
+    // Of ours, where ALTER SYSTEM has removed the comments around it.
+    if (line != line_of("archive_mode", "off")) text += line;
+  });
+  write_private(data_directory / kAutoConf, text, owner);
 }
 
 bool would_recover(const fs::path& data_directory) {

@@ -79,14 +79,38 @@ TEST_F(KilledPromotion, GoesOnBeforeEachStepsWork) {
   cluster_.archive();
 }
 
-// Whatever step it was in, the way back is open.
+// PostgreSQL removes its signal file before it has promoted: a copy without one, that died in
+// between, must not go on to what lies behind the target.
+TEST_F(KilledPromotion, ACopyThatDiedWhileItPromotedStillEndsAtItsTarget) {
+  EXPECT_EQ(
+      recover_.run({"promote", "--confirm", "demo"}, "recover.step_begun#3:kill").outcome.signal,
+      SIGKILL);
+  const fs::path copy = recover_.status().at("data_directory").get<std::string>();
+  quit_server_in(copy);
+  EXPECT_TRUE(fs::remove(copy / "recovery.signal"));
+  recover_.must({"promote", "--confirm", "demo"});
+  EXPECT_EQ(cluster_.server().sql("select count(*) from t"), "1");
+  EXPECT_EQ(cluster_.server().sql("select timeline_id from pg_control_checkpoint()"), "2");
+}
+
+// Whatever step it was in, the way back is open, and from there the way on.
 TEST_F(KilledPromotion, CanBeRolledBackFromAnyStep) {
-  for (const char* point : {"recover.step_worked#2:kill", "recover.step_worked#4:kill"}) {
+  for (const bool killed_at_fence : {true, false}) {
     if (!fs::exists(recover_.record())) {
       recover_.must({"start", "--target-name", "before"});
       recover_.must({"check"});
     }
-    recover_.run({"promote", "--confirm", "demo"}, point);
+    recover_.run({"promote", "--confirm", "demo"},
+                 killed_at_fence ? "recover.step_worked#2:kill" : "recover.step_worked#5:kill");
+    EXPECT_EQ(recover_.run({"rollback", "--confirm", "demo"}, "recover.step_worked#4:kill")
+                  .outcome.signal,
+              SIGKILL);
+    EXPECT_THAT(recover_.status().at("next").get<std::string>(),
+                testing::HasSubstr("recover promote recovery turns round"));
+    if (killed_at_fence) {
+      EXPECT_EQ(recover_.must({"promote", "--confirm", "demo"}).at("state"), "promoted");
+      EXPECT_EQ(cluster_.server().sql("select count(*) from t"), "1");
+    }
     const Json rolled_back = recover_.must({"rollback", "--confirm", "demo"});
     EXPECT_EQ(rolled_back.at("state"), "rolled back");
     EXPECT_EQ(cluster_.server().sql("select count(*) from t"), "0");

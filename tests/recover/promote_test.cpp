@@ -17,10 +17,16 @@ std::vector<std::string> with(std::vector<std::string> lines,
   return lines;
 }
 
+class PromoteOn : public testing::TestWithParam<ServerPrograms> {};
+INSTANTIATE_TEST_SUITE_P(Server, PromoteOn, testing::ValuesIn(available_servers()),
+                         [](const auto& tested) {
+                           return fmt::format("Version{}", tested.param.major_version);
+                         });
+
 // An application writes; somebody deletes what must not be deleted; the copy of just before takes
 // the cluster's place; the application goes on; and everything is put back.
-TEST(Promote, TheWholeStory) {
-  ArchivedCluster cluster;
+TEST_P(PromoteOn, TheWholeStory) {
+  ArchivedCluster cluster({.programs = GetParam()});
   Promoting recover(cluster);
   PostgresCluster& server = cluster.server();
   server.sql(
@@ -79,6 +85,19 @@ TEST(Promote, TheWholeStory) {
   refused({"start"}, "promotion of this recovery has begun");
   cluster.archive();  // its WAL flows
 
+  // Of one place one promotion at a time.
+  const fs::path other = recover.record("other");
+  std::string other_record = read_text(recover.record());
+  other_record.replace(other_record.find("\"recovery\""), 10, "\"other\"");
+  write_text(other, other_record);
+  give_to_server_user(other);
+  refused({"promote", "other", "--confirm", "demo"}, "another recovery was promoted");
+  fs::remove(other);
+  // Nothing is stopped for a way back that is not there.
+  fs::rename(aside, aside.native() + ".elsewhere");
+  refused({"rollback", "--confirm", "demo"}, "nothing to go back to");
+  EXPECT_TRUE(application.goes_on());
+  fs::rename(aside.native() + ".elsewhere", aside);
   refused({"rollback"}, "was not typed");
   const Json rolled_back = recover.must({"rollback", "--confirm", "demo"});
   EXPECT_EQ(rolled_back.at("state"), "rolled back") << rolled_back.dump(1);
@@ -93,8 +112,8 @@ TEST(Promote, TheWholeStory) {
 }
 
 // On a machine that has nothing but the program, the configuration and the repository.
-TEST(Promote, AfterATotalLoss) {
-  ArchivedCluster cluster;
+TEST_P(PromoteOn, AfterATotalLoss) {
+  ArchivedCluster cluster({.programs = GetParam()});
   Promoting recover(cluster);
   cluster.server().sql("create table t as select generate_series(1, 10) as n");
   cluster.holdfast().backup({"--type", "full"});
@@ -103,8 +122,9 @@ TEST(Promote, AfterATotalLoss) {
   const std::string connection = cluster.server().connection();
   const std::string options = fmt::format("-p {} -k {}", cluster.server().port(),
                                           cluster.server().socket_directory().string());
-  cluster.server().stop(PostgresCluster::Shutdown::kImmediate);
-  fs::remove_all(place);
+  cluster.server().stop();
+  const fs::path elsewhere = place.native() + ".elsewhere";
+  fs::rename(place, elsewhere);
   cluster.holdfast().settings().lines = {
       "recover: {approvals: 0}", "hooks:",
       fmt::format("  start_server: {{run: \"{}/pg_ctl start -w -s -D $HF_DATA_DIRECTORY -l "
@@ -115,13 +135,45 @@ TEST(Promote, AfterATotalLoss) {
   const Answer refused = recover.run({"promote", "--confirm", "demo"});
   EXPECT_EQ(refused.outcome.exit_code, 3);
   EXPECT_THAT(refused.error(), HasSubstr("--lost"));
-  const Json promoted =
-      recover.must({"promote", "--confirm", "demo", "--lost", "the disk is gone"});
+  const std::vector<std::string> promote{"promote", "--confirm", "demo", "--lost",
+                                         "the disk is gone"};
+  {
+    // It is not lost, but runs on another disk.
+    PostgresCluster alive = PostgresCluster::on(elsewhere, {.programs = GetParam()});
+    alive.start();
+    cluster.holdfast().other_connection = alive.connection();
+    const Answer answered = recover.run(promote);
+    EXPECT_EQ(answered.outcome.exit_code, 3) << answered.text();
+    EXPECT_THAT(answered.error(), HasSubstr("still answers"));
+  }
+  cluster.holdfast().other_connection.reset();
+  fs::remove_all(elsewhere);
+  const Json promoted = recover.must(promote);
   EXPECT_EQ(promoted.at("state"), "promoted") << promoted.dump(1);
   EXPECT_EQ(cluster.server().sql("select count(*) from t"), "10");
   EXPECT_EQ(recover.run({"rollback", "--confirm", "demo"}).outcome.exit_code, 3) << "to nothing";
   recover.must({"abandon", "--yes"});
   EXPECT_EQ(cluster.server().sql("select count(*) from t"), "10");
+}
+
+// A server that is gone without having said so may run where it cannot be seen.
+TEST(Promote, AnOldServerThatDiedIsLostOnlyIfSomebodySaysSo) {
+  ArchivedCluster cluster;
+  Promoting recover(cluster);
+  cluster.server().sql("create table t as select 1 as n");
+  cluster.holdfast().backup({"--type", "full"});
+  cluster.archive();
+  cluster.holdfast().settings().lines = {"recover: {approvals: 0}"};
+  recover.must({"start"});
+  recover.must({"check"});
+  cluster.server().kill();
+  const Answer refused = recover.run({"promote", "--confirm", "demo"});
+  EXPECT_EQ(refused.outcome.exit_code, 3) << refused.text();
+  EXPECT_THAT(refused.error(), HasSubstr("not shut down cleanly"));
+  const Json promoted = recover.must({"promote", "--confirm", "demo", "--lost", "it died"});
+  EXPECT_EQ(promoted.at("state"), "promoted") << promoted.dump(1);
+  EXPECT_EQ(promoted.at("promotion").at("lost"), "it died");
+  EXPECT_FALSE(recover.starts(recover.aside()));
 }
 
 }  // namespace
