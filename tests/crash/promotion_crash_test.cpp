@@ -97,11 +97,14 @@ TEST_F(KilledPromotion, ACopyThatDiedWhileItPromotedStillEndsAtItsTarget) {
 TEST_F(KilledPromotion, CanBeRolledBackFromAnyStep) {
   for (const bool killed_at_fence : {true, false}) {
     if (!fs::exists(recover_.record())) {
+      cluster_.holdfast().backup();  // it writes a history of its own since the rollback
       recover_.must({"start", "--target-name", "before"});
       recover_.must({"check"});
     }
-    recover_.run({"promote", "--confirm", "demo"},
-                 killed_at_fence ? "recover.step_worked#2:kill" : "recover.step_worked#5:kill");
+    const Answer promoted =
+        recover_.run({"promote", "--confirm", "demo"},
+                     killed_at_fence ? "recover.step_worked#2:kill" : "recover.step_worked#5:kill");
+    ASSERT_EQ(promoted.outcome.signal, SIGKILL) << promoted.text();
     EXPECT_EQ(recover_.run({"rollback", "--confirm", "demo"}, "recover.step_worked#4:kill")
                   .outcome.signal,
               SIGKILL);
