@@ -31,8 +31,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using Kind = ErrorKind;
-
 constexpr int kFenceTries = 3;  // against a service manager that starts what was stopped
 constexpr std::chrono::minutes kServerPatience{3};
 constexpr std::chrono::milliseconds kAnswerPoll{200};
@@ -50,7 +48,8 @@ bool cannot_start(const fs::path& data_directory) {
 // A server that was killed, or one that runs in another container, would not have said this.
 void require_shut_down(const ControlFile& control, const fs::path& data_directory) {
   if (control.state == ClusterState::kShutDown) return;
-  throw Error(Kind::kRefused, "no server runs here, but the last one was not shut down cleanly",
+  throw Error(ErrorKind::kRefused,
+              "no server runs here, but the last one was not shut down cleanly",
               {.object = data_directory,
                .hint = "It may run where it cannot be seen: in another container, on another host. "
                        "If it died: start it and let it stop, or promote with --lost 'WHY'."});
@@ -144,7 +143,8 @@ void PromotionSteps::require_way_back() const {
   const bool whole =
       is_data_directory(old) && (fs::exists(old / kControlFilePath) || is_fenced(old));
   if (whole && !is_copy(old)) return;
-  throw Error(Kind::kRefused, "the replaced data directory is gone: there is nothing to go back to",
+  throw Error(ErrorKind::kRefused,
+              "the replaced data directory is gone: there is nothing to go back to",
               {.object = promotion().aside, .hint = "Nothing was changed."});
 }
 
@@ -157,10 +157,10 @@ void PromotionSteps::require_nobody_answers() const {
     Session session = Session::connect(config_.postgres.connection, stop_);
     if (session.server().system_identifier != identifier || session.in_recovery()) return;
   } catch (const Error& error) {
-    if (error.kind() == Kind::kPostgres) return;
+    if (error.kind() == ErrorKind::kPostgres) return;
     throw;
   }
-  throw Error(Kind::kRefused,
+  throw Error(ErrorKind::kRefused,
               "a server of this cluster still answers, and it is not the one in the data directory",
               {.object = redact_secrets(config_.postgres.connection),
                .hint = "Stop it first, wherever it runs. Or correct postgres.connection."});
@@ -183,7 +183,7 @@ std::string PromotionSteps::fence_server(const fs::path& data_directory) {
     fence(data_directory);
     if (same && !running_server(data_directory)) return archived;
   }
-  throw Error(Kind::kRefused, "something starts the server again whenever it is stopped",
+  throw Error(ErrorKind::kRefused, "something starts the server again whenever it is stopped",
               {.object = data_directory,
                .hint = "Let the hook stop_server tell the service manager, for instance "
                        "'systemctl stop postgresql@15-main'. Then promote again, or roll back."});
@@ -195,7 +195,7 @@ std::string PromotionSteps::fence_lost_server(const fs::path& data_directory) {
   try {
     return fence_server(data_directory);
   } catch (const Error& error) {
-    if (error.kind() == Kind::kCancelled) throw;
+    if (error.kind() == ErrorKind::kCancelled) throw;
     why = error.message();
   } catch (const std::exception& error) {  // a damaged disk
     why = error.what();
@@ -203,7 +203,8 @@ std::string PromotionSteps::fence_lost_server(const fs::path& data_directory) {
   stop_server_in(data_directory, stop_);
   if (fs::exists(data_directory / kControlFilePath)) fence(data_directory);
   if (running_server(data_directory)) {
-    throw Error(Kind::kRefused, "the old server was started again", {.object = data_directory});
+    throw Error(ErrorKind::kRefused, "the old server was started again",
+                {.object = data_directory});
   }
   why = "its last WAL could not be archived: " + why;
   warnings_.push_back("of the old server: " + why);
@@ -253,7 +254,7 @@ std::string PromotionSteps::promote_copy() {
   const ControlFile stopped = control();
   const bool is_new = work_.record().target.timeline.number < stopped.checkpoint_timeline;
   if (stopped.state != ClusterState::kShutDown || !is_new) {
-    throw Error(Kind::kPostgres, "the copy was not promoted as it should",
+    throw Error(ErrorKind::kPostgres, "the copy was not promoted as it should",
                 {.object = copy, .hint = "Roll back, abandon it, and start another recovery."});
   }
   struct stat owner{};
@@ -270,7 +271,7 @@ void PromotionSteps::require_as_checked() {
   const std::string at = position ? to_string(position->replayed) : "nowhere";
   if (at == work_.record().verdict->at) return;
   throw Error(
-      Kind::kPostgres,
+      ErrorKind::kPostgres,
       fmt::format("the copy stands at {}, but was checked at {}", at, work_.record().verdict->at),
       {.object = work_.record().name, .hint = "Roll back, and start another recovery."});
 }
@@ -298,18 +299,18 @@ void PromotionSteps::look_at_server() {
   const fs::path& place = promotion().place;
   Session session = Session::connect(config_.postgres.connection, stop_);
   if (session.in_recovery()) {
-    throw Error(Kind::kPostgres, "the server is in recovery", {.object = place});
+    throw Error(ErrorKind::kPostgres, "the server is in recovery", {.object = place});
   }
   check_server(session.server(), place);
   const auto row = session.query("select pg_backend_pid(), current_setting('archive_mode')").at(0);
   if (!is_session_of(place, std::stoi(row.at(0).value_or("0")))) {
-    throw Error(Kind::kRefused,
+    throw Error(ErrorKind::kRefused,
                 "postgres.connection leads to another server than the one in the data directory",
                 {.object = redact_secrets(config_.postgres.connection),
                  .hint = "Correct it, then promote again, or roll back."});
   }
   if (is_copy(place) && row.at(1) == "off") {
-    throw Error(Kind::kRefused, "the promoted server archives nothing: archive_mode is off",
+    throw Error(ErrorKind::kRefused, "the promoted server archives nothing: archive_mode is off",
                 {.object = place,
                  .hint = "Set it to on in its configuration, stop the server, and promote again."});
   }
@@ -322,7 +323,7 @@ void PromotionSteps::await_server() {
     try {
       return look_at_server();
     } catch (const Error& error) {
-      const bool may_come = error.kind() == Kind::kPostgres;
+      const bool may_come = error.kind() == ErrorKind::kPostgres;
       if (!may_come || std::chrono::steady_clock::now() > deadline) throw;
     }
   }
@@ -354,7 +355,7 @@ std::string PromotionSteps::take_over_archive() {
 
 void PromotionSteps::await_health() {
   const RecoverConfig& wanted = config_.recover;
-  HttpClient client({.failure_kind = Kind::kCheckFailed, .total_timeout = kHealthTimeout});
+  HttpClient client({.failure_kind = ErrorKind::kCheckFailed, .total_timeout = kHealthTimeout});
   const auto deadline = std::chrono::steady_clock::now() + wanted.health_within;
   std::string last;
   do {
@@ -363,12 +364,12 @@ void PromotionSteps::await_health() {
       if (answer.status == static_cast<int>(wanted.health_status)) return;
       last = fmt::format("status {}", answer.status);
     } catch (const Error& error) {
-      if (error.kind() == Kind::kCancelled) throw;
+      if (error.kind() == ErrorKind::kCancelled) throw;
       last = error.message();
     }
     std::this_thread::sleep_for(kAnswerPoll);
   } while (std::chrono::steady_clock::now() < deadline);
-  throw Error(Kind::kCheckFailed,
+  throw Error(ErrorKind::kCheckFailed,
               fmt::format("the application is not healthy after {}: {}, wanted is status {}",
                           human_duration(wanted.health_within), last, wanted.health_status),
               {.object = wanted.health});
@@ -382,7 +383,7 @@ std::string PromotionSteps::check_log() {
   const std::uintmax_t size = fs::file_size(log, none);
   if (none && config_.recover.log.empty()) return "";  // the service manager started it
   std::ifstream in(log, std::ios::binary);
-  if (!in) throw Error(Kind::kCheckFailed, "the server's log cannot be read", {.object = log});
+  if (!in) throw Error(ErrorKind::kCheckFailed, "the server's log cannot be read", {.object = log});
   in.seekg(static_cast<std::streamoff>(size > kLogLookedAtBytes ? size - kLogLookedAtBytes : 0));
   std::string panic;
   int fatal = 0;
@@ -395,7 +396,7 @@ std::string PromotionSteps::check_log() {
     if (line.find("FATAL:") != std::string::npos) ++fatal;
   }
   if (panic.empty()) return fmt::format(", log ({} sessions ended by FATAL)", fatal);
-  throw Error(Kind::kCheckFailed, "the server's log has: " + panic, {.object = log});
+  throw Error(ErrorKind::kCheckFailed, "the server's log has: " + panic, {.object = log});
 }
 
 std::string PromotionSteps::validate() {
@@ -403,7 +404,7 @@ std::string PromotionSteps::validate() {
   if (!all_passed(results)) {
     const auto failed =
         std::ranges::find(results, CheckResult::Verdict::kFailed, &CheckResult::verdict);
-    throw Error(Kind::kCheckFailed,
+    throw Error(ErrorKind::kCheckFailed,
                 fmt::format("the check '{}' failed: {}", failed->name, failed->detail),
                 {.object = promotion().place});
   }
