@@ -53,6 +53,12 @@ struct RetentionConfig {
   std::chrono::milliseconds grace{std::chrono::hours(24)};
 };
 
+// When backups are copied to this repository, and how; an empty schedule: by hand only.
+struct CopyConfig {
+  std::string schedule;  // what parse_cron (system/cron.h) takes
+  bool standalone = false;
+};
+
 struct RepositoryConfig {
   std::string name;
   std::string url;  // file:///… or s3://bucket/prefix
@@ -62,6 +68,7 @@ struct RepositoryConfig {
   bool exclusive_writer = false;
   bool wal = true;
   RetentionConfig retention;
+  CopyConfig copy;
   std::optional<Timestamp> as_of = {};  // --as-of, no key of the file: seen as it was, read-only
 };
 
@@ -75,6 +82,7 @@ struct PostgresConfig {
 enum class CheckpointMode { kFast, kSpread };
 
 struct BackupConfig {
+  std::string schedule;  // what parse_cron (system/cron.h) takes; empty: by hand only
   CompressionChoice compression;
   unsigned jobs = 0;  // 0: every core
   CheckpointMode checkpoint = CheckpointMode::kFast;
@@ -127,6 +135,27 @@ struct HooksConfig {
   HookConfig stop_application, start_application, stop_server, start_server, validate;
 };
 
+enum class NotifySeverity { kInfo, kWarning, kError };
+
+// Where messages go: exactly one of the four, and which messages (app/notify.h).
+struct NotifyConfig {
+  std::string slack_webhook_file;  // holds the URL, which is a secret
+  struct Webhook {
+    std::string url, secret_file, ca_file;
+  } webhook;
+  struct Email {
+    std::string server, from, to;  // `to`: addresses with commas between them
+    std::string user, password_file, ca_file;
+    bool tls = true;
+  } email;
+  struct Command {
+    std::string run;
+    std::chrono::milliseconds timeout{std::chrono::seconds(30)};
+  } command;
+  std::string on = "failure";  // words with commas between them
+  NotifySeverity minimum = NotifySeverity::kInfo;
+};
+
 struct Config {
   std::filesystem::path file;
   std::string cluster;
@@ -141,6 +170,7 @@ struct Config {
   std::vector<CheckConfig> checks;
   RecoverConfig recover;
   HooksConfig hooks;
+  std::vector<NotifyConfig> notify;
 };
 
 // One effective value, for `config show`: where it came from, secrets redacted.

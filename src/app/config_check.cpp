@@ -68,6 +68,15 @@ void check_repository(Checker& checker, const RepositoryConfig& repository) {
   }
 }
 
+void check_notify(Checker& checker, const NotifyConfig& notify, std::size_t number) {
+  const auto key = [&](std::string_view name) { return fmt::format("notify.{}.{}", number, name); };
+  checker.secret_file(key("slack.webhook_file"), notify.slack_webhook_file);
+  checker.secret_file(key("webhook.secret_file"), notify.webhook.secret_file);
+  checker.secret_file(key("email.password_file"), notify.email.password_file);
+  checker.plain_file(key("webhook.ca_file"), notify.webhook.ca_file);
+  checker.plain_file(key("email.ca_file"), notify.email.ca_file);
+}
+
 }  // namespace
 
 std::vector<ConfigFinding> check_config(const LoadedConfig& loaded) {
@@ -80,6 +89,9 @@ std::vector<ConfigFinding> check_config(const LoadedConfig& loaded) {
   checker.connection("postgres.primary_connection", postgres.primary_connection);
   for (const RepositoryConfig& repository : loaded.config.repositories) {
     check_repository(checker, repository);
+  }
+  for (std::size_t i = 0; i < loaded.config.notify.size(); ++i) {
+    check_notify(checker, loaded.config.notify[i], i + 1);
   }
   return std::move(checker.findings);
 }

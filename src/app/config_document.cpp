@@ -41,6 +41,11 @@ std::string describe_section(std::string_view section) {
                                       : fmt::format("'{}' of a repository", path_in_entry(section));
   }
   if (section == kCheckPath) return "a check";
+  if (section.starts_with(kNotifyEntryPath)) {
+    return section == kNotifyEntryPath
+               ? "an entry of 'notify'"
+               : fmt::format("'{}' of an entry of 'notify'", path_in_entry(section));
+  }
   return fmt::format("'{}'", section);
 }
 
@@ -106,6 +111,8 @@ class DocumentReader {
           {kRepositoriesPath, kRepositoryPath, kRepositoriesMax, document_.repository_places});
     } else if (path == kChecksPath) {
       read_list(node, at, {kChecksPath, kCheckPath, kChecksMax, document_.check_places});
+    } else if (path == kNotifyPath) {
+      read_list(node, at, {kNotifyPath, kNotifyEntryPath, kNotifyMax, document_.notify_places});
     } else if (is_one_word && names_in(section).contains(name)) {
       read_section(node, path, entry);
     } else {
@@ -119,9 +126,24 @@ class DocumentReader {
     if (key.state == KeyState::kLater) refuse_later_key(key.path, at);
     const std::string_view name = path_in_entry(key.path);
     if (node.IsNull()) refuse_configuration(fmt::format("'{}' has no value", name), at);
+    if (node.IsSequence() && is_list_type(key.type)) {
+      return document_.assignments.push_back({&key, entry, joined(node, at), at, "file"});
+    }
     if (!node.IsScalar())
       refuse_configuration(fmt::format("'{}' must be {}", name, describe_type(key)), at);
     document_.assignments.push_back({&key, entry, node.Scalar(), at, "file"});
+  }
+
+  static bool is_list_type(KeyType type) {
+    return type == KeyType::kEvents || type == KeyType::kMails;
+  }
+  static std::string joined(const YAML::Node& list, const std::string& at) {
+    std::string text;
+    for (const YAML::Node& word : list) {
+      if (!word.IsScalar()) refuse_configuration("a list of plain words belongs here", at);
+      text += (text.empty() ? "" : ", ") + word.Scalar();
+    }
+    return text;
   }
 
   struct List {
@@ -131,8 +153,9 @@ class DocumentReader {
   };
   void read_list(const YAML::Node& node, const std::string& at, const List& list) {
     if (!node.IsSequence()) {
-      refuse_configuration(
-          fmt::format("'{}' must be a list: each begins with '- name: …'", list.path), at);
+      refuse_configuration(fmt::format("'{}' must be a list: each begins with '- {}: …'", list.path,
+                                       list.path == kNotifyPath ? "slack" : "name"),
+                           at);
     }
     if (node.size() > list.limit) {
       refuse_configuration(fmt::format("more than {} {}", list.limit, list.path), at);

@@ -15,6 +15,7 @@ namespace holdfast {
 
 inline constexpr std::size_t kRepositoriesMax = 16;
 inline constexpr std::size_t kChecksMax = 1000;
+inline constexpr std::size_t kNotifyMax = 32;
 
 struct Assignment {
   const ConfigKey* key;
@@ -28,6 +29,7 @@ struct ConfigDocument {
   std::vector<Assignment> assignments;
   std::vector<std::string> repository_places;  // one for each repository of the file
   std::vector<std::string> check_places;       // the same of `checks`
+  std::vector<std::string> notify_places;      // and of `notify`
 };
 
 ConfigDocument read_config_document(const std::string& text, const std::string& file);

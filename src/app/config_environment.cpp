@@ -31,7 +31,8 @@ void add(Variables& variables, const std::string& name, Addressed addressed) {
 Variables variables_of(const std::vector<std::string>& repositories) {
   Variables variables;
   for (const ConfigKey& key : config_keys()) {
-    if (is_check_key(key)) continue;  // their names are no part of a variable's
+    // Their names, if they have any, are no part of a variable's.
+    if (is_check_key(key) || is_notify_key(key)) continue;
     if (!is_repository_key(key)) {
       add(variables, environment_name(key, {}), {&key, std::nullopt});
       continue;

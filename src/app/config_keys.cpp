@@ -28,6 +28,8 @@ constexpr KeyState kLater = KeyState::kLater;
         },                                                                                      \
         "", kSecond, kHookTimeoutMax                                                            \
   }
+#define HF_NOTIFY(member) \
+  [](KeyTarget to, const KeyValue& value) { to.notify->member = value.text; }
 #define HF_RETAIN(member)                                                  \
   [](KeyTarget to, const KeyValue& value) {                                \
     to.repository->retention.member = static_cast<unsigned>(value.number); \
@@ -48,6 +50,7 @@ constexpr std::uint64_t kRefreshMax = 3650ULL * 24 * 60 * 60 * kSecond;
 
 constexpr std::uint64_t kRetentionMax = 36500ULL * 24 * 60 * 60 * kSecond;
 constexpr std::uint64_t kRetainedMax = 100'000;
+constexpr std::uint64_t kNotifyCommandMax = 10 * 60 * kSecond;
 constexpr std::uint64_t kObjectiveMax = 365ULL * 24 * 60 * 60 * kSecond;
 
 constexpr std::uint64_t kHookTimeoutMax = 24ULL * 60 * 60 * kSecond;
@@ -306,13 +309,60 @@ constexpr ConfigKey kKeys[] = {
     HF_HOOK(stop_server),
     HF_HOOK(start_server),
     HF_HOOK(validate),
-    {"notify", Type::kSection, kLater, "", "Where messages go."},
+
+    {"notify[].slack.webhook_file", Type::kPath, kReady, "",
+     "File with the URL of a Slack webhook, private to its owner: the URL is a secret.",
+     HF_NOTIFY(slack_webhook_file)},
+    {"notify[].webhook.url", Type::kHttpUrl, kReady, "", "Where a JSON document is posted.",
+     HF_NOTIFY(webhook.url)},
+    {"notify[].webhook.secret_file", Type::kPath, kReady, "",
+     "File with the key of the signature (HMAC-SHA-256 of the body, header "
+     "`X-Holdfast-Signature`), private to its owner.",
+     HF_NOTIFY(webhook.secret_file)},
+    {"notify[].webhook.ca_file", Type::kPath, kReady, "",
+     "Certificate authorities for the URL. Default: the system's.", HF_NOTIFY(webhook.ca_file)},
+    {"notify[].email.server", Type::kMailUrl, kReady, "", "Server that takes the mail.",
+     HF_NOTIFY(email.server)},
+    {"notify[].email.from", Type::kMails, kReady, "", "Sender, one address.",
+     HF_NOTIFY(email.from)},
+    {"notify[].email.to", Type::kMails, kReady, "", "Recipients.", HF_NOTIFY(email.to)},
+    {"notify[].email.user", Type::kText, kReady, "", "User of the server, if it wants one.",
+     HF_NOTIFY(email.user)},
+    {"notify[].email.password_file", Type::kPath, kReady, "",
+     "File with that user's password, private to its owner.", HF_NOTIFY(email.password_file)},
+    {"notify[].email.ca_file", Type::kPath, kReady, "",
+     "Certificate authorities for the server. Default: the system's.", HF_NOTIFY(email.ca_file)},
+    {"notify[].email.tls", Type::kChoice, kReady, "required",
+     "`none` sends in plain text: only for a server on this machine.",
+     [](KeyTarget to, const KeyValue& value) { to.notify->email.tls = value.text == "required"; },
+     "required|none"},
+    {"notify[].command.run", Type::kText, kReady, "",
+     "Shell command. The path of a file with the JSON document is added as its last argument.",
+     HF_NOTIFY(command.run)},
+    {"notify[].command.timeout", Type::kDuration, kReady, "30s",
+     "After so long the command is killed, and counts as failed.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.notify->command.timeout = std::chrono::milliseconds(value.number);
+     },
+     "", kSecond, kNotifyCommandMax},
+    {"notify[].on", Type::kEvents, kReady, "failure",
+     "What is told: `failure` of any of the others, or each end of one of these, good or bad.",
+     HF_NOTIFY(on), "failure|backup|verify|check|drill|expire|copy|promotion|rollback"},
+    {"notify[].minimum", Type::kChoice, kReady, "info",
+     "Nothing below is told. `info`: it went well; `warning`: with warnings; `error`: it failed.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.notify->minimum = value.text == "info"      ? NotifySeverity::kInfo
+                            : value.text == "warning" ? NotifySeverity::kWarning
+                                                      : NotifySeverity::kError;
+     },
+     "info|warning|error"},
 };
 #undef HF_SET
 #undef HF_REPO
 #undef HF_REPO_FLAG
 #undef HF_CHECK
 #undef HF_HOOK
+#undef HF_NOTIFY
 #undef HF_RETAIN
 #undef HF_RETAIN_TIME
 
@@ -335,6 +385,10 @@ bool is_repository_key(const ConfigKey& key) {
 
 bool is_check_key(const ConfigKey& key) {
   return key.path.starts_with(kCheckPath);
+}
+
+bool is_notify_key(const ConfigKey& key) {
+  return key.path.starts_with(kNotifyEntryPath);
 }
 
 std::string_view path_in_entry(std::string_view path) {

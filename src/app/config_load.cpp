@@ -52,6 +52,10 @@ std::string shown_key(const ConfigKey& key, const KeyTarget& target) {
   if (target.check != nullptr) {
     return fmt::format("checks.{}.{}", target.check->name, path_in_entry(key.path));
   }
+  if (target.notify != nullptr) {
+    const auto index = target.notify - target.config.notify.data();
+    return fmt::format("notify.{}.{}", index + 1, path_in_entry(key.path));
+  }
   return std::string(key.path);
 }
 
@@ -61,7 +65,8 @@ void set_key(LoadedConfig& loaded, const ConfigDocument& document, const ConfigK
   if (key.state == KeyState::kLater) return;
   const KeyTarget target{
       loaded.config, is_repository_key(key) ? &loaded.config.repositories[entry.value()] : nullptr,
-      is_check_key(key) ? &loaded.config.checks[entry.value()] : nullptr};
+      is_check_key(key) ? &loaded.config.checks[entry.value()] : nullptr,
+      is_notify_key(key) ? &loaded.config.notify[entry.value()] : nullptr};
   const Assignment* assignment = find_assignment(document, key, entry);
   const bool has_value = assignment != nullptr || !key.fallback.empty();
   if (has_value) {
@@ -79,7 +84,7 @@ void set_all_keys(LoadedConfig& loaded, const ConfigDocument& document,
                   const std::vector<std::string>& names) {
   loaded.config.repositories.resize(names.size());
   for (const ConfigKey& key : config_keys()) {
-    if (!is_repository_key(key) && !is_check_key(key)) {
+    if (!is_repository_key(key) && !is_check_key(key) && !is_notify_key(key)) {
       set_key(loaded, document, key, std::nullopt);
     }
   }
@@ -93,6 +98,12 @@ void set_all_keys(LoadedConfig& loaded, const ConfigDocument& document,
   for (std::size_t i = 0; i < loaded.config.checks.size(); ++i) {
     for (const ConfigKey& key : config_keys()) {
       if (is_check_key(key)) set_key(loaded, document, key, i);
+    }
+  }
+  loaded.config.notify.resize(document.notify_places.size());
+  for (std::size_t i = 0; i < loaded.config.notify.size(); ++i) {
+    for (const ConfigKey& key : config_keys()) {
+      if (is_notify_key(key)) set_key(loaded, document, key, i);
     }
   }
 }
@@ -112,6 +123,38 @@ void check_checks(const Config& config, const ConfigDocument& document) {
       refuse_configuration("a check has no expect", place,
                            fmt::format("Say which answer is right: {}.", kExpectationForms));
     }
+  }
+}
+
+void check_notify(const NotifyConfig& notify, const std::string& place) {
+  const NotifyConfig::Email& email = notify.email;
+  const int ways = int{!notify.slack_webhook_file.empty()} + int{!notify.webhook.url.empty()} +
+                   int{!email.server.empty()} + int{!notify.command.run.empty()};
+  if (ways != 1) {
+    refuse_configuration(
+        "an entry of 'notify' goes exactly one way", place,
+        "One of slack.webhook_file, webhook.url, email.server and command.run is needed.");
+  }
+  if (notify.webhook.url.empty() &&
+      !(notify.webhook.secret_file.empty() && notify.webhook.ca_file.empty())) {
+    refuse_configuration("'webhook' has no url", place);
+  }
+  const bool has_more = !email.from.empty() || !email.to.empty() || !email.user.empty() ||
+                        !email.password_file.empty() || !email.ca_file.empty();
+  if (email.server.empty() && has_more) refuse_configuration("'email' has no server", place);
+  if (email.server.empty()) return;
+  if (email.from.empty() || email.to.empty()) {
+    refuse_configuration("'email' needs from and to", place);
+  }
+  if (split_list(email.from).size() > 1) {
+    refuse_configuration("'email.from' is one address", place);
+  }
+  if (email.user.empty() != email.password_file.empty()) {
+    refuse_configuration("'email.user' and 'email.password_file' belong together", place);
+  }
+  if (!email.tls && !email.user.empty()) {
+    refuse_configuration("a password is not sent in plain text", place,
+                         "Leave 'email.tls' as it is, or take user and password_file out.");
   }
 }
 
@@ -187,6 +230,9 @@ void check_whole(const LoadedConfig& loaded, const ConfigDocument& document) {
     check_repository(config.repositories[i], document, i);
   }
   check_checks(config, document);
+  for (std::size_t i = 0; i < config.notify.size(); ++i) {
+    check_notify(config.notify[i], document.notify_places[i]);
+  }
 }
 
 }  // namespace

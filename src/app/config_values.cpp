@@ -1,4 +1,5 @@
 // Values of configuration keys: their strict parsing, and what each type looks like in a message.
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -45,6 +46,25 @@ bool is_http_url(std::string_view text) {
   return scheme != 0 && text.size() > scheme && text.find('@') == std::string_view::npos;
 }
 
+bool is_mail_url(std::string_view text) {
+  const std::size_t scheme = text.starts_with("smtps://") ? 8 : text.starts_with("smtp://") ? 7 : 0;
+  return scheme != 0 && text.size() > scheme && text.find('@') == std::string_view::npos;
+}
+
+bool is_mail_address(std::string_view text) {
+  const std::size_t at = text.find('@');
+  if (at == std::string_view::npos || at == 0 || at + 1 == text.size()) return false;
+  return text.find_first_of("<>, \t\"") == std::string_view::npos &&
+         text.find('@', at + 1) == std::string_view::npos;
+}
+
+// Whether `text` is one or more of what `is_one` accepts, with commas between them.
+template <class IsOne>
+bool is_list(std::string_view text, IsOne is_one) {
+  const std::vector<std::string> words = split_list(text);
+  return !words.empty() && std::ranges::all_of(words, is_one);
+}
+
 std::optional<std::uint64_t> parse_number(const ConfigKey& key, std::string_view text) {
   std::optional<std::uint64_t> number;
   if (key.type == KeyType::kBytes) number = parse_bytes(text);
@@ -81,6 +101,12 @@ bool is_value(const ConfigKey& key, std::string_view text) {
       return parse_compression(text).has_value();
     case KeyType::kFlag:
       return text == "true" || text == "false";
+    case KeyType::kEvents:
+      return is_list(text, [&](const std::string& word) { return is_choice(key.choices, word); });
+    case KeyType::kMailUrl:
+      return is_mail_url(text);
+    case KeyType::kMails:
+      return is_list(text, is_mail_address);
     case KeyType::kBytes:
     case KeyType::kCount:
     case KeyType::kDuration:
@@ -89,6 +115,15 @@ bool is_value(const ConfigKey& key, std::string_view text) {
       return false;
   }
   return false;
+}
+
+std::string choices_with(const ConfigKey& key, std::string_view between) {
+  std::string choices(key.choices);
+  for (std::size_t at = 0; (at = choices.find('|', at)) != std::string::npos;) {
+    choices.replace(at, 1, between);
+    at += between.size();
+  }
+  return choices;
 }
 
 std::string describe_range(const ConfigKey& key) {
@@ -103,6 +138,20 @@ std::string describe_range(const ConfigKey& key) {
 }
 
 }  // namespace
+
+std::vector<std::string> split_list(std::string_view text) {
+  std::vector<std::string> words;
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    std::string_view word = text.substr(0, comma);
+    while (word.starts_with(' ')) word.remove_prefix(1);
+    while (word.ends_with(' ')) word.remove_suffix(1);
+    words.emplace_back(word);
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
+  }
+  return words;
+}
 
 std::optional<CompressionChoice> parse_compression(std::string_view text) {
   const std::size_t colon = text.find(':');
@@ -157,13 +206,14 @@ std::string describe_type(const ConfigKey& key) {
       return "file:///folder or s3://bucket/prefix";
     case KeyType::kHttpUrl:
       return "an http:// or https:// URL without user or password";
-    case KeyType::kChoice: {
-      std::string choices(key.choices);
-      for (std::size_t at = 0; (at = choices.find('|', at)) != std::string::npos;) {
-        choices.replace(at, 1, " or ");
-      }
-      return choices;
-    }
+    case KeyType::kChoice:
+      return choices_with(key, " or ");
+    case KeyType::kEvents:
+      return "a list of " + choices_with(key, ", ");
+    case KeyType::kMailUrl:
+      return "smtp://host:port or smtps://host:port without user or password";
+    case KeyType::kMails:
+      return "addresses such as ops@example.org, with commas between them";
     case KeyType::kZone:
       return "UTC or a time zone of the IANA database such as Europe/Berlin";
     case KeyType::kCompression:

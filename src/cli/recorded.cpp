@@ -2,7 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <string_view>
+
+#include <fmt/format.h>
+
+#include "app/notify.h"
 
 namespace holdfast::cli {
 namespace {
@@ -18,11 +23,6 @@ constexpr std::array<std::string_view, 5> kDestroy{"delete", "expire", "key remo
                                                    "recover abandon", "release"};
 
 }  // namespace
-
-bool is_recorded(const std::string& command, const std::vector<std::string>& words) {
-  if (std::ranges::find(words, "--dry-run") != words.end()) return false;
-  return std::ranges::find(kOnlyLook, command) == kOnlyLook.end();
-}
 
 ActionEffect effect_of(const std::string& command) {
   return std::ranges::find(kDestroy, command) != kDestroy.end() ? ActionEffect::kDestroys
@@ -42,10 +42,30 @@ std::string reason_in(const std::vector<std::string>& words) {
   return {};
 }
 
+namespace {
+
+bool is_dry_run(const std::vector<std::string>& words) {
+  return std::ranges::find(words, "--dry-run") != words.end();
+}
+
+std::string subject_of(const CommandEnd& end) {
+  if (end.result == nullptr) return {};
+  const auto id = end.result->json.find("id");
+  return id != end.result->json.end() && id->is_string() ? id->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+bool is_recorded(const std::string& command, const std::vector<std::string>& words) {
+  return !is_dry_run(words) && std::ranges::find(kOnlyLook, command) == kOnlyLook.end();
+}
+
 RecordedCommand::RecordedCommand(const CommandSpec& command, const std::vector<std::string>& words,
                                  CommandContext& context)
-    : context_(context) {
-  if (command.needs != Needs::kConfig || !is_recorded(command.name, words)) return;
+    : context_(context), command_(command.name) {
+  if (command.needs != Needs::kConfig) return;
+  if (!is_dry_run(words)) event_ = notice_event(command.name);
+  if (!is_recorded(command.name, words)) return;
   action_.emplace(context.config(),
                   ActionStart{.command = command.name,
                               .arguments = words,
@@ -55,15 +75,42 @@ RecordedCommand::RecordedCommand(const CommandSpec& command, const std::vector<s
 }
 
 void RecordedCommand::ended(const CommandEnd& end) noexcept {
-  if (!action_) return;
-  std::string subject;
-  if (end.result != nullptr && end.result->json.contains("id") &&
-      end.result->json["id"].is_string()) {
-    subject = end.result->json["id"].get<std::string>();
+  if (action_) {
+    action_->end(
+        {.exit = end.exit, .signal = end.signal, .error = end.error, .subject = subject_of(end)},
+        [&](std::string text) { context_.warn(std::move(text)); }, context_.stop());
   }
-  action_->end(
-      {.exit = end.exit, .signal = end.signal, .error = end.error, .subject = subject},
-      [&](std::string text) { context_.warn(std::move(text)); }, context_.stop());
+  // Who ended it by a signal waits for it, and knows.
+  if (!event_ || end.signal != 0 || context_.config().notify.empty()) return;
+  try {
+    tell(end);
+  } catch (const std::exception& error) {
+    context_.warn(fmt::format("nobody was told of the end: {}", error.what()));
+  }
+}
+
+void RecordedCommand::tell(const CommandEnd& end) {
+  Notice notice{.event = *event_,
+                .command = command_,
+                .exit = end.exit,
+                .warnings = context_.warnings(),
+                .subject = subject_of(end),
+                .duration_seconds = Seconds(std::chrono::steady_clock::now() - began_).count(),
+                .time = system_clock().now(),
+                .failed = end.exit != 0};
+  if (end.error != nullptr) notice.error = *end.error;
+  bool told = false, failed = false;
+  for (const Delivery& delivery :
+       notify(context_.config(), notice, NoticeAudience::kWhoeverWantsIt, context_.stop())) {
+    told = true;
+    if (!delivery.error) continue;
+    failed = true;
+    context_.warn(fmt::format("{} was not told: {}", delivery.way, delivery.error->message()));
+  }
+  const char* invocation = std::getenv("INVOCATION_ID");
+  if (notice.failed && told && !failed && invocation != nullptr) {
+    remember_told(context_.config(), invocation);
+  }
 }
 
 }  // namespace holdfast::cli

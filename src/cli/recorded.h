@@ -1,7 +1,9 @@
 #pragma once
-// What every command that changes something has in common, in the one place that they all pass
-// (program.cpp): its begin and its end are written into the audit log (app/action.h).
+// What commands have in common beside their work, in the one place that they all pass
+// (program.cpp): begin and end of what changes something are written into the audit log
+// (app/action.h), and those who want to know are told of the end (app/notify.h).
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,7 +35,12 @@ class RecordedCommand {
   void ended(const CommandEnd& end) noexcept;  // may add warnings to the context
 
  private:
+  void tell(const CommandEnd& end);
+
   CommandContext& context_;
+  std::string command_;
+  std::optional<std::string> event_;  // that somebody may want to be told of
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::optional<RecordedAction> action_;
 };
 

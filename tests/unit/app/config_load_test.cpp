@@ -168,8 +168,7 @@ INSTANTIATE_TEST_SUITE_P(
                   "'expect' must be a value", ""},
         BadConfig{"check_twice",
                   kRepo + "checks:\n  - &a {name: a, sql: select, expect: 1}\n  - *a\n", 6,
-                  "two checks are called 'a'", ""},
-        BadConfig{"notify", "notify: []\n", 1, "not have it yet", ""}),
+                  "two checks are called 'a'", ""}),
     [](const auto& test_case) { return std::string(test_case.param.name); });
 
 TEST_F(ConfigTest, ObjectivesAndChecksAreRead) {
