@@ -9,7 +9,6 @@ namespace {
 
 using Type = KeyType;
 constexpr KeyState kReady = KeyState::kReady;
-constexpr KeyState kLater = KeyState::kLater;
 
 // Setters of the table below: into the cluster's configuration and into a repository's.
 #define HF_SET(member) [](KeyTarget to, const KeyValue& value) { to.config.member = value.text; }
@@ -165,8 +164,12 @@ constexpr ConfigKey kKeys[] = {
      "Nothing is removed before it has been marked for so long. It protects restores and copies "
      "that are running.",
      HF_RETAIN_TIME(grace), "", 0, kRetentionMax},
-    {"repositories[].copy", Type::kSection, kLater, "",
-     "Copies of backups to this repository by schedule. Until then: `holdfast copy`."},
+    {"repositories[].copy.schedule", Type::kSchedule, kReady, "",
+     "When the latest backup is copied to this repository, by the units of `holdfast units`. "
+     "Default: never by itself.",
+     HF_REPO(copy.schedule)},
+    {"repositories[].copy.standalone", Type::kFlag, kReady, "false",
+     "These copies need no other backup and carry their WAL.", HF_REPO_FLAG(copy.standalone)},
 
     {"backup.compression", Type::kCompression, kReady, "zstd",
      "How data is compressed before it is stored.",
@@ -188,7 +191,9 @@ constexpr ConfigKey kKeys[] = {
     {"backup.rate", Type::kBytes, kReady, "0", "Bytes read per second; 0 means no limit.",
      [](KeyTarget to, const KeyValue& value) { to.config.backup.rate = value.number; }, "", 0,
      kRateBytesMax},
-    {"backup.schedule", Type::kSection, kLater, "", "When backups are taken."},
+    {"backup.schedule", Type::kSchedule, kReady, "0 2 * * *",
+     "When backups are taken by the units of `holdfast units`, in `timezone`.",
+     HF_SET(backup.schedule)},
     {"backup.refresh", Type::kDuration, kReady, "30d",
      "No backup uses packs older than this: each incremental one reads and stores a part of the "
      "oldest data again. 0 means that packs may get as old as they like.",

@@ -35,6 +35,7 @@ enum class KeyType {
   kEvents,    // a list of words, each one of `choices`
   kMailUrl,   // smtp:// or smtps://, without user information
   kMails,     // a list of addresses
+  kSchedule,  // parse_cron (system/cron.h)
   kSection,   // of a later release; what is below it is not looked at
 };
 enum class KeyState { kReady, kLater };

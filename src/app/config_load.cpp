@@ -7,6 +7,7 @@
 #include "app/config_files.h"
 #include "core/error.h"
 #include "recover/sql_checks.h"
+#include "system/cron.h"
 
 namespace holdfast {
 namespace {
@@ -22,9 +23,15 @@ const Assignment* find_assignment(const ConfigDocument& document, const ConfigKe
 KeyValue parse_assignment(const Assignment& assignment) {
   const auto value = parse_key_value(*assignment.key, assignment.text);
   if (value) return *value;
+  std::string hint;
+  try {
+    if (assignment.key->type == KeyType::kSchedule) parse_cron(assignment.text);
+  } catch (const Error& error) {
+    hint = error.message();
+  }
   refuse_configuration(fmt::format("'{}' must be {}, not '{}'", path_in_entry(assignment.key->path),
                                    describe_type(*assignment.key), redact_secrets(assignment.text)),
-                       assignment.place);
+                       assignment.place, hint);
 }
 
 // The names of the repositories, which also address their environment variables.
@@ -171,7 +178,7 @@ std::string place_of(const ConfigDocument& document, std::size_t index, std::str
 
 bool is_for_s3_only(std::string_view key) {
   return key != "name" && key != "url" && key != "wal" && !key.starts_with("encryption.") &&
-         !key.starts_with("retention.");
+         !key.starts_with("retention.") && !key.starts_with("copy.");
 }
 
 bool is_frozen_class(std::string_view storage_class) {

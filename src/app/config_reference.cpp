@@ -26,9 +26,12 @@ std::string config_reference_markdown() {
     out += fmt::format("| `{}` | {} | {} | {} |\n", key.path, cell(describe_type(key)), fallback,
                        cell(key.help));
   }
-  out += "\nRefused in this build, because nothing acts on them yet:\n\n";
+  std::string later;
   for (const ConfigKey& key : config_keys()) {
-    if (key.state == KeyState::kLater) out += fmt::format("- `{}`: {}\n", key.path, key.help);
+    if (key.state == KeyState::kLater) later += fmt::format("- `{}`: {}\n", key.path, key.help);
+  }
+  if (!later.empty()) {
+    out += "\nRefused in this build, because nothing acts on them yet:\n\n" + later;
   }
   return out;
 }

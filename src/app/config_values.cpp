@@ -5,9 +5,11 @@
 #include <fmt/format.h>
 
 #include "app/config_keys.h"
+#include "core/error.h"
 #include "core/text.h"
 #include "recover/sql_checks.h"
 #include "repository/names.h"
+#include "system/cron.h"
 #include "system/time_zone.h"
 
 namespace holdfast {
@@ -58,6 +60,15 @@ bool is_mail_address(std::string_view text) {
          text.find('@', at + 1) == std::string_view::npos;
 }
 
+bool is_schedule(std::string_view text) {
+  try {
+    parse_cron(text);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 // Whether `text` is one or more of what `is_one` accepts, with commas between them.
 template <class IsOne>
 bool is_list(std::string_view text, IsOne is_one) {
@@ -105,6 +116,8 @@ bool is_value(const ConfigKey& key, std::string_view text) {
       return is_list(text, [&](const std::string& word) { return is_choice(key.choices, word); });
     case KeyType::kMailUrl:
       return is_mail_url(text);
+    case KeyType::kSchedule:
+      return is_schedule(text);
     case KeyType::kMails:
       return is_list(text, is_mail_address);
     case KeyType::kBytes:
@@ -212,6 +225,8 @@ std::string describe_type(const ConfigKey& key) {
       return "a list of " + choices_with(key, ", ");
     case KeyType::kMailUrl:
       return "smtp://host:port or smtps://host:port without user or password";
+    case KeyType::kSchedule:
+      return "a schedule as cron has it, such as '0 2 * * *'";
     case KeyType::kMails:
       return "addresses such as ops@example.org, with commas between them";
     case KeyType::kZone:

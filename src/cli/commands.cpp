@@ -41,6 +41,7 @@ CommandSpec key_remove_command();
 CommandSpec key_new_file_command();
 CommandSpec log_command();
 CommandSpec notify_command();
+CommandSpec units_command();
 CommandSpec config_show_command();
 CommandSpec config_check_command();
 CommandSpec version_command();
@@ -84,6 +85,7 @@ const std::vector<CommandSpec>& all_commands() {
       key_new_file_command(),
       log_command(),
       notify_command(),
+      units_command(),
       config_show_command(),
       config_check_command(),
       version_command(),

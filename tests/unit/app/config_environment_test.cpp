@@ -43,15 +43,6 @@ TEST_F(ConfigTest, AVariableWithoutKeyIsRefused) {
   refused(request(kSmallConfig, {{"HOLDFAST_REPOSITORIES_COLD_URL", "file:///x"}}));
 }
 
-TEST_F(ConfigTest, AVariableOfALaterFeatureSaysSo) {
-  const char* names[] = {"HOLDFAST_BACKUP_SCHEDULE", "HOLDFAST_REPOSITORIES_HOT_COPY_SCHEDULE"};
-  for (const char* name : names) {
-    EXPECT_THAT(refused(request(kSmallConfig, {{name, "1"}})).message(),
-                HasSubstr("does not have it yet"))
-        << name;
-  }
-}
-
 TEST_F(ConfigTest, VariablesThatAreNoKeysAreLeftAlone) {
   EXPECT_NO_THROW(load(kSmallConfig, {{"HOLDFAST_CONFIG", "/nowhere"},
                                       {"HOLDFAST_FAULT_POINT", "x"},

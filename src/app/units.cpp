@@ -1,0 +1,209 @@
+#include "app/units.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "system/cron.h"
+#include "system/files.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kUnitMark = "# Written by `holdfast units`";
+constexpr std::size_t kUnitBytesMax = std::size_t{1} << 20U;
+constexpr std::size_t kNamesBytes = 16384;
+
+// One of the things that happen by themselves.
+struct Job {
+  std::string name, what;
+  std::vector<std::string> commands;  // arguments of holdfast, one after the other
+  std::vector<std::string> times;     // of OnCalendar
+  std::string limit;
+  bool catch_up = true;  // after a time when the machine was down
+};
+
+std::vector<std::string> times_of(const Config& config, const std::string& cron) {
+  return on_calendar(parse_cron(cron), config.timezone);
+}
+
+std::string at(const Config& config, std::string_view time) {
+  return fmt::format("{} {}", time, config.timezone);
+}
+
+bool has_retention(const RetentionConfig& retention) {
+  return retention.window.count() > 0 || retention.keep_last + retention.daily + retention.weekly +
+                                                 retention.monthly + retention.yearly >
+                                             0;
+}
+
+std::vector<Job> jobs_of(const Config& config) {
+  std::vector<Job> jobs;
+  if (!config.postgres.data_directory.empty() && !config.backup.schedule.empty()) {
+    jobs.push_back({.name = "backup",
+                    .what = "backup",
+                    .commands = {"backup"},
+                    .times = times_of(config, config.backup.schedule),
+                    .limit = "12h"});
+    jobs.push_back({.name = "check",
+                    .what = "check of the set-up",
+                    .commands = {"check"},
+                    .times = {at(config, "*-*-* *:23:00")},
+                    .limit = "15min",
+                    .catch_up = false});
+  }
+  jobs.push_back({.name = "verify",
+                  .what = "verification of the latest backup",
+                  .commands = {"verify"},
+                  .times = {at(config, "Sat *-*-* 05:00:00")},
+                  .limit = "24h"});
+  jobs.push_back({.name = "drill",
+                  .what = "rehearsed recovery",
+                  .commands = {"drill"},
+                  .times = {at(config, "Sun *-*-01..07 10:00:00")},
+                  .limit = "24h"});
+  for (const RepositoryConfig& repository : config.repositories) {
+    if (!has_retention(repository.retention)) continue;
+    jobs.push_back({.name = "expire-" + repository.name,
+                    .what = fmt::format("retention of repository {}", repository.name),
+                    .commands = {fmt::format("--repo {} expire", repository.name)},
+                    .times = {at(config, "*-*-* 07:30:00")},
+                    .limit = "4h"});
+  }
+  for (const RepositoryConfig& repository : config.repositories) {
+    if (repository.copy.schedule.empty()) continue;
+    jobs.push_back({.name = "copy-" + repository.name,
+                    .what = fmt::format("copy to repository {}", repository.name),
+                    .commands = {fmt::format("copy latest --to {}{}", repository.name,
+                                             repository.copy.standalone ? " --standalone" : "")},
+                    .times = times_of(config, repository.copy.schedule),
+                    .limit = "24h"});
+  }
+  return jobs;
+}
+
+// As a unit has it: '%' and '$' stand for themselves, blanks and quotes do not end a word.
+std::string quoted_for_systemd(const std::string& word) {
+  std::string out = "\"";
+  for (const char c : word) {
+    if (c == '%' || c == '$') out += c;
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+std::string header(const Config& config) {
+  return fmt::format("{} for cluster '{}'.\n", kUnitMark, config.cluster);
+}
+
+std::string command_line(const UnitPlace& place, const std::string& command) {
+  return fmt::format("ExecStart={} --config {} --no-progress {}\n",
+                     quoted_for_systemd(place.program), quoted_for_systemd(place.configuration),
+                     command);
+}
+
+std::string service_of(const Config& config, const UnitPlace& place, const std::string& prefix,
+                       const Job& job) {
+  std::string out = header(config);
+  out += fmt::format("[Unit]\nDescription=Holdfast: {} of {}\n", job.what, config.cluster);
+  out += fmt::format("After=network-online.target\nWants=network-online.target\n");
+  out += fmt::format("OnFailure={}failed@%n.service\n\n", prefix);
+  out += fmt::format("[Service]\nType=oneshot\nUser={}\n", place.user);
+  for (const std::string& command : job.commands) out += command_line(place, command);
+  // It is told first, and clears up; what it started ends with it.
+  out += fmt::format("TimeoutStartSec={}\nTimeoutStopSec=5min\nKillMode=mixed\n", job.limit);
+  out += "Nice=5\nIOSchedulingClass=best-effort\nIOSchedulingPriority=6\n";
+  out += "NoNewPrivileges=yes\nUMask=0077\n";
+  return out;
+}
+
+std::string timer_of(const Config& config, const Job& job) {
+  std::string out = header(config);
+  out += fmt::format("[Unit]\nDescription=Holdfast: when the {} of {} is due\n\n[Timer]\n",
+                     job.what, config.cluster);
+  for (const std::string& time : job.times) out += fmt::format("OnCalendar={}\n", time);
+  out += fmt::format("AccuracySec=1min\nPersistent={}\n\n", job.catch_up ? "true" : "false");
+  return out + "[Install]\nWantedBy=timers.target\n";
+}
+
+std::string failed_service(const Config& config, const UnitPlace& place) {
+  std::string out = header(config);
+  out += fmt::format("[Unit]\nDescription=Holdfast: tells that %i failed\n\n");
+  out += fmt::format("[Service]\nType=oneshot\nUser={}\n", place.user);
+  out += command_line(place, "notify --unit %i");
+  return out + "TimeoutStartSec=5min\nNoNewPrivileges=yes\nUMask=0077\n";
+}
+
+std::string prefix_of(const Config& config) {
+  return fmt::format("holdfast-{}-", config.cluster);
+}
+
+std::string owner_name(const std::string& path) {
+  struct stat status{};
+  const uid_t uid =
+      !path.empty() && ::stat(path.c_str(), &status) == 0 ? status.st_uid : ::geteuid();
+  std::vector<char> buffer(kNamesBytes);
+  passwd entry{};
+  passwd* found = nullptr;
+  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
+    return found->pw_name;
+  }
+  return std::to_string(uid);
+}
+
+}  // namespace
+
+UnitPlace this_place(const Config& config) {
+  return {.program = fs::read_symlink("/proc/self/exe").string(),
+          .configuration = fs::absolute(config.file).lexically_normal().string(),
+          .user = owner_name(config.postgres.data_directory)};
+}
+
+std::vector<SystemdUnit> make_units(const Config& config, const UnitPlace& place) {
+  const std::string prefix = prefix_of(config);
+  std::vector<SystemdUnit> units;
+  for (const Job& job : jobs_of(config)) {
+    units.push_back({prefix + job.name + ".service", service_of(config, place, prefix, job)});
+    units.push_back({prefix + job.name + ".timer", timer_of(config, job)});
+  }
+  units.push_back({prefix + "failed@.service", failed_service(config, place)});
+  return units;
+}
+
+UnitsInstalled install_units(const Config& config, const std::vector<SystemdUnit>& units,
+                             const fs::path& folder) {
+  UnitsInstalled installed;
+  std::set<std::string> names;
+  for (const SystemdUnit& unit : units) {
+    names.insert(unit.name);
+    const auto there = read_file(folder / unit.name, kUnitBytesMax);
+    if (there && !there->starts_with(kUnitMark)) {
+      throw Error(ErrorKind::kRefused, "a unit of this name is there, and was not written by us",
+                  {.object = (folder / unit.name).string(),
+                   .hint = "Move it away, or choose another --directory. Nothing was written."});
+    }
+  }
+  for (const SystemdUnit& unit : units) {
+    write_durably(folder / unit.name, as_bytes(unit.content), 0644, Overwrite::kYes);
+    installed.written.push_back(unit.name);
+  }
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename();
+    if (names.contains(name) || !name.starts_with("holdfast-") || !entry.is_regular_file())
+      continue;
+    const auto text = read_file(entry.path(), kUnitBytesMax);
+    if (text && text->starts_with(header(config))) installed.unwanted.push_back(name);
+  }
+  std::ranges::sort(installed.unwanted);
+  return installed;
+}
+
+}  // namespace holdfast

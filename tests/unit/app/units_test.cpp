@@ -1,0 +1,131 @@
+// The units for systemd: against those in deploy/, and to systemd's own checks.
+#include "app/units.h"
+
+#include <filesystem>
+
+#include <gmock/gmock.h>
+
+#include "support/process.h"
+#include "support/surroundings.h"
+#include "unit/app/config_testing.h"
+
+namespace holdfast {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const UnitPlace kPlace{
+    .program = "/usr/bin/holdfast", .configuration = "/etc/holdfast/main.yaml", .user = "postgres"};
+
+std::vector<std::string> names_of(const std::vector<SystemdUnit>& units) {
+  std::vector<std::string> names;
+  for (const SystemdUnit& unit : units) names.push_back(unit.name);
+  return names;
+}
+
+std::string content_of(const std::vector<SystemdUnit>& units, const std::string& name) {
+  for (const SystemdUnit& unit : units) {
+    if (unit.name == name) return unit.content;
+  }
+  return "no unit " + name;
+}
+
+class UnitsTest : public ConfigTest {
+ protected:
+  Config example() {
+    return load(test::read_text(test::source_folder() / "deploy/holdfast.yaml")).config;
+  }
+  fs::path made_folder() const {
+    fs::create_directories(folder_ / "units");
+    return folder_ / "units";
+  }
+};
+
+// HOLDFAST_TEST_UPDATE=1 rewrites them.
+TEST_F(UnitsTest, AreThoseInDeploy) {
+  const fs::path folder = test::source_folder() / "deploy/systemd";
+  const std::vector<SystemdUnit> units = make_units(example(), kPlace);
+  if (std::getenv("HOLDFAST_TEST_UPDATE") != nullptr) {
+    for (const SystemdUnit& unit : units) test::write_text(folder / unit.name, unit.content);
+  }
+  std::size_t there = 0;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    ++there;
+    EXPECT_EQ(test::read_text(entry.path()), content_of(units, entry.path().filename()));
+  }
+  EXPECT_EQ(there, units.size());
+}
+
+TEST_F(UnitsTest, FollowTheConfiguration) {
+  EXPECT_THAT(names_of(make_units(example(), kPlace)), Contains("holdfast-main-copy-cold.timer"));
+  const std::vector<SystemdUnit> small =
+      make_units(load("cluster: small\ntimezone: Europe/Berlin\n"
+                      "postgres: {data_directory: /srv/pg}\n"
+                      "backup: {schedule: '30 1 13 * fri'}\n"
+                      "repositories:\n  - {name: hot, url: \"file:///srv/b\"}\n")
+                     .config,
+                 kPlace);
+  EXPECT_THAT(names_of(small),
+              ElementsAre("holdfast-small-backup.service", "holdfast-small-backup.timer",
+                          "holdfast-small-check.service", "holdfast-small-check.timer",
+                          "holdfast-small-verify.service", "holdfast-small-verify.timer",
+                          "holdfast-small-drill.service", "holdfast-small-drill.timer",
+                          "holdfast-small-failed@.service"));
+  const std::string timer = content_of(small, "holdfast-small-backup.timer");
+  EXPECT_THAT(timer, HasSubstr("OnCalendar=*-*-13 01:30:00 Europe/Berlin\n"
+                               "OnCalendar=Fri *-*-* 01:30:00 Europe/Berlin\n"));
+}
+
+TEST_F(UnitsTest, SystemdTakesThem) {
+  // Its check looks whether the program and the user are there.
+  std::vector<std::string> verify{"systemd-analyze", "verify"};
+  const std::vector<SystemdUnit> units = make_units(
+      example(),
+      {.program = "/bin/true", .configuration = "/etc/a 'b' %c \"d\" $e.yaml", .user = "root"});
+  const fs::path folder = made_folder();
+  for (const SystemdUnit& unit : units) {
+    test::write_text(folder / unit.name, unit.content);
+    if (unit.name.find('@') == std::string::npos) verify.push_back((folder / unit.name).string());
+  }
+  verify.push_back((folder / "holdfast-main-failed@x.service").string());
+  const test::Outcome outcome = test::run({.arguments = verify});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.out + outcome.err, "");  // it only warns of a key that it does not know
+  for (const SystemdUnit& unit : units) {
+    for (std::size_t at = 0; (at = unit.content.find("OnCalendar=", at)) != std::string::npos;) {
+      at += std::string_view("OnCalendar=").size();
+      const std::string time = unit.content.substr(at, unit.content.find('\n', at) - at);
+      EXPECT_TRUE(test::run({.arguments = {"systemd-analyze", "calendar", time}}).ok()) << time;
+    }
+  }
+}
+
+TEST_F(UnitsTest, AreInstalledOverOursAndNeverOverOthers) {
+  const fs::path folder = made_folder();
+  const Config config = example();
+  const std::vector<SystemdUnit> units = make_units(config, kPlace);
+  EXPECT_EQ(install_units(config, units, folder).written, names_of(units));
+  Config fewer = config;
+  fewer.repositories[1].copy.schedule.clear();
+  EXPECT_THAT(install_units(fewer, make_units(fewer, kPlace), folder).unwanted,
+              ElementsAre("holdfast-main-copy-cold.service", "holdfast-main-copy-cold.timer"));
+  EXPECT_THAT(install_units(config, units, folder).unwanted, IsEmpty());
+  test::write_text(folder / "holdfast-main-drill.timer", "[Timer]\n");
+  test::write_text(folder / "holdfast-main-backup.timer", units[1].content + "# more\n");
+  try {
+    install_units(config, units, folder);
+    ADD_FAILURE() << "a foreign unit was replaced";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kRefused);
+    EXPECT_THAT(error.object(), HasSubstr("holdfast-main-drill.timer"));
+  }
+  EXPECT_EQ(test::read_text(folder / "holdfast-main-drill.timer"), "[Timer]\n");
+  EXPECT_THAT(test::read_text(folder / "holdfast-main-backup.timer"), HasSubstr("# more"));
+}
+
+}  // namespace
+}  // namespace holdfast
