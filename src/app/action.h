@@ -5,7 +5,7 @@
 //   command that was killed stands there with no end. The log is app/audit_log.h's.
 // A log that cannot be written (its disk is full) must not keep anybody from taking a backup or
 //   restoring one: such a command goes on, with a warning. What destroys is refused instead: it
-//   can wait, and is what an audit asks for first (docs/decisions/0016-…).
+//   can wait, and is what an audit asks for first (docs/decisions/0017-…).
 // Its copy in the repository follows at the end, best effort and within a few seconds; what could
 //   not be copied is copied after a later action. The first repository has it.
 // Threads: one at a time.
