@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <vector>
 
 #include <fmt/format.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/audit_log.h"
@@ -83,6 +85,15 @@ std::string place_of(const Config& config) {
   return fmt::format("{}:{}", host_name(), config.state_directory.string());
 }
 
+// What root makes here is for the owner of the state directory too, whose next action needs it.
+void give_to_owner_of_folder(const fs::path& file) {
+  struct stat owner{};
+  if (::geteuid() != 0 || ::stat(file.parent_path().c_str(), &owner) != 0) return;
+  if (::lchown(file.c_str(), owner.st_uid, owner.st_gid) != 0) {
+    throw_file_error(errno, "set the owner of", file.native());
+  }
+}
+
 fs::path mark_path(const Config& config) {
   return config.state_directory / "audit.copied";
 }
@@ -106,6 +117,7 @@ void remember_copied(const Config& config, const AuditRecord& record) {
                        {"repository", redact_secrets(config.repositories.front().url)},
                        {"number", record.first + record.lines.size() - 1}};
   publish_unsynced(mark_path(config), as_bytes(json.dump() + "\n"), 0600);
+  give_to_owner_of_folder(mark_path(config));
 }
 
 // The lines behind number `after`, cut into records.
@@ -128,15 +140,18 @@ std::vector<AuditRecord> records_of(const Config& config, const std::vector<std:
 }  // namespace
 
 std::size_t copy_audit_log(const Config& config, const std::stop_token& stop) {
-  const auto lock = FileLock::try_acquire(config.state_directory / "audit.copying");
+  const fs::path lock_path = config.state_directory / "audit.copying";
+  const auto lock = FileLock::try_acquire(lock_path);
   if (!lock) return 0;  // another action is at it; what it misses a later one takes
+  give_to_owner_of_folder(lock_path);
   const AuditText text = read_audit_log(config.state_directory);
   if (text.lines.empty()) return 0;
   const std::string log = parse_audit_line(text.lines.back()).log;
   const std::uint64_t after = copied_until(config, log);
   if (after >= text.lines.size()) return 0;
-  const auto repository =
-      open_repository(config.repositories.front(), {.patience = kCopyPatience}, stop);
+  RepositoryConfig first = config.repositories.front();
+  first.as_of.reset();  // the command may look at it as it was
+  const auto repository = open_repository(first, {.patience = kCopyPatience}, stop);
   for (const AuditRecord& record : records_of(config, text.lines, after, log)) {
     write_audit_record(*repository, config.cluster, record, system_clock().now(), stop);
     remember_copied(config, record);

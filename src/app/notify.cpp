@@ -144,6 +144,8 @@ NotifySeverity severity_of(const Notice& notice) {
 
 bool is_wanted(const NotifyConfig& way, const Notice& notice) {
   if (severity_of(notice) < way.minimum) return false;
+  // Systemd saw a unit fail, whichever command it was and however it ended: it is for everybody.
+  if (notice.event == kUnitEvent) return true;
   return has_word(way.on, notice.event) || (notice.failed && has_word(way.on, kFailure));
 }
 

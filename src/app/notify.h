@@ -15,6 +15,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "app/config.h"
@@ -22,6 +23,8 @@
 #include "core/time.h"
 
 namespace holdfast {
+
+inline constexpr std::string_view kUnitEvent = "unit";  // of `notify --unit`: for everybody
 
 struct Notice {
   std::string event;  // one of those that `on` takes; a test and a unit have their own

@@ -28,7 +28,7 @@ Notice notice_of(const NotifyArguments& arguments) {
     return notice;
   }
   const std::string result = variable("MONITOR_SERVICE_RESULT");
-  notice.event = "unit";
+  notice.event = kUnitEvent;
   notice.failed = true;
   notice.exit = 1;
   notice.text = fmt::format("the unit {} FAILED{}; see: journalctl -u {}", arguments.unit,

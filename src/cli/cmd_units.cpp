@@ -36,10 +36,11 @@ CommandResult run_units(const UnitArguments& arguments, CommandContext& context)
                     "it",
                     name, name));
   }
-  result.text += fmt::format(
-      "Nothing is enabled yet:\n  systemctl daemon-reload\n"
-      "  systemctl enable --now 'holdfast-{}-*.timer'   # or one by one\n",
-      config.cluster);
+  result.text += "Nothing is enabled yet:\n  systemctl daemon-reload\n  systemctl enable --now";
+  for (const SystemdUnit& unit : units) {  // systemctl takes no pattern for what is not loaded
+    if (unit.name.ends_with(".timer")) result.text += " \\\n    " + unit.name;
+  }
+  result.text += "\n";
   return result;
 }
 

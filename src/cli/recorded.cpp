@@ -44,8 +44,34 @@ std::string reason_in(const std::vector<std::string>& words) {
 
 namespace {
 
-bool is_dry_run(const std::vector<std::string>& words) {
-  return std::ranges::find(words, "--dry-run") != words.end();
+constexpr std::string_view kDryRun = "--dry-run";
+constexpr std::array<std::string_view, 3> kGlobalSwitches{"--no-progress", "--quiet", "--verbose"};
+
+bool is_switch(const CommandSpec& command, std::string_view word) {
+  if (std::ranges::find(kGlobalSwitches, word) != kGlobalSwitches.end()) return true;
+  return std::ranges::any_of(command.options, [&](const Option& option) {
+    return option.value.empty() && option.names.find(word) != std::string::npos;
+  });
+}
+
+// The word may also be the value of an option: what stands behind one that is no switch is not
+// believed.
+bool is_dry_run(const CommandSpec& command, const std::vector<std::string>& words) {
+  if (!is_switch(command, kDryRun)) return false;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] != kDryRun) continue;
+    if (i == 0 || !words[i - 1].starts_with("--") || words[i - 1].find('=') != std::string::npos ||
+        is_switch(command, words[i - 1])) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Of a command that otherwise looks: what somebody vouches for is for the log.
+bool attests(const std::vector<std::string>& words) {
+  return std::ranges::any_of(words,
+                             [](const std::string& word) { return word.starts_with("--attest"); });
 }
 
 std::string subject_of(const CommandEnd& end) {
@@ -56,16 +82,17 @@ std::string subject_of(const CommandEnd& end) {
 
 }  // namespace
 
-bool is_recorded(const std::string& command, const std::vector<std::string>& words) {
-  return !is_dry_run(words) && std::ranges::find(kOnlyLook, command) == kOnlyLook.end();
+bool is_recorded(const CommandSpec& command, const std::vector<std::string>& words) {
+  if (is_dry_run(command, words)) return false;
+  return attests(words) || std::ranges::find(kOnlyLook, command.name) == kOnlyLook.end();
 }
 
 RecordedCommand::RecordedCommand(const CommandSpec& command, const std::vector<std::string>& words,
                                  CommandContext& context)
     : context_(context), command_(command.name) {
   if (command.needs != Needs::kConfig) return;
-  if (!is_dry_run(words)) event_ = notice_event(command.name);
-  if (!is_recorded(command.name, words)) return;
+  if (!is_dry_run(command, words)) event_ = notice_event(command.name);
+  if (!is_recorded(command, words)) return;
   action_.emplace(context.config(),
                   ActionStart{.command = command.name,
                               .arguments = words,
@@ -75,6 +102,8 @@ RecordedCommand::RecordedCommand(const CommandSpec& command, const std::vector<s
 }
 
 void RecordedCommand::ended(const CommandEnd& end) noexcept {
+  if (ended_) return;
+  ended_ = true;
   if (action_) {
     action_->end(
         {.exit = end.exit, .signal = end.signal, .error = end.error, .subject = subject_of(end)},

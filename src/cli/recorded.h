@@ -14,8 +14,8 @@
 namespace holdfast::cli {
 
 // Commands that only look, and archiving, which PostgreSQL's own log tells about, are not recorded.
-// A command that nobody thought of is.
-bool is_recorded(const std::string& command, const std::vector<std::string>& words);
+// A command that nobody thought of is. Nor is one that only says what it would do.
+bool is_recorded(const CommandSpec& command, const std::vector<std::string>& words);
 ActionEffect effect_of(const std::string& command);
 // What stands behind --reason or --lost; empty where neither was given.
 std::string reason_in(const std::vector<std::string>& words);
@@ -38,6 +38,7 @@ class RecordedCommand {
   void tell(const CommandEnd& end);
 
   CommandContext& context_;
+  bool ended_ = false;  // once: what fails while the result is printed is another matter
   std::string command_;
   std::optional<std::string> event_;  // that somebody may want to be told of
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();

@@ -93,6 +93,7 @@ class FieldReader {
     if (slash != std::string_view::npos) {
       const auto number = whole_number(part.substr(slash + 1));
       if (!number || *number == 0) refuse(part, "a step is a number above 0");
+      if (*number > kind_.high) refuse(part, "a step that leads beyond the last value");
       step = *number;
     }
     const std::size_t dash = range.find('-');

@@ -48,7 +48,7 @@ class Sandbox:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _copy_sources(self):
-        for name in ("tests", "tools", "docs"):
+        for name in ("tests", "tools", "docs", "deploy"):
             shutil.copytree(self.root / name, self.folder / "source" / name, symlinks=True)
         for name in ("home", "t", "bin"):
             (self.folder / name).mkdir()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from . import fuzzing, planted, tools
+from . import fuzzing, package, planted, tools
 from .builds import Programs, build
 from .gtest import SANITIZER_LOG, Run, count_tests, run_program
 from .outcome import Outcome, failed, passed
@@ -254,6 +254,14 @@ def fuzz(context):
     return outcome
 
 
+def debian_package(context):
+    """Needs root, for dpkg."""
+    outcome = release(context)
+    if not outcome.failed:
+        outcome.add(package.check(context.root))
+    return outcome
+
+
 def plant(context):
     """Each suite notices a bug that is planted for it."""
     try:
@@ -301,11 +309,12 @@ TIERS = [
     Tier("random", random, "random runs with the commit as seed"),
     Tier("fuzz", fuzz, "libFuzzer, guided by coverage (only with --wide)"),
     Tier("planted", plant, "a bug planted for each suite, which must notice it (only with --wide)"),
+    Tier("package", debian_package, "the Debian package installs and removes (only with --wide)"),
     Tier("coverage", coverage, "line coverage (only with --wide)"),
 ]
 QUICK = ("packages", "style", "build", "unit")
 # clang-tidy joins the ordinary run once the whole tree has passed.
-ONLY_WIDE = ("tidy", "fuzz", "planted", "coverage")
+ONLY_WIDE = ("tidy", "fuzz", "planted", "package", "coverage")
 ORDINARY = tuple(tier.name for tier in TIERS if tier.name not in ONLY_WIDE)
 WIDE = tuple(tier.name for tier in TIERS)
 NEEDED_BY_ALL = ("packages", "build")  # when one of these fails, the rest has nothing to say

@@ -2,6 +2,7 @@
 #include "app/units.h"
 
 #include <filesystem>
+#include <sstream>
 
 #include <gmock/gmock.h>
 
@@ -92,9 +93,12 @@ TEST_F(UnitsTest, SystemdTakesThem) {
     if (unit.name.find('@') == std::string::npos) verify.push_back((folder / unit.name).string());
   }
   verify.push_back((folder / "holdfast-main-failed@x.service").string());
+  // It only warns of a key that it does not know; and it looks at the machine's own units as well.
   const test::Outcome outcome = test::run({.arguments = verify});
-  EXPECT_EQ(outcome.exit_code, 0);
-  EXPECT_EQ(outcome.out + outcome.err, "");  // it only warns of a key that it does not know
+  std::istringstream said(outcome.out + outcome.err);
+  for (std::string line; std::getline(said, line);) {
+    EXPECT_EQ(line.find("holdfast-"), std::string::npos) << line;
+  }
   for (const SystemdUnit& unit : units) {
     for (std::size_t at = 0; (at = unit.content.find("OnCalendar=", at)) != std::string::npos;) {
       at += std::string_view("OnCalendar=").size();

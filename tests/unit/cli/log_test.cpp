@@ -187,15 +187,40 @@ TEST_F(LogTest, WhatOnlyLooksIsNotRecorded) {
 TEST(Recorded, EveryCommandThatIsNotKnownToLookOnly) {
   std::vector<std::string> recorded;
   for (const cli::CommandSpec& command : cli::all_commands()) {
-    if (cli::is_recorded(command.name, {})) recorded.push_back(command.name);
+    if (cli::is_recorded(command, {})) recorded.push_back(command.name);
   }
   EXPECT_THAT(recorded,
               testing::IsSupersetOf({"init", "backup", "restore", "expire", "delete", "hold",
                                      "release", "key add", "key remove", "copy", "drill",
                                      "recover start", "recover check", "recover forward",
                                      "recover abandon", "undelete", "verify"}));
-  EXPECT_TRUE(cli::is_recorded("of tomorrow", {}));
-  EXPECT_FALSE(cli::is_recorded("expire", {"expire", "--dry-run"}));
+  const auto is_recorded = [](const std::string& name, const std::vector<std::string>& words) {
+    for (const cli::CommandSpec& command : cli::all_commands()) {
+      if (command.name == name) return cli::is_recorded(command, words);
+    }
+    cli::CommandSpec unknown;
+    unknown.name = name;
+    return cli::is_recorded(unknown, words);
+  };
+  EXPECT_TRUE(is_recorded("of tomorrow", {}));
+  EXPECT_FALSE(is_recorded("expire", {"expire", "--dry-run"}));
+  EXPECT_FALSE(is_recorded("expire", {"--repo=hot", "expire", "--yes", "--dry-run"}));
+  EXPECT_FALSE(is_recorded("checklist", {"checklist"}));
+  EXPECT_TRUE(is_recorded("checklist", {"checklist", "--attest", "key", "--by", "Ada"}));
+}
+
+// A word that is the value of another option, or of a command that knows no such option.
+TEST(Recorded, ADryRunIsNotBelievedWhereItIsAValue) {
+  for (const cli::CommandSpec& command : cli::all_commands()) {
+    if (command.name == "recover promote") {
+      EXPECT_TRUE(cli::is_recorded(command, {"recover", "promote", "--lost", "--dry-run"}));
+    }
+    if (command.name == "delete") {
+      EXPECT_TRUE(cli::is_recorded(command, {"delete", "x", "--reason", "--dry-run"}));
+      EXPECT_TRUE(cli::is_recorded(command, {"--config", "--dry-run", "delete", "x", "--yes"}));
+      EXPECT_FALSE(cli::is_recorded(command, {"delete", "x", "--dry-run"}));
+    }
+  }
 }
 
 TEST(Recorded, TheReasonIsWhatWasGiven) {
