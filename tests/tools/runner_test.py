@@ -35,6 +35,7 @@ class Runner(ToolTest):
         self.write("root/tests/a.txt", "")
         self.write("root/tools/testbed/b.txt", "")
         self.write("root/docs/c.md", "")
+        self.write("root/deploy/d.yaml", "")
         self.sandbox = self.enterContext(Sandbox(self.folder / "root"))
 
     def run_fake(self, body, said=report("OK"), seconds_max=20, **more):
