@@ -98,15 +98,24 @@ fs::path mark_path(const Config& config) {
   return config.state_directory / "audit.copied";
 }
 
-// How far the repository's copy of `log` goes; 0: nothing is known to be there.
-std::uint64_t copied_until(const Config& config, const std::string& log) {
+// How far the repository's copy of the log goes; 0: nothing is known to be there, or the log is not
+// the one that was copied: it was set back, and all of it has to be there to be compared with.
+std::uint64_t copied_until(const Config& config, const std::vector<std::string>& lines,
+                           const std::string& log) {
   try {
     const auto text = read_file(mark_path(config), kSmallFileBytesMax);
     if (!text) return 0;
     const auto json = parse_json<AuditJson>(*text);
     const bool same = json.at("log") == log &&
                       json.at("repository") == redact_secrets(config.repositories.front().url);
-    return same ? json.at("number").get<std::uint64_t>() : 0;
+    if (!same) return 0;
+    const auto number = json.at("number").get<std::uint64_t>();
+    if (number > 0 && number <= lines.size() &&
+        parse_audit_line(lines[number - 1]).hash == json.at("hash")) {
+      return number;
+    }
+    log_warning("the audit log is not the one that was copied last: it was set back or changed");
+    return 0;
   } catch (const AuditJson::exception&) {
     return 0;
   }
@@ -115,7 +124,8 @@ std::uint64_t copied_until(const Config& config, const std::string& log) {
 void remember_copied(const Config& config, const AuditRecord& record) {
   const AuditJson json{{"log", record.log},
                        {"repository", redact_secrets(config.repositories.front().url)},
-                       {"number", record.first + record.lines.size() - 1}};
+                       {"number", record.first + record.lines.size() - 1},
+                       {"hash", parse_audit_line(record.lines.back()).hash}};
   publish_unsynced(mark_path(config), as_bytes(json.dump() + "\n"), 0600);
   give_to_owner_of_folder(mark_path(config));
 }
@@ -147,7 +157,7 @@ std::size_t copy_audit_log(const Config& config, const std::stop_token& stop) {
   const AuditText text = read_audit_log(config.state_directory);
   if (text.lines.empty()) return 0;
   const std::string log = parse_audit_line(text.lines.back()).log;
-  const std::uint64_t after = copied_until(config, log);
+  const std::uint64_t after = copied_until(config, text.lines, log);
   if (after >= text.lines.size()) return 0;
   RepositoryConfig first = config.repositories.front();
   first.as_of.reset();  // the command may look at it as it was
@@ -189,8 +199,7 @@ RecordedAction::RecordedAction(const Config& config, const ActionStart& start, c
   }
 }
 
-void RecordedAction::end(const ActionEnd& end, const Warn& warn,
-                         const std::stop_token& stop) noexcept {
+void RecordedAction::end(const ActionEnd& end, const Warn& warn) noexcept {
   try {
     if (id_.empty()) return;  // no begin, no end
     const Timestamp now = system_clock().now();
@@ -207,6 +216,11 @@ void RecordedAction::end(const ActionEnd& end, const Warn& warn,
   } catch (const std::exception& error) {
     warn(fmt::format("the end of this is missing from the audit log: {}", error.what()));
   }
+}
+
+void RecordedAction::copy(const ActionEnd& end, const Warn& warn,
+                          const std::stop_token& stop) noexcept {
+  if (id_.empty()) return;
   // Not while somebody waits for the program to end, nor when the repository has just failed.
   const bool in_vain = end.error != nullptr && end.error->kind() == ErrorKind::kRepository;
   if (end.signal != 0 || in_vain) return;

@@ -6,7 +6,7 @@
 // A log that cannot be written (its disk is full) must not keep anybody from taking a backup or
 //   restoring one: such a command goes on, with a warning. What destroys is refused instead: it
 //   can wait, and is what an audit asks for first (docs/decisions/0017-…).
-// Its copy in the repository follows at the end, best effort and within a few seconds; what could
+// Its copy in the repository follows at the end, best effort; what could
 //   not be copied is copied after a later action. The first repository has it.
 // Threads: one at a time.
 
@@ -43,8 +43,10 @@ class RecordedAction {
  public:
   // Throws only for kDestroys, when the begin could not be written.
   RecordedAction(const Config& config, const ActionStart& start, const Warn& warn);
-  // Writes the end and copies what is not in the repository yet. Never throws.
-  void end(const ActionEnd& end, const Warn& warn, const std::stop_token& stop) noexcept;
+  // Writes the end. Never throws.
+  void end(const ActionEnd& end, const Warn& warn) noexcept;
+  // Copies what is not in the repository yet; a repository that hangs is waited for. Never throws.
+  void copy(const ActionEnd& end, const Warn& warn, const std::stop_token& stop) noexcept;
 
  private:
   const Config& config_;

@@ -148,8 +148,7 @@ void compare(AuditView& view, const std::vector<std::string>& lines, const Audit
   }
 }
 
-// Each line vouches for all before it, so what the repository got last says it all. The names of
-// one second stand in any order, so every record of the last day counts.
+// With every record: a log that was set back and went on agrees with the last ones.
 void compare_with_repository(AuditView& view, const Config& config,
                              const std::vector<std::string>& lines, const std::stop_token& stop) {
   const auto repository = open_repository(config.repositories.front(), stop);
@@ -158,22 +157,20 @@ void compare_with_repository(AuditView& view, const Config& config,
   auto names = list_audit_records(*repository, config.cluster, std::nullopt, stop);
   std::ranges::reverse(names);
   if (names.size() > kRecordsSearched) names.resize(kRecordsSearched);
-  std::string_view last_day;
+  bool has_copy = false;
   std::optional<std::string> other_log;
   for (const std::string& name : names) {
-    const std::string_view day = std::string_view(name).substr(0, name.rfind('/'));
-    if (!last_day.empty() && day != last_day) break;
     const auto record = read_or_find(view, *repository, name, stop);
     if (!record) continue;
     if (record->log == log) {
-      last_day = day;
+      has_copy = true;
       compare(view, lines, *record);
       if (!view.findings.empty()) return;
     } else if (record->place == place && !other_log) {
       other_log = name;
     }
   }
-  if (!last_day.empty()) return;
+  if (has_copy) return;
   if (!other_log) return view.notes.push_back("the repository has no copy of this log yet");
   view.findings.push_back(
       fmt::format("the log here was begun anew: the repository has another one of this place ({})",

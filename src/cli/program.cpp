@@ -122,6 +122,7 @@ class Program {
     std::optional<RecordedCommand> record;
     try {
       record.emplace(*command_, words_, context);
+      record->begin();
       const CommandResult result = command_->run(context);
       progress.finish();
       record->ended({.result = &result, .error = failure_of(result), .exit = exit_of(result)});

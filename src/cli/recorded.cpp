@@ -89,26 +89,34 @@ bool is_recorded(const CommandSpec& command, const std::vector<std::string>& wor
 
 RecordedCommand::RecordedCommand(const CommandSpec& command, const std::vector<std::string>& words,
                                  CommandContext& context)
-    : context_(context), command_(command.name) {
+    : spec_(command), words_(words), context_(context), command_(command.name) {
   if (command.needs != Needs::kConfig) return;
   if (!is_dry_run(command, words)) event_ = notice_event(command.name);
-  if (!is_recorded(command, words)) return;
-  action_.emplace(context.config(),
-                  ActionStart{.command = command.name,
-                              .arguments = words,
-                              .reason = reason_in(words),
-                              .effect = effect_of(command.name)},
+}
+
+void RecordedCommand::begin() {
+  if (spec_.needs != Needs::kConfig || !is_recorded(spec_, words_)) return;
+  action_.emplace(context_.config(),
+                  ActionStart{.command = command_,
+                              .arguments = words_,
+                              .reason = reason_in(words_),
+                              .effect = effect_of(command_)},
                   [&](std::string text) { context_.warn(std::move(text)); });
 }
 
 void RecordedCommand::ended(const CommandEnd& end) noexcept {
   if (ended_) return;
   ended_ = true;
-  if (action_) {
-    action_->end(
-        {.exit = end.exit, .signal = end.signal, .error = end.error, .subject = subject_of(end)},
-        [&](std::string text) { context_.warn(std::move(text)); }, context_.stop());
-  }
+  const auto warn = [&](std::string text) { context_.warn(std::move(text)); };
+  const ActionEnd action_end{
+      .exit = end.exit, .signal = end.signal, .error = end.error, .subject = subject_of(end)};
+  if (action_) action_->end(action_end, warn);
+  tell_if_wanted(end);
+  // Last: it may have to wait for the repository.
+  if (action_) action_->copy(action_end, warn, context_.stop());
+}
+
+void RecordedCommand::tell_if_wanted(const CommandEnd& end) noexcept {
   // Who ended it by a signal waits for it, and knows.
   if (!event_ || end.signal != 0 || context_.config().notify.empty()) return;
   try {

@@ -29,14 +29,18 @@ struct CommandEnd {
 
 class RecordedCommand {
  public:
-  // `words`: the whole command line. Throws when a destroying command cannot be recorded.
+  // `words`: the whole command line.
   RecordedCommand(const CommandSpec& command, const std::vector<std::string>& words,
                   CommandContext& context);
+  void begin();  // throws when a destroying command cannot be recorded
   void ended(const CommandEnd& end) noexcept;  // may add warnings to the context
 
  private:
+  void tell_if_wanted(const CommandEnd& end) noexcept;
   void tell(const CommandEnd& end);
 
+  const CommandSpec& spec_;
+  const std::vector<std::string>& words_;
   CommandContext& context_;
   bool ended_ = false;  // once: what fails while the result is printed is another matter
   std::string command_;

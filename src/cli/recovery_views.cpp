@@ -28,7 +28,7 @@ Json steps_json(const RecoveryRecord& record) {
   return steps;
 }
 
-Colour colour_of(State state) {
+Colour colour_of_state(State state) {
   if (state == State::kPaused) return Colour::kGreen;
   if (state == State::kFailed || state == State::kInterrupted) return Colour::kRed;
   return Colour::kYellow;
@@ -117,7 +117,7 @@ std::string text_of(const RecoveryView& view, const Style& style) {
   const RecoveryRecord& record = view.record;
   std::string text = fmt::format(
       "Recovery {}: {}\n  backup  {}\n  target  {}\n  copy    {}\n", record.name,
-      style.paint(colour_of(view.state), std::string(holdfast::to_string(view.state))),
+      style.paint(colour_of_state(view.state), std::string(holdfast::to_string(view.state))),
       record.backup, holdfast::to_string(record.target), record.data_directory().string());
   if (view.position) {
     text += fmt::format("  stands  at {}{}\n", holdfast::to_string(view.position->replayed),

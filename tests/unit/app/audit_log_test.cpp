@@ -151,7 +151,8 @@ class ActionTest : public AuditLogTest {
   void act(const std::string& reason) {
     RecordedAction action(
         config_, {.command = "hold", .arguments = {"hold", "x"}, .reason = reason}, warn());
-    action.end({.subject = "x"}, warn(), kNoStop);
+    action.end({.subject = "x"}, warn());
+    action.copy({}, warn(), kNoStop);
   }
   Warn warn() {
     return [this](std::string text) { warnings_.push_back(std::move(text)); };
@@ -203,6 +204,20 @@ TEST_F(ActionTest, AnEndThatWasCutOffIsFoundByTheCopy) {
   write(all);
   EXPECT_THAT(verify_audit_chain(all), IsEmpty());  // not by the log alone
   EXPECT_THAT(verified().findings, ElementsAre(HasSubstr("the end is missing")));
+}
+
+TEST_F(ActionTest, ALogThatWasSetBackAndWentOnIsFoundByTheCopy) {
+  make_repository();
+  act("one");
+  act("two");
+  std::vector<std::string> all = lines();
+  all.resize(2);
+  write(all);
+  act("three");  // as many lines as before
+  EXPECT_THAT(verify_audit_chain(lines()), IsEmpty());
+  EXPECT_THAT(verified().findings,
+              ElementsAre(HasSubstr("line 3 is not what was copied to the repository")));
+  EXPECT_THAT(copied().findings, ::testing::Not(IsEmpty()));  // both are there
 }
 
 TEST_F(ActionTest, ALogThatWasWrittenAnewIsFoundByTheCopy) {
@@ -265,7 +280,7 @@ TEST_F(ActionTest, PasswordsStayOutOfTheLog) {
        .reason = "password=hunter2"},
       warn());
   const Error error(ErrorKind::kPostgres, "cannot connect: password=hunter2 host=a");
-  action.end({.exit = 5, .error = &error}, warn(), kNoStop);
+  action.end({.exit = 5, .error = &error}, warn());
   EXPECT_THAT(test::read_text(log()), testing::Not(HasSubstr("hunter2")));
   EXPECT_THAT(lines(), SizeIs(2));
 }
@@ -281,7 +296,8 @@ TEST_F(ActionTest, AFullDiskStopsOnlyWhatDestroys) {
   fs::create_symlink("/dev/full", log());
   RecordedAction ordinary(config_, {.command = "backup"}, warn());
   EXPECT_THAT(warnings_, ElementsAre(HasSubstr("missing from the audit log")));
-  ordinary.end({}, warn(), kNoStop);
+  ordinary.end({}, warn());
+  ordinary.copy({}, warn(), kNoStop);
   EXPECT_THAT(warnings_, SizeIs(1));
   try {
     const RecordedAction refused(config_, {.command = "delete", .effect = ActionEffect::kDestroys},
