@@ -51,7 +51,7 @@ std::vector<Job> jobs_of(const Config& config) {
                     .what = "backup",
                     .commands = {"backup"},
                     .times = times_of(config, config.backup.schedule),
-                    .limit = "12h"});
+                    .limit = "3d"});
     jobs.push_back({.name = "check",
                     .what = "check of the set-up",
                     .commands = {"check"},
@@ -121,7 +121,8 @@ std::string service_of(const Config& config, const UnitPlace& place, const std::
   // It is told first, and clears up; what it started ends with it.
   out += fmt::format("TimeoutStartSec={}\nTimeoutStopSec=5min\nKillMode=mixed\n", job.limit);
   out += "Nice=5\nIOSchedulingClass=best-effort\nIOSchedulingPriority=6\n";
-  out += "NoNewPrivileges=yes\nUMask=0077\n";
+  // Not NoNewPrivileges: a hook may need sudo, and the sendmail of a notification its group.
+  out += "UMask=0077\n";
   return out;
 }
 
@@ -139,7 +140,7 @@ std::string failed_service(const Config& config, const UnitPlace& place) {
   out += fmt::format("[Unit]\nDescription=Holdfast: tells that %i failed\n\n");
   out += fmt::format("[Service]\nType=oneshot\nUser={}\n", place.user);
   out += command_line(place, "notify --unit %i");
-  return out + "TimeoutStartSec=5min\nNoNewPrivileges=yes\nUMask=0077\n";
+  return out + "TimeoutStartSec=5min\nUMask=0077\n";
 }
 
 std::string prefix_of(const Config& config) {
