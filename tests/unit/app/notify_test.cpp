@@ -161,7 +161,7 @@ TEST_F(NotifyTest, MailIsSentAndTriedAgain) {
   EXPECT_THAT(server.mails()[0].to, testing::ElementsAre("b@example.org", "c@example.org"));
   EXPECT_EQ(server.mails()[0].password, "p");
   EXPECT_THAT(server.mails()[0].message, HasSubstr("Date: Wed, 18 Nov 2026"));
-  const std::string& message = server.mails()[0].message;
+  const std::string message = server.mails()[0].message;
   EXPECT_THAT(test::from_base64(message.substr(message.find("\n\n"))), HasSubstr("hint: Look."));
 }
 
