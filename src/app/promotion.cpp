@@ -73,7 +73,7 @@ void require_approvals(const Config& config, const RecoveryRecord& record) {
          record.name, fmt::format("holdfast recover approve {} --by NAME", record.name));
 }
 
-// The history that the old server writes; nullopt: nobody knows.
+// Whether a backup is of the history that the server in the data directory writes.
 bool is_of_old_server(const Config& config, const CatalogueEntry& entry) {
   const fs::path old = config.postgres.data_directory;
   const auto binding = read_history_binding(old);
@@ -202,6 +202,8 @@ RecoveryPromotion pass_gate(const Config& config, RecoveryWork& work, const Prom
   }
   promotion.copy_device = copy.st_dev;
   promotion.copy_inode = copy.st_ino;
+  promotion.system_identifier =
+      read_control_file(work.record().data_directory()).parsed.system_identifier;
   require_typed_name(config, request.confirmed, "promote " + work.record().name);
   return promotion;
 }

@@ -149,13 +149,10 @@ void PromotionSteps::require_way_back() const {
 }
 
 void PromotionSteps::require_nobody_answers() const {
-  const auto identifier =
-      read_control_file(is_copy(promotion().place) ? promotion().place
-                                                   : work_.record().data_directory())
-          .parsed.system_identifier;
   try {
     Session session = Session::connect(config_.postgres.connection, stop_);
-    if (session.server().system_identifier != identifier || session.in_recovery()) return;
+    const bool is_ours = session.server().system_identifier == promotion().system_identifier;
+    if (!is_ours || session.in_recovery()) return;
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::kPostgres) return;
     throw;
@@ -177,7 +174,8 @@ std::string PromotionSteps::fence_server(const fs::path& data_directory) {
     unfence(data_directory);  // a server that was started meanwhile could not stop without it
     stop_server(data_directory);
     const ControlFile stopped = read_control_file(data_directory).parsed;
-    require_shut_down(stopped, data_directory);
+    // The copy was seen to run here: if it crashed, it crashed.
+    if (!is_copy(data_directory)) require_shut_down(stopped, data_directory);
     const std::string archived = archive_last_wal(config_, data_directory, stop_);
     const bool same = read_control_file(data_directory).parsed.checkpoint == stopped.checkpoint;
     fence(data_directory);
@@ -231,6 +229,8 @@ std::string PromotionSteps::fence_old_server() {
   }
   const std::string said = keep_old_fenced();
   require_nobody_answers();
+  // After a rollback that was turned round, wherever that had got to.
+  unfence(is_copy(promotion().place) ? promotion().place : work_.record().data_directory());
   return said;
 }
 
@@ -238,7 +238,6 @@ std::string PromotionSteps::promote_copy() {
   keep_old_fenced();
   const fs::path& copy = work_.record().data_directory();
   if (is_copy(promotion().place)) return "it is in its place already";
-  unfence(copy);  // after a rollback that was turned round
   const auto control = [&] { return read_control_file(copy).parsed; };
   if (!has_left_recovery(control())) work_.server().stop(stop_);
   if (!has_left_recovery(control())) {
@@ -350,6 +349,7 @@ std::string PromotionSteps::start_server() {
 std::string PromotionSteps::take_over_archive() {
   NewHistoryResult taken = take_over(config_, stop_);
   std::ranges::move(taken.warnings, std::back_inserter(warnings_));
+  if (is_copy(promotion().place)) work_.change().promotion->unarchived = false;
   return "history " + to_string(taken.history.name);
 }
 
@@ -429,7 +429,11 @@ std::string PromotionSteps::back_up() {
 std::string PromotionSteps::fence_new_server() {
   const fs::path& place = promotion().place;
   if (!is_copy(place)) return "it is not in place";
-  if (!fs::exists(place / kRestoreMarker)) return fence_server(place);
+  if (!fs::exists(place / kRestoreMarker)) {
+    const std::string archived = fence_server(place);
+    require_nobody_answers();
+    return archived;
+  }
   // Nothing of it may be archived before the take-over, and it may have been written to.
   if (work_.record().has_begun("start server")) work_.change().promotion->unarchived = true;
   work_.save();

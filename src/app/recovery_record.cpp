@@ -130,6 +130,7 @@ Json json_of(const RecoveryPromotion& promotion) {
           {"differing", promotion.differing},
           {"copy_device", promotion.copy_device},
           {"copy_inode", promotion.copy_inode},
+          {"system_identifier", promotion.system_identifier},
           {"unarchived", promotion.unarchived}};
 }
 
@@ -143,6 +144,7 @@ std::optional<RecoveryPromotion> promotion_from(const Json& json) {
                            .differing = json.at("differing"),
                            .copy_device = json.at("copy_device"),
                            .copy_inode = json.at("copy_inode"),
+                           .system_identifier = json.at("system_identifier"),
                            .unarchived = json.at("unarchived")};
 }
 
@@ -220,6 +222,14 @@ bool RecoveryRecord::is_being_rolled_back() const {
   return last != steps.rend() && last->name.starts_with(kRollbackStep);
 }
 
+Json json_of(const RecoveryVerdict& verdict) {
+  return {{"time", verdict.time},
+          {"at", verdict.at},
+          {"by", verdict.by},
+          {"passed", verdict.passed},
+          {"checks", check_results_json(verdict.checks)}};
+}
+
 std::string to_json(const RecoveryRecord& record) {
   Json json;
   json["version"] = kRecordVersion;
@@ -238,14 +248,7 @@ std::string to_json(const RecoveryRecord& record) {
   json["restore_command"] = record.restore_command;
   json["steps"] = Json::array();
   for (const RecoveryStep& step : record.steps) json["steps"].push_back(json_of(step));
-  json["verdict"] = Json();
-  if (record.verdict) {
-    json["verdict"] = {{"time", record.verdict->time},
-                       {"at", record.verdict->at},
-                       {"by", record.verdict->by},
-                       {"passed", record.verdict->passed},
-                       {"checks", check_results_json(record.verdict->checks)}};
-  }
+  json["verdict"] = record.verdict ? json_of(*record.verdict) : Json();
   json["approvals"] = Json::array();
   for (const RecoveryApproval& approval : record.approvals) {
     json["approvals"].push_back(

@@ -65,6 +65,7 @@ struct RecoveryPromotion {
   std::vector<std::string> start_options;         // of the replaced server
   std::vector<std::string> differing;             // configuration files in which the two differ
   std::uint64_t copy_device = 0, copy_inode = 0;  // of the copy's data directory, wherever it is
+  std::uint64_t system_identifier = 0;            // of the copy and of what it replaces
   bool unarchived = false;  // the copy has WAL of its own that is archived nowhere
 };
 
@@ -92,6 +93,7 @@ struct RecoveryRecord {
   bool is_being_rolled_back() const;  // or was, and nothing but its end came after that
 };
 
+nlohmann::ordered_json json_of(const RecoveryVerdict& verdict);  // docs/json.md
 std::string to_json(const RecoveryRecord& record);
 RecoveryRecord parse_recovery_record(const std::string& json, const std::string& place);
 

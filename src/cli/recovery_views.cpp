@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "app/copy_checks.h"
 #include "cli/render.h"
 
 namespace holdfast::cli {
@@ -99,14 +98,7 @@ Json json_of(const RecoveryView& view) {
                                  ? Json(to_rfc3339(*view.position->last_transaction))
                                  : Json();
   json["steps"] = steps_json(record);
-  json["verdict"] = Json();
-  if (record.verdict) {
-    json["verdict"] = {{"time", record.verdict->time},
-                       {"at", record.verdict->at},
-                       {"by", record.verdict->by},
-                       {"passed", record.verdict->passed},
-                       {"checks", check_results_json(record.verdict->checks)}};
-  }
+  json["verdict"] = record.verdict ? holdfast::json_of(*record.verdict) : Json();
   json["approvals"] = approvals_json(record);
   json["promotion"] = promotion_json(record);
   json["next"] = view.next;

@@ -52,7 +52,11 @@ RecoveryRecord full_record() {
                                        .place = "/var/lib/data",
                                        .aside = "/var/lib/data.replaced-20261122T140300Z",
                                        .start_options = {"-p", "5432"},
-                                       .differing = {"pg_hba.conf"}};
+                                       .differing = {"pg_hba.conf"},
+                                       .copy_device = 7,
+                                       .copy_inode = 42,
+                                       .system_identifier = 7340123456789012345,
+                                       .unarchived = true};
   return record;
 }
 
