@@ -72,8 +72,10 @@ Json document_of(const Config& config, const Notice& notice, const std::string& 
     error = {{"kind", to_string(notice.error->kind())},
              {"message", redact_secrets(notice.error->message())},
              {"object", redact_secrets(notice.error->object())},
-             {"hint", notice.error->hint()}};
+             {"hint", redact_secrets(notice.error->hint())}};
   }
+  Json warnings = Json::array();
+  for (const std::string& warning : notice.warnings) warnings.push_back(redact_secrets(warning));
   return {{"schema", 1},
           {"id", id},
           {"time", to_rfc3339(notice.time)},
@@ -87,7 +89,7 @@ Json document_of(const Config& config, const Notice& notice, const std::string& 
           {"summary", subject},
           {"subject", notice.subject},
           {"error", error},
-          {"warnings", notice.warnings},
+          {"warnings", warnings},
           {"duration_seconds", notice.duration_seconds},
           {"holdfast_version", holdfast_version()}};
 }
@@ -162,7 +164,7 @@ NoticeText compose(const Config& config, const Notice& notice) {
     text.body += fmt::format("object: {}\n", redact_secrets(notice.error->object()));
   }
   if (notice.error && !notice.error->hint().empty()) {
-    text.body += fmt::format("hint: {}\n", notice.error->hint());
+    text.body += fmt::format("hint: {}\n", redact_secrets(notice.error->hint()));
   }
   for (const std::string& warning : notice.warnings) {
     text.body += fmt::format("warning: {}\n", redact_secrets(warning));

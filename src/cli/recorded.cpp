@@ -12,12 +12,12 @@
 namespace holdfast::cli {
 namespace {
 
-constexpr std::array<std::string_view, 23> kOnlyLook{
-    "archive-get", "archive-helper",  "archive-push",   "canary",      "cat",
-    "check",       "checklist",       "config check",   "config show", "doctor",
-    "help",        "key list",        "key new-file",   "list",        "log",
-    "notify",      "recover connect", "recover status", "show",        "status",
-    "units",       "version",         "window"};
+constexpr std::array<std::string_view, 22> kOnlyLook{
+    "archive-get",     "archive-helper", "archive-push", "cat",    "check",
+    "checklist",       "config check",   "config show",  "doctor", "help",
+    "key list",        "key new-file",   "list",         "log",    "notify",
+    "recover connect", "recover status", "show",         "status", "units",
+    "version",         "window"};
 
 constexpr std::array<std::string_view, 5> kDestroy{"delete", "expire", "key remove",
                                                    "recover abandon", "release"};
@@ -50,7 +50,8 @@ constexpr std::array<std::string_view, 3> kGlobalSwitches{"--no-progress", "--qu
 bool is_switch(const CommandSpec& command, std::string_view word) {
   if (std::ranges::find(kGlobalSwitches, word) != kGlobalSwitches.end()) return true;
   return std::ranges::any_of(command.options, [&](const Option& option) {
-    return option.value.empty() && option.names.find(word) != std::string::npos;
+    return option.value.empty() &&
+           fmt::format(",{},", option.names).find(fmt::format(",{},", word)) != std::string::npos;
   });
 }
 
