@@ -40,8 +40,8 @@ class Answering {
     }
     const Timestamp end = first_->last_good->outcome.info.stop_time;
     const std::string last = "the last good backup ended " + since(evidence_.now, end);
-    if (evidence_.now - end > kBackupOverdue) {
-      return no(line, last, "Let a timer run 'holdfast backup' every day.");
+    if (evidence_.now - end > backup_limits(config_, end).overdue) {
+      return no(line, last, "Let a timer run 'holdfast backup': 'holdfast units' writes one.");
     }
     if (evidence_.server.trouble) {
       return no(line, last + "; PostgreSQL cannot be asked about archiving", "'holdfast doctor'");

@@ -192,7 +192,8 @@ constexpr ConfigKey kKeys[] = {
      [](KeyTarget to, const KeyValue& value) { to.config.backup.rate = value.number; }, "", 0,
      kRateBytesMax},
     {"backup.schedule", Type::kSchedule, kReady, "0 2 * * *",
-     "When backups are taken by the units of `holdfast units`, in `timezone`.",
+     "When backups are taken by the units of `holdfast units`, in `timezone`, and from when on "
+     "`status` misses one. Empty: no unit for it, and one a day is expected from whatever does it.",
      HF_SET(backup.schedule)},
     {"backup.refresh", Type::kDuration, kReady, "30d",
      "No backup uses packs older than this: each incremental one reads and stores a part of the "

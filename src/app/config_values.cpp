@@ -60,7 +60,9 @@ bool is_mail_address(std::string_view text) {
          text.find('@', at + 1) == std::string_view::npos;
 }
 
+// Empty: never.
 bool is_schedule(std::string_view text) {
+  if (text.empty()) return true;
   try {
     parse_cron(text);
     return true;
@@ -226,7 +228,7 @@ std::string describe_type(const ConfigKey& key) {
     case KeyType::kMailUrl:
       return "smtp://host:port or smtps://host:port without user or password";
     case KeyType::kSchedule:
-      return "a schedule as cron has it, such as '0 2 * * *'";
+      return "a schedule as cron has it, such as '0 2 * * *', or empty";
     case KeyType::kMails:
       return "addresses such as ops@example.org, with commas between them";
     case KeyType::kZone:

@@ -33,9 +33,9 @@ struct Finding {
   std::vector<std::string_view> causes = {};  // codes of findings that this one explains
 };
 
-// Daily backups are assumed until there is a schedule in the configuration, and monthly drills.
-inline constexpr std::chrono::hours kBackupOverdue{26};
-inline constexpr std::chrono::hours kBackupLongOverdue{50};
+// Monthly drills are assumed, and daily backups where backup.schedule is empty.
+inline constexpr std::chrono::hours kBackupsApart{24};
+inline constexpr std::chrono::hours kBackupMayTake{2};  // until it counts as missed
 inline constexpr std::chrono::hours kBackupTooLong{2};
 inline constexpr std::chrono::days kDrillOverdue{35};
 // Where objectives.recovery_point is not set: WAL that waits longer is critical.
@@ -43,6 +43,14 @@ inline constexpr std::chrono::hours kWalAtRiskLong{1};
 inline constexpr std::chrono::minutes kWalWaitsLong{15};
 inline constexpr std::chrono::hours kDiskFullSoon{6};
 inline constexpr std::chrono::days kRecoveryStandsLong{7};
+
+// How old a backup may get that ended at `ended`: until the next one by backup.schedule should be
+// there; and until the one behind that should be, if they were as far apart. The schedule after a
+// backup of Friday may have nothing until Monday, and after one of Monday has Tuesday.
+struct BackupLimits {
+  std::chrono::minutes overdue, long_overdue;
+};
+BackupLimits backup_limits(const Config& config, Timestamp ended);
 
 std::vector<Finding> diagnose(const Config& config, const Evidence& evidence);
 

@@ -5,6 +5,8 @@
 
 #include "app/diagnosis_parts.h"
 #include "core/text.h"
+#include "system/cron.h"
+#include "system/time_zone.h"
 
 namespace holdfast {
 namespace {
@@ -13,6 +15,17 @@ bool backup_runs(const Evidence& evidence) {
   return evidence.server.backup_runs.value_or(false) ||
          std::ranges::any_of(evidence.machine.running,
                              [](const RunningOperation& each) { return each.what == "backup"; });
+}
+
+std::chrono::local_time<std::chrono::minutes> wall_clock(const Config& config, Timestamp time) {
+  auto offset = ZoneOffset::zero();
+  try {
+    if (const auto zone = TimeZone::find(config.timezone)) offset = zone->offset_at(time);
+  } catch (const Error&) {  // no zone files here: UTC, which may be off by a day of the schedule
+    offset = ZoneOffset::zero();
+  }
+  return std::chrono::local_time<std::chrono::minutes>(
+      std::chrono::floor<std::chrono::minutes>(time.time_since_epoch() + offset));
 }
 
 void judge_age(const Diagnosing& diagnosing, const RepositoryEvidence& repository) {
@@ -31,15 +44,19 @@ void judge_age(const Diagnosing& diagnosing, const RepositoryEvidence& repositor
   }
   const BackupInfo& info = repository.last_good->outcome.info;
   const auto age = evidence.now - info.stop_time;
-  if (age > kBackupOverdue && !backup_runs(evidence)) {
+  const BackupLimits limits = backup_limits(diagnosing.config, info.stop_time);
+  if (age > limits.overdue && !backup_runs(evidence)) {
+    const std::string& schedule = diagnosing.config.backup.schedule;
     diagnosing.add(
         {.code = "backup_overdue",
          .severity =
-             age > kBackupLongOverdue ? ProblemSeverity::kCritical : ProblemSeverity::kWarning,
+             age > limits.long_overdue ? ProblemSeverity::kCritical : ProblemSeverity::kWarning,
          .repository = repository.name,
          .title = fmt::format("the last good backup ended {}", ago(evidence.now, info.stop_time)),
-         .evidence = {fmt::format("{} ended at {}; one a day is expected", info.name.id.text,
-                                  to_rfc3339_seconds(info.stop_time))},
+         .evidence = {fmt::format(
+             "{} ended at {}; {}", info.name.id.text, to_rfc3339_seconds(info.stop_time),
+             schedule.empty() ? "one a day is expected"
+                              : fmt::format("backup.schedule is '{}'", schedule))},
          .consequence = "Recovery has all WAL since then to replay, and takes that much longer.",
          .remedy = "'holdfast backup' now; then look at what should start it: 'systemctl "
                    "list-timers', cron."});
@@ -173,9 +190,17 @@ void judge_checks(const Diagnosing& diagnosing) {
 
 }  // namespace
 
+BackupLimits backup_limits(const Config& config, Timestamp ended) {
+  std::chrono::minutes apart = kBackupsApart;
+  if (!config.backup.schedule.empty()) {
+    apart = interval_around(parse_cron(config.backup.schedule), wall_clock(config, ended));
+  }
+  return {.overdue = apart + kBackupMayTake, .long_overdue = 2 * apart + kBackupMayTake};
+}
+
 void judge_backups(const Diagnosing& diagnosing, const RepositoryEvidence& repository) {
   if (!repository.opened) return;
-  // Backups go to the first; others have copies, of which no schedule is known.
+  // Backups go to the first; others have copies.
   if (repository.first && repository.registered && !repository.trouble) {
     judge_unfinished(diagnosing, repository);
     judge_age(diagnosing, repository);

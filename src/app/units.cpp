@@ -46,12 +46,15 @@ bool has_retention(const RetentionConfig& retention) {
 
 std::vector<Job> jobs_of(const Config& config) {
   std::vector<Job> jobs;
-  if (!config.postgres.data_directory.empty() && !config.backup.schedule.empty()) {
+  const bool of_server = !config.postgres.data_directory.empty();
+  if (of_server && !config.backup.schedule.empty()) {
     jobs.push_back({.name = "backup",
                     .what = "backup",
                     .commands = {"backup"},
                     .times = times_of(config, config.backup.schedule),
                     .limit = "3d"});
+  }
+  if (of_server) {
     jobs.push_back({.name = "check",
                     .what = "check of the set-up",
                     .commands = {"check"},

@@ -1,9 +1,10 @@
 #pragma once
 // systemd's services and timers for everything that has to happen by itself.
 //
-// Which: a backup by backup.schedule; a check every hour; a verification of the latest backup every
-//   week; a drill on the first Sunday of the month; for each repository with a retention an
-//   expiry every day; for each with copy.schedule a copy by that. Times are of `timezone`.
+// Which: a backup by backup.schedule, unless that is empty; a check every hour; a verification of
+//   the latest backup every week; a drill on the first Sunday of the month; for each repository
+//   with a retention an expiry every day; for each with copy.schedule a copy by that. Times are of
+//   `timezone`.
 // Each service ends within a time limit, may run once at a time (systemd sees to that; what must
 //   not meet itself from elsewhere locks itself: docs/locking.md), and starts
 //   holdfast-<cluster>-failed@.service when it failed, which calls `holdfast notify`.

@@ -18,7 +18,7 @@ CommandResult run_status(CommandContext& context, bool nagios) {
   const Evidence evidence =
       gather_evidence(context.loaded(), {.repository = context.globals().repo}, context.stop());
   const std::vector<Finding> findings = diagnose(context.config(), evidence);
-  if (nagios) return as_nagios(nagios_line(evidence, findings));
+  if (nagios) return as_nagios(nagios_line(context.config(), evidence, findings));
   CommandResult result{.json = status_json(evidence, findings),
                        .text = status_text(evidence, findings, context.style())};
   if (worst_of(findings) == ProblemSeverity::kCritical) {

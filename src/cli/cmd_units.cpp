@@ -52,10 +52,10 @@ CommandSpec units_command() {
   spec.name = "units";
   spec.summary = "Print or write systemd's units for everything that has to happen by itself";
   spec.details =
-      "A service and a timer each: the backup by backup.schedule, a check every hour, a\n"
-      "verification every week, a drill on the first Sunday of the month, expiry every day, "
-      "copies\n"
-      "by copy.schedule. A service that fails tells so (notify). Nothing is enabled or started.";
+      "A service and a timer each: the backup by backup.schedule (none where that is empty), a\n"
+      "check every hour, a verification every week, a drill on the first Sunday of the month,\n"
+      "expiry every day, copies by copy.schedule. A service that fails tells so (notify).\n"
+      "Nothing is enabled or started.";
   spec.needs = Needs::kConfig;
   spec.options = {
       switch_option({"--install", "Write them instead of printing them"}, arguments->install),

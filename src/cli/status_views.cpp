@@ -164,15 +164,16 @@ std::string seconds_text(std::chrono::microseconds time) {
 }
 
 // 'label'=value[unit];[warning];[critical];[minimum]
-std::string performance_data(const Evidence& evidence) {
+std::string performance_data(const Config& config, const Evidence& evidence) {
   std::string text;
   for (const RepositoryEvidence& repository : evidence.repositories) {
     if (!repository.last_good) continue;
     const auto age = evidence.now - repository.last_good->outcome.info.stop_time;
     text += fmt::format(" 'backup_age_{}'={}", repository.name, seconds_text(age));
     if (!repository.first) continue;
-    text += fmt::format(";{};{};0", std::chrono::seconds(kBackupOverdue).count(),
-                        std::chrono::seconds(kBackupLongOverdue).count());
+    const BackupLimits limits = backup_limits(config, repository.last_good->outcome.info.stop_time);
+    text += fmt::format(";{};{};0", std::chrono::seconds(limits.overdue).count(),
+                        std::chrono::seconds(limits.long_overdue).count());
   }
   if (const auto& backlog = evidence.server.backlog) {
     const WalRisk risk = wal_risk(evidence);
@@ -223,7 +224,8 @@ std::string status_text(const Evidence& evidence, const std::vector<Finding>& fi
   return screen.take();
 }
 
-NagiosLine nagios_line(const Evidence& evidence, const std::vector<Finding>& findings) {
+NagiosLine nagios_line(const Config& config, const Evidence& evidence,
+                       const std::vector<Finding>& findings) {
   static constexpr std::array<std::string_view, 3> kWords{"OK", "WARNING", "CRITICAL"};
   const auto worst = static_cast<std::size_t>(worst_of(findings));
   std::string text =
@@ -238,7 +240,7 @@ NagiosLine nagios_line(const Evidence& evidence, const std::vector<Finding>& fin
     text += nagios_safe(findings.front().title);
     if (problems > 1) text += fmt::format(" (and {} more)", problems - 1);
   }
-  return {text + performance_data(evidence) + "\n", static_cast<int>(worst)};
+  return {text + performance_data(config, evidence) + "\n", static_cast<int>(worst)};
 }
 
 NagiosLine nagios_unknown(const Error& error) {

@@ -22,7 +22,8 @@ struct NagiosLine {
   std::string text;
   int exit = 0;
 };
-NagiosLine nagios_line(const Evidence& evidence, const std::vector<Finding>& findings);
+NagiosLine nagios_line(const Config& config, const Evidence& evidence,
+                       const std::vector<Finding>& findings);
 NagiosLine nagios_unknown(const Error& error);
 
 Colour colour_of(ProblemSeverity severity);

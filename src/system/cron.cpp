@@ -169,6 +169,29 @@ std::string systemd_days(const CronField& weekday) {
   return out + " ";
 }
 
+bool has(const CronField& field, unsigned value) {
+  return std::ranges::binary_search(field.values, static_cast<int>(value));
+}
+
+bool falls_on(const CronSchedule& schedule, std::chrono::local_days day) {
+  const std::chrono::year_month_day date{day};
+  if (!has(schedule.month, static_cast<unsigned>(date.month()))) return false;
+  const bool of_month = has(schedule.day, static_cast<unsigned>(date.day()));
+  const bool of_week = has(schedule.weekday, std::chrono::weekday(day).c_encoding());
+  return schedule.day.any || schedule.weekday.any ? of_month && of_week : of_month || of_week;
+}
+
+// In minutes since midnight, ascending.
+std::vector<std::chrono::minutes> times_of_day(const CronSchedule& schedule) {
+  std::vector<std::chrono::minutes> times;
+  for (const int hour : schedule.hour.values) {
+    for (const int minute : schedule.minute.values) {
+      times.push_back(std::chrono::hours(hour) + std::chrono::minutes(minute));
+    }
+  }
+  return times;
+}
+
 }  // namespace
 
 CronSchedule parse_cron(std::string_view text) {
@@ -207,6 +230,29 @@ std::vector<std::string> on_calendar(const CronSchedule& schedule, std::string_v
   }
   return {fmt::format("*-{}-{} {}", month, day, time),
           fmt::format("{}*-{}-* {}", weekdays, month, time)};
+}
+
+std::chrono::minutes interval_around(const CronSchedule& schedule,
+                                     std::chrono::local_time<std::chrono::minutes> time) {
+  using std::chrono::days;
+  const auto today = std::chrono::floor<days>(time);
+  const std::vector<std::chrono::minutes> times = times_of_day(schedule);
+  const auto now = std::ranges::upper_bound(times, time - today);
+  auto before = time - kCronFar;
+  if (now != times.begin() && falls_on(schedule, today)) {
+    before = today + *std::prev(now);
+  } else {
+    for (auto day = today - days(1); day > today - kCronFar; day -= days(1)) {
+      if (!falls_on(schedule, day)) continue;
+      before = day + times.back();
+      break;
+    }
+  }
+  if (now != times.end() && falls_on(schedule, today)) return today + *now - before;
+  for (auto day = today + days(1); day < today + kCronFar; day += days(1)) {
+    if (falls_on(schedule, day)) return day + times.front() - before;
+  }
+  return time + kCronFar - before;
 }
 
 }  // namespace holdfast

@@ -10,6 +10,7 @@
 // Errors: Error(kUsage). Threads: any; pure.
 // Sources: crontab(5) of Debian's cron, systemd.time(7).
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,5 +30,11 @@ CronSchedule parse_cron(std::string_view text);
 
 // One or two values of OnCalendar=, such as "Mon,Tue *-*-* 02:00:00 Europe/Berlin".
 std::vector<std::string> on_calendar(const CronSchedule& schedule, std::string_view zone);
+
+// From the last time of the schedule that is not after `time` to the next one behind it, on a wall
+// clock that no season changes. At most twice kCronFar.
+inline constexpr std::chrono::days kCronFar{366 * 40};
+std::chrono::minutes interval_around(const CronSchedule& schedule,
+                                     std::chrono::local_time<std::chrono::minutes> time);
 
 }  // namespace holdfast

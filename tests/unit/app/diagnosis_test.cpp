@@ -273,6 +273,41 @@ TEST(Diagnosis, TheObjectiveSaysHowLongWalMayWait) {
   EXPECT_EQ(worst_of(diagnose(config, evidence)), ProblemSeverity::kCritical);
 }
 
+// kNow is a Tuesday at noon.
+TEST(Diagnosis, BackupsAreExpectedByTheirSchedule) {
+  const auto severity = [](const std::string& schedule, std::chrono::hours age) {
+    Evidence evidence = good_evidence();
+    with_backup_of(age)(evidence);
+    Config config;
+    config.backup.schedule = schedule;
+    return worst_of(diagnose(config, evidence));
+  };
+  EXPECT_EQ(severity("0 2 * * *", 26h), ProblemSeverity::kNotice);
+  EXPECT_EQ(severity("0 2 * * *", 27h), ProblemSeverity::kWarning);
+  EXPECT_EQ(severity("@weekly", 7 * 24h + 2h), ProblemSeverity::kNotice);
+  EXPECT_EQ(severity("@weekly", 7 * 24h + 3h), ProblemSeverity::kWarning);
+  EXPECT_EQ(severity("@weekly", 14 * 24h + 3h), ProblemSeverity::kCritical);
+  EXPECT_EQ(severity("@hourly", 4h), ProblemSeverity::kWarning);
+  EXPECT_EQ(severity("@hourly", 5h), ProblemSeverity::kCritical);
+  // Of Friday 03:00, with the next on Monday; of Monday 02:00, with the next on Tuesday.
+  EXPECT_EQ(severity("0 2 * * mon-fri", 4 * 24h + 9h), ProblemSeverity::kWarning);
+  EXPECT_EQ(severity("0 14 * * mon-fri", 3 * 24h + 21h), ProblemSeverity::kWarning);
+  EXPECT_EQ(severity("0 14 * * mon-fri", 3 * 24h + 1h), ProblemSeverity::kNotice);
+  EXPECT_EQ(severity("0 2 * * mon-fri", 34h), ProblemSeverity::kWarning);
+}
+
+// 00:10 on Monday in Berlin is still Sunday in UTC.
+TEST(Diagnosis, ASchedulesDaysAreOfTheTimeZone) {
+  const Timestamp ended{std::chrono::sys_days{std::chrono::year{2026} / 3 / 8} + 23h + 10min};
+  Config config;
+  config.backup.schedule = "0 0 * * mon-fri";
+  config.timezone = "Europe/Berlin";
+  EXPECT_EQ(backup_limits(config, ended).overdue, 26h);
+  EXPECT_EQ(backup_limits(config, ended).long_overdue, 50h);
+  config.timezone = "UTC";
+  EXPECT_EQ(backup_limits(config, ended).overdue, 74h);
+}
+
 TEST(Diagnosis, SaysWhenTheDiskIsFullFromWhatWaits) {
   Evidence evidence = good_evidence();
   let_archiving_fail(evidence, 10min, 600);

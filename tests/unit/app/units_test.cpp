@@ -18,6 +18,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 const UnitPlace kPlace{
     .program = "/usr/bin/holdfast", .configuration = "/etc/holdfast/main.yaml", .user = "postgres"};
@@ -79,6 +80,17 @@ TEST_F(UnitsTest, FollowTheConfiguration) {
   const std::string timer = content_of(small, "holdfast-small-backup.timer");
   EXPECT_THAT(timer, HasSubstr("OnCalendar=*-*-13 01:30:00 Europe/Berlin\n"
                                "OnCalendar=Fri *-*-* 01:30:00 Europe/Berlin\n"));
+}
+
+TEST_F(UnitsTest, AnEmptyScheduleIsNoBackupOfOurs) {
+  const std::vector<SystemdUnit> units =
+      make_units(load("cluster: small\npostgres: {data_directory: /srv/pg}\n"
+                      "backup: {schedule: ''}\n"
+                      "repositories:\n  - {name: hot, url: \"file:///srv/b\"}\n")
+                     .config,
+                 kPlace);
+  EXPECT_THAT(names_of(units), Not(Contains(HasSubstr("backup"))));
+  EXPECT_THAT(names_of(units), Contains("holdfast-small-check.timer"));
 }
 
 TEST_F(UnitsTest, SystemdTakesThem) {

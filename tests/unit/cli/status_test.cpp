@@ -68,7 +68,7 @@ TEST(StatusText, names_cannot_steer_the_terminal) {
 
 TEST(NagiosLine, carries_the_worst_and_the_numbers) {
   Evidence evidence = good_evidence();
-  const NagiosLine good = nagios_line(evidence, diagnose({}, evidence));
+  const NagiosLine good = nagios_line({}, evidence, diagnose({}, evidence));
   EXPECT_EQ(good.exit, 0);
   EXPECT_EQ(good.text,
             "HOLDFAST OK - demo: backups and WAL are as they should be |"
@@ -76,7 +76,7 @@ TEST(NagiosLine, carries_the_worst_and_the_numbers) {
             " wal_waiting_age=0s;;;0 wal_disk_free=107374182400B;;;0"
             " drill_age=432000s;3024000;;0\n");
   evidence.repositories.front().trouble = Trouble{ErrorKind::kRepository, "a|b\nc"};
-  const NagiosLine bad = nagios_line(evidence, diagnose({}, evidence));
+  const NagiosLine bad = nagios_line({}, evidence, diagnose({}, evidence));
   EXPECT_EQ(bad.exit, 2);
   EXPECT_THAT(bad.text, StartsWith("HOLDFAST CRITICAL - demo: repository hot: "));
   EXPECT_EQ(std::ranges::count(bad.text, '|'), 1);

@@ -69,5 +69,31 @@ TEST(Cron, WhatIsNotSupportedIsRefusedInWords) {
   EXPECT_THAT(refusal(std::string(1000, '*')), HasSubstr("not that long"));
 }
 
+std::chrono::minutes around(const std::string& cron, std::chrono::year_month_day day,
+                            std::chrono::minutes time) {
+  return interval_around(parse_cron(cron), std::chrono::local_days(day) + time);
+}
+
+TEST(Cron, KnowsHowLongItIsFromOneTimeToTheNext) {
+  using namespace std::chrono;
+  using namespace std::chrono_literals;
+  const year_month_day friday{2026y / 3 / 13}, saturday{2026y / 3 / 14}, monday{2026y / 3 / 16};
+  EXPECT_EQ(around("0 2 * * *", friday, 1h), 24h);
+  EXPECT_EQ(around("0 2 * * *", friday, 2h), 24h);
+  EXPECT_EQ(around("*/15 * * * *", friday, 23h + 59min), 15min);
+  EXPECT_EQ(around("0 2,22 * * *", friday, 3h), 20h);
+  EXPECT_EQ(around("0 2,22 * * *", friday, 23h), 4h);
+  // On working days: the weekend is no gap, and Friday's backup has to last.
+  EXPECT_EQ(around("0 2 * * mon-fri", friday, 1h + 59min), 24h);
+  EXPECT_EQ(around("0 2 * * mon-fri", friday, 2h), 72h);
+  EXPECT_EQ(around("0 2 * * mon-fri", saturday, 12h), 72h);
+  EXPECT_EQ(around("0 2 * * mon-fri", monday, 1h), 72h);
+  EXPECT_EQ(around("@weekly", saturday, 12h), 7 * 24h);
+  EXPECT_EQ(around("@monthly", friday, 12h), 31 * 24h);
+  EXPECT_EQ(around("0 2 13 * sat", friday, 12h), 24h);  // either kind of day
+  EXPECT_EQ(around("0 2 29 2 *", friday, 12h), 1461 * 24h);
+  EXPECT_EQ(around("0 0 29 2 */7", friday, 12h), 28 * 365 * 24h + 7 * 24h);  // on a Sunday
+}
+
 }  // namespace
 }  // namespace holdfast
