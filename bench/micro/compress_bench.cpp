@@ -35,7 +35,7 @@ constexpr std::size_t kPageBytes = 8192;
 constexpr std::size_t kSliceBytes = std::size_t{16} << 20U;  // what one thread takes at a time
 
 struct Options {
-  std::size_t chunk_bytes = std::size_t{128} << 10U;
+  std::size_t chunk_bytes = std::size_t{256} << 10U;
   int level = 1;
   unsigned threads = std::thread::hardware_concurrency();
   Cipher cipher = Cipher::kNone;

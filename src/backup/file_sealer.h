@@ -33,9 +33,9 @@
 
 namespace holdfast {
 
-// Measured on table pages (docs/performance.md): larger chunks compress no better, smaller ones
-// worse, and a random read of one page costs one chunk.
-inline constexpr std::size_t kChunkPlainBytes = std::size_t{128} << 10U;
+// Measured on table pages (docs/performance.md): larger chunks compress hardly better, smaller ones
+// worse and slower, and a random read of one page costs one chunk.
+inline constexpr std::size_t kChunkPlainBytes = std::size_t{256} << 10U;
 // Files up to this size share chunks.
 inline constexpr std::uint64_t kSmallFileBytes = kChunkPlainBytes;
 
