@@ -2,6 +2,7 @@
 // promotes; a standby lives on.
 #include <fmt/format.h>
 
+#include "seal/key_slot.h"
 #include "support/archived_cluster.h"
 
 namespace holdfast::test {
@@ -40,7 +41,7 @@ class Recovery : public testing::Test {
     EXPECT_EQ(restored.sql("select count(*) from kept"), "3");
   }
 
-  ArchivedCluster archived_;
+  ArchivedCluster archived_{{.program = {.encryption = Encryption::kKeyFile}}};
   std::vector<std::string> segments_;
   fs::path target_;
 };
@@ -56,6 +57,15 @@ TEST_F(Recovery, StopsWhileTheRepositoryIsAwayAndGoesOnWhenItIsBack) {
   expect_stops("holdfast:");
   fs::remove(repository);
   fs::rename(aside, repository);
+  expect_goes_on();
+}
+
+TEST_F(Recovery, StopsWhileTheKeyIsWrongAndGoesOnWithTheRightOne) {
+  const fs::path key_file = archived_.holdfast().key_file();
+  const std::string key = read_text(key_file);
+  write_text(key_file, format_key_file(Secret::random()));
+  expect_stops("key");
+  write_text(key_file, key);
   expect_goes_on();
 }
 
