@@ -66,7 +66,8 @@ PushCall::PushCall(const Config& config, const fs::path& file, const std::stop_t
   throw Error(ErrorKind::kConfiguration,
               fmt::format("wal.acknowledge is {}, but {} repositories hold WAL",
                           config.wal.acknowledge, archive_->size()),
-              {.object = "wal.acknowledge"});
+              {.object = "wal.acknowledge",
+               .hint = "Lower it, or add a repository: no segment can be acknowledged like this."});
 }
 
 void PushCall::start_helper() {

@@ -18,7 +18,6 @@ namespace {
 // How many of the newest records are looked through for the last of this log; others are of other
 // machines.
 constexpr std::size_t kRecordsSearched = 1000;
-constexpr std::size_t kDateLength = 10;
 
 Timestamp time_of(const AuditJson& fields) {
   return parse_rfc3339(fields.at("time").get<std::string>()).value_or(Timestamp{});
@@ -216,8 +215,7 @@ void verify_copies(AuditView& view, const std::map<std::string, CopiedLog>& logs
 Timestamp parse_since(const Config& config, const std::string& text) {
   const Timestamp now = system_clock().now();
   if (const auto back = parse_duration(text)) return now - *back;
-  const std::string full = text.size() == kDateLength ? text + " 00:00:00" : text;
-  return parse_target_time(full, now, *TimeZone::find(config.timezone)).time;
+  return parse_day_or_time(text, now, *TimeZone::find(config.timezone));
 }
 
 AuditView show_audit_log(const Config& config, const AuditQuery& query,

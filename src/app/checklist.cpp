@@ -240,7 +240,7 @@ class Answering {
         fmt::format("{}, measured {}; the objective is {}", human_duration(taken),
                     since(evidence_.now, drill->time), human_duration(objective));
     if (taken <= objective) return yes(line, seen);
-    return no(line, seen, "docs/performance.md says what recovery spends its time on.");
+    return no(line, seen, "The drill's report has the times of restore and replay apart.");
   }
 
   bool counts(Timestamp drill) const { return evidence_.now - drill <= kDrillCounts; }

@@ -61,7 +61,7 @@ constexpr const char* kHookHelp_start_application =
     "Shell command that lets the application write again.";
 constexpr const char* kHookHelp_stop_server =
     "Shell command that stops the server and keeps the service manager from starting it, for "
-    "instance `systemctl stop postgresql@15-main`. Default: a signal for a fast shutdown.";
+    "instance `sudo systemctl stop postgresql@15-main`. Default: a signal for a fast shutdown.";
 constexpr const char* kHookHelp_start_server =
     "Shell command that starts the server. Default: pg_ctl, with the options that it had.";
 constexpr const char* kHookHelp_validate =

@@ -47,8 +47,7 @@ std::vector<CatalogueEntry> select(const Config& config, const CopyRequest& requ
   std::optional<Timestamp> since;
   if (request.since) {
     since =
-        parse_target_time(*request.since, system_clock().now(), *TimeZone::find(config.timezone))
-            .time;
+        parse_day_or_time(*request.since, system_clock().now(), *TimeZone::find(config.timezone));
   }
   std::vector<CatalogueEntry> wanted;
   for (CatalogueEntry& entry : list_backups(source, config.cluster, stop)) {

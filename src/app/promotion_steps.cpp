@@ -181,10 +181,11 @@ std::string PromotionSteps::fence_server(const fs::path& data_directory) {
     fence(data_directory);
     if (same && !running_server(data_directory)) return archived;
   }
-  throw Error(ErrorKind::kRefused, "something starts the server again whenever it is stopped",
-              {.object = data_directory,
-               .hint = "Let the hook stop_server tell the service manager, for instance "
-                       "'systemctl stop postgresql@15-main'. Then promote again, or roll back."});
+  throw Error(
+      ErrorKind::kRefused, "something starts the server again whenever it is stopped",
+      {.object = data_directory,
+       .hint = "Let the hook stop_server tell the service manager, for instance "
+               "'sudo systemctl stop postgresql@15-main'. Then promote again, or roll back."});
 }
 
 // The operator said that it is lost: its WAL may be what cannot be had any more. But it must stop.
@@ -201,8 +202,11 @@ std::string PromotionSteps::fence_lost_server(const fs::path& data_directory) {
   stop_server_in(data_directory, stop_);
   if (fs::exists(data_directory / kControlFilePath)) fence(data_directory);
   if (running_server(data_directory)) {
-    throw Error(ErrorKind::kRefused, "the old server was started again",
-                {.object = data_directory});
+    throw Error(
+        ErrorKind::kRefused, "the old server was started again",
+        {.object = data_directory,
+         .hint = "Let the hook stop_server tell the service manager, then promote again, or "
+                 "roll back."});
   }
   why = "its last WAL could not be archived: " + why;
   warnings_.push_back("of the old server: " + why);

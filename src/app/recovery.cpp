@@ -402,8 +402,8 @@ RecoveryView check_recovery(const Config& config, const std::string& name, Progr
   return view_of(config, work.record(), false, stop);
 }
 
-fs::path abandon_recovery(const Config& config, const std::string& name,
-                          const std::stop_token& stop) {
+EndedRecovery abandon_recovery(const Config& config, const std::string& name,
+                               const std::stop_token& stop) {
   RecoveryStore store(config);
   const std::string chosen = store.resolve(name);
   const FileLock lock = store.lock(chosen);
@@ -431,7 +431,10 @@ fs::path abandon_recovery(const Config& config, const std::string& name,
     return std::string("removed");
   });
   write_recovery_reports(store, work.record());
-  return store.retire(work.record());
+  const RecoveryRecord& record = work.record();
+  return {.record = store.retire(record),
+          .promotion = is_promoted(record) ? record.promotion : std::nullopt,
+          .outcome = record.steps.back().detail};
 }
 
 std::vector<RecoveryView> list_recoveries(const Config& config, const std::string& name,

@@ -64,10 +64,15 @@ RecoveryView forward_recovery(const Config& config, const std::string& name,
 // page checksums. The verdict is in the record.
 RecoveryView check_recovery(const Config& config, const std::string& name, Progress& progress,
                             const std::stop_token& stop);
-// Stops the server, removes the copy, and puts the record among the ended ones; returns where it
-// is.
-std::filesystem::path abandon_recovery(const Config& config, const std::string& name,
-                                       const std::stop_token& stop);
+struct EndedRecovery {
+  std::filesystem::path record;                // where it is now
+  std::optional<RecoveryPromotion> promotion;  // of a copy that is the cluster now
+  std::string outcome;                         // "removed", or what stays and why
+};
+// Stops the copy's server, removes the copy, and puts the record among the ended ones. What serves
+// the cluster since a promotion stays, and so does what was replaced; so says the last step.
+EndedRecovery abandon_recovery(const Config& config, const std::string& name,
+                               const std::stop_token& stop);
 
 // All, or one.
 std::vector<RecoveryView> list_recoveries(const Config& config, const std::string& name,

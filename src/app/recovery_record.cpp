@@ -309,7 +309,8 @@ std::string RecoveryStore::resolve(const std::string& name) const {
                 {.object = folder_, .hint = "'holdfast recover start' begins one."});
   }
   throw Error(ErrorKind::kUsage, "there are several recoveries: name one",
-              {.object = fmt::format("{}", fmt::join(all, ", "))});
+              {.object = fmt::format("{}", fmt::join(all, ", ")),
+               .hint = "'holdfast recover status' shows them."});
 }
 
 std::optional<RecoveryRecord> RecoveryStore::find(const std::string& name) const {

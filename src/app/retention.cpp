@@ -33,12 +33,6 @@ std::string who(std::string_view command) {
 }
 
 // "2027-01-01" is the begin of that day.
-Timestamp parse_until(const std::string& text, Timestamp now, const TimeZone& zone) {
-  constexpr std::size_t kDateLength = 10;
-  const std::string full = text.size() == kDateLength ? text + " 00:00:00" : text;
-  return parse_target_time(full, now, zone).time;
-}
-
 }  // namespace
 
 std::string space_note(VersioningState versioning) {
@@ -75,7 +69,7 @@ DeleteAnswer delete_backup(const Config& config, const RepositoryConfig& reposit
 HoldAnswer hold_backup(const Config& config, const RepositoryConfig& repository,
                        const HoldRequest& request, const std::stop_token& stop) {
   const Timestamp now = system_clock().now();
-  const Timestamp until = parse_until(request.until, now, *TimeZone::find(config.timezone));
+  const Timestamp until = parse_day_or_time(request.until, now, *TimeZone::find(config.timezone));
   if (until <= now) {
     throw Error(ErrorKind::kUsage, "a hold ends in the future",
                 {.object = request.until, .hint = "For example: --until 2027-01-01"});

@@ -57,8 +57,11 @@ TimelineHistory local_timeline_history(const fs::path& wal, TimelineId timeline)
   const std::string name = timeline_history_file_name(timeline);
   const auto text = read_file(wal / name, kMaxTimelineHistoryBytes);
   if (!text) {
-    throw Error(ErrorKind::kPostgres, "the timeline's history file is missing",
-                {.object = (wal / name).string()});
+    throw Error(
+        ErrorKind::kPostgres, "the timeline's history file is missing",
+        {.object = (wal / name).string(),
+         .hint = "The server left its older timeline with it. Bring it back from a standby, "
+                 "or with 'holdfast archive-get'."});
   }
   return parse_timeline_history(timeline, *text, name);
 }

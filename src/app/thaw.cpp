@@ -16,7 +16,7 @@ void require_consent(const ColdObjects& cold, const ThawChoice& choice) {
               fmt::format("{} must be thawed before they can be read", describe(cold)),
               {.object = cold.objects.front().name,
                .hint = fmt::format("S3 bills for that. It takes: {}. Add --thaw SPEED --yes to "
-                                   "'holdfast restore', 'verify' or 'copy'; it asks for them, "
+                                   "this command; it asks for them, "
                                    "waits, and goes on by itself.",
                                    describe_thaw_times(cold.storage_class))});
 }

@@ -205,7 +205,7 @@ CommandSpec copy_command() {
       text_argument("ID", "An id, a name, latest or oldest", arguments->id, Presence::kOptional)};
   spec.options = {
       switch_option({"--all", "Every backup"}, arguments->all),
-      text_option({"--since", "TIME", "Every backup that ended at or after this time"},
+      text_option({"--since", "TIME", "Every backup that ended at or after this day or time"},
                   arguments->request.since),
       text_option({"--to", "REPO", "The repository to copy to, by its name"}, arguments->to),
       text_option({"--from", "REPO", "The one to copy from (default: --repo, else the first)"},
@@ -221,6 +221,7 @@ CommandSpec copy_command() {
   add_pipeline_options(spec.options, arguments->pipeline);
   spec.examples = {{"holdfast copy latest --to cold", "The newest backup"},
                    {"holdfast copy --all --to second --wal", "Everything that can be recovered"},
+                   {"holdfast copy --since 2026-11-01 --to second", "Those of this month"},
                    {"holdfast copy latest --to cold --standalone --verify",
                     "The yearly archive: a backup that needs nothing else"},
                    {"holdfast copy before-upgrade --from cold --to hot", "And back"}};

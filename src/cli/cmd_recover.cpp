@@ -75,21 +75,39 @@ struct AbandonArguments {
   bool yes = false;
 };
 
+[[noreturn]] void ask_before_abandoning(const std::vector<RecoveryView>& views) {
+  std::string ended;
+  bool serves = false;
+  for (const RecoveryView& view : views) {
+    ended += fmt::format("{}{} in {}", ended.empty() ? "" : ", ", view.record.name,
+                         view.record.folder.string());
+    serves = serves || view.state == RecoveryView::State::kPromoted;
+  }
+  throw Error(ErrorKind::kRefused,
+              serves ? "the recovery would be ended, and with it the way back to the old server; "
+                       "its files stay"
+                     : "the recovered copy would be removed, with its server",
+              {.object = ended, .hint = "Add --yes when that is what you want."});
+}
+
+std::string text_of(const EndedRecovery& ended) {
+  std::string text = fmt::format("The copy's folder: {}.\n", ended.outcome);
+  if (ended.promotion) {
+    text += fmt::format("The cluster goes on in {}.\n", ended.promotion->place.string());
+    if (!ended.promotion->aside.empty()) {
+      text += fmt::format("What it replaced stays in {}: yours to remove.\n",
+                          ended.promotion->aside.string());
+    }
+  }
+  return text + fmt::format("The record is kept: {}\n", ended.record.string());
+}
+
 CommandResult run_abandon(const AbandonArguments& arguments, CommandContext& context) {
   if (!arguments.yes) {
-    const auto views = list_recoveries(context.config(), arguments.name, context.stop());
-    std::string lost;
-    for (const RecoveryView& view : views) {
-      lost += fmt::format("{}{} in {}", lost.empty() ? "" : ", ", view.record.name,
-                          view.record.folder.string());
-    }
-    throw Error(ErrorKind::kRefused, "the recovered copy would be removed, with its server",
-                {.object = lost, .hint = "Add --yes when that is what you want."});
+    ask_before_abandoning(list_recoveries(context.config(), arguments.name, context.stop()));
   }
-  const std::filesystem::path record =
-      abandon_recovery(context.config(), arguments.name, context.stop());
-  return {.json = {{"record", record.string()}},
-          .text = fmt::format("The copy is gone. Its record is kept: {}\n", record.string())};
+  const EndedRecovery ended = abandon_recovery(context.config(), arguments.name, context.stop());
+  return {.json = {{"record", ended.record.string()}}, .text = text_of(ended)};
 }
 
 Argument name_argument(std::string& into) {
@@ -115,11 +133,12 @@ CommandSpec recover_start_command() {
   spec.arguments = {text_argument(
       "ID", "An id, a name, latest or oldest (default: the newest that reaches the target)",
       arguments->request.backup, Presence::kOptional)};
-  spec.options = {
-      text_option({"--name", "NAME", "What to call it (default: recovery)"},
-                  arguments->request.name),
-      text_option({"--scratch", "DIR", "Where to make the copy (default: the state directory)"},
-                  arguments->scratch)};
+  spec.options = {text_option({"--name", "NAME", "What to call it (default: recovery)"},
+                              arguments->request.name),
+                  text_option({"--scratch", "DIR",
+                               "Where to make the copy (default: the state directory, or beside\n"
+                               "the data directory if that is on another file system)"},
+                              arguments->scratch)};
   add_thaw_options(spec.options, arguments->thaw);
   add_target_options(spec.options, arguments->request.point, arguments->request.history);
   add_pipeline_options(spec.options, arguments->pipeline);
@@ -209,6 +228,9 @@ CommandSpec recover_abandon_command() {
   CommandSpec spec;
   spec.name = "recover abandon";
   spec.summary = "Remove a recovered copy and its server; the record is kept";
+  spec.details =
+      "After a promotion only the recovery ends, and with it the way back: the cluster goes on\n"
+      "where it is, and the directory that was set aside stays until you remove it.";
   spec.needs = Needs::kConfig;
   spec.arguments = {name_argument(arguments->name)};
   spec.options = {switch_option({"--yes", "Do it"}, arguments->yes)};

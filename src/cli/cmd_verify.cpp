@@ -160,7 +160,8 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
         Error(ErrorKind::kDamage, fmt::format("{} objects are damaged", done.damaged_objects),
               {.object = done.findings.front().object,
                .hint = "Restore the objects from another copy of the repository if there is one; "
-                       "else take a new backup now."});
+                       "else 'holdfast backup --type full' now: an incremental could "
+                       "build on what is damaged."});
   }
   return result;
 }

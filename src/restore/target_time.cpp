@@ -200,4 +200,10 @@ ZonedInstant parse_target_time(std::string_view text, Timestamp now, const TimeZ
   return read_zone(reader, wall, zone, text);
 }
 
+Timestamp parse_day_or_time(std::string_view text, Timestamp now, const TimeZone& zone) {
+  constexpr std::size_t kDateLength = std::string_view("2026-11-22").size();
+  if (text.size() != kDateLength) return parse_target_time(text, now, zone).time;
+  return parse_target_time(std::string(text) + " 00:00:00", now, zone).time;
+}
+
 }  // namespace holdfast

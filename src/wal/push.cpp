@@ -170,7 +170,9 @@ void Pusher::require_same_repository(std::size_t repository, const std::stop_tok
   const RepositoryId& opened = archive_.repository(repository, stop).keys().repository_id;
   if (archive_.id_now(repository, stop) == opened) return;
   throw Error(ErrorKind::kRefused, "another repository has taken the place of the one in use",
-              {.object = archive_.about(repository).url});
+              {.object = archive_.about(repository).url,
+               .hint = "Is another file system mounted there, or was it made anew? With the right "
+                       "one back in place PostgreSQL's next call goes on."});
 }
 
 PushReport Pusher::store(const PackedWal& wal, std::vector<std::string>* stored_in,
