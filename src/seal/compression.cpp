@@ -97,10 +97,10 @@ void check_level(const char* name, LevelRange allowed, int level) {
 constexpr LevelRange kZstdLevels{-50, 19};  // above 19 needs windows that no chunk fills
 constexpr LevelRange kGzipLevels{1, 9};
 
-// Level 1 is what backups and WAL are compressed with unless somebody says otherwise. On table pages
-// and WAL a hash table that stays in the first-level cache (4,096 entries of 4 bytes) and matches
-// from 5 bytes on give smaller results in less time than zstd's own choice, which is made for
-// larger inputs (docs/performance.md).
+// Level 1 is what backups and WAL are compressed with unless somebody says otherwise. On table
+// pages and WAL a hash table that stays in the first-level cache (4,096 entries of 4 bytes) and
+// matches from 5 bytes on give smaller results in less time than zstd's own choice, which is made
+// for larger inputs (docs/performance.md).
 constexpr int kTunedLevel = 1;
 constexpr int kTunedHashLog = 12;
 constexpr int kTunedMinMatch = 5;
