@@ -91,7 +91,7 @@ class Looking {
 
   // The history that the server writes; of one that cannot be asked, the newest.
   void choose_history() {
-    history_ = survey_.histories.back();
+    history_ = newest_history(survey_.histories);
     if (session_ != nullptr) {
       const auto refused = looked_at([&] {
         history_ = history_to_write(survey_.histories, config_.cluster,
@@ -122,12 +122,12 @@ class Looking {
   }
 
   void find_deliberate() {
-    const auto newest = std::ranges::find_if(evidence_.backups.rbegin(), evidence_.backups.rend(),
-                                             [](const CatalogueEntry& entry) {
-                                               const BackupInfo& info = entry.outcome.info;
-                                               return entry.state == BackupState::kCommitted &&
-                                                      (!info.label.empty() || !info.reason.empty());
-                                             });
+    const auto newest = std::ranges::find_if(
+        evidence_.backups.rbegin(), evidence_.backups.rend(), [](const CatalogueEntry& entry) {
+          const BackupInfo& info = entry.outcome.info;
+          return entry.state == BackupState::kCommitted && !info.recovered &&
+                 (!info.label.empty() || !info.reason.empty());
+        });
     if (newest == evidence_.backups.rend()) return;
     evidence_.deliberate = *newest;
     evidence_.deliberate->proof = last_proof(*opened_, newest->name, stop_);

@@ -89,8 +89,8 @@ std::string require_fresh_backup(const Config& config, const RecoveryRecord& rec
   const auto backups = list(config, find_repository(config, record.repository), stop);
   const CatalogueEntry* last = nullptr;
   for (const CatalogueEntry& entry : backups) {
-    const bool good =
-        entry.state == BackupState::kCommitted && entry.outcome.info.damaged_pages == 0;
+    const bool good = entry.state == BackupState::kCommitted &&
+                      entry.outcome.info.damaged_pages == 0 && !entry.outcome.info.recovered;
     if (good && is_of_old_server(config, entry)) last = &entry;
   }
   if (last == nullptr) refuse("what would be replaced has no good backup", config.cluster, hint);

@@ -81,6 +81,7 @@ void give_to_owner_of_data(const RecoveryRecord& record) {
 // Takes over from the plan what the server needs to be told.
 void plan_target(const Config& config, const RestorePreview& preview, RecoveryRecord& record) {
   const BackupInfo& backup = preview.backup;
+  record.followed = to_string(preview.history);
   if (preview.recovery) {
     record.target = preview.recovery->target;
     record.restore_command = preview.recovery->restore_command;
@@ -220,8 +221,8 @@ std::string next_of(const RecoveryView& view) {
       return "Wait: somebody works on it.";
     case State::kPaused:
       return fmt::format(
-          "holdfast recover connect {0}, check {0}, forward {0} --target-…, approve {0}, "
-          "promote {0}, or abandon {0} --yes",
+          "holdfast recover connect {0}, check {0}, forward {0} --target-…, backup {0}, "
+          "approve {0}, promote {0}, or abandon {0} --yes",
           name);
     case State::kReplaying:
     case State::kInterrupted:

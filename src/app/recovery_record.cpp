@@ -156,6 +156,7 @@ RecoveryRecord record_from(const Json& json) {
                         .repository = json.at("repository"),
                         .backup = json.at("backup"),
                         .history = json.at("history"),
+                        .followed = json.value("followed", ""),
                         .folder = json.at("folder").get<std::string>(),
                         .server_folder = json.at("server_folder").get<std::string>(),
                         .major_version = json.at("major_version"),
@@ -239,6 +240,7 @@ std::string to_json(const RecoveryRecord& record) {
   json["repository"] = record.repository;
   json["backup"] = record.backup;
   json["history"] = record.history;
+  json["followed"] = record.followed;
   json["folder"] = record.folder.string();
   json["server_folder"] = record.server_folder.string();
   json["major_version"] = record.major_version;

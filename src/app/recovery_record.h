@@ -73,6 +73,7 @@ struct RecoveryRecord {
   std::string name, cluster, began;
   std::string repository;               // its name in the configuration
   std::string backup, history;          // ids
+  std::string followed;                 // the history whose WAL it replays
   std::filesystem::path folder;         // of the copy
   std::filesystem::path server_folder;  // of the socket; empty: none was made yet
   int major_version = 0;

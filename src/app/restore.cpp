@@ -170,6 +170,12 @@ Prepared prepare(const Config& config, const RepositoryConfig& repository, Resto
   ThawedPlan planned = plan(*prepared.repository, target);
   prepared.plan = std::move(planned.plan);
   prepared.thawed = planned.thawed;
+  if (request.mode == RestoreMode::kStandby && prepared.plan.backup.outcome.info.recovered) {
+    throw Error(ErrorKind::kRefused,
+                "a safety backup of a recovered copy ends at its target, and a standby goes on",
+                {.object = prepared.plan.backup.name.id.text,
+                 .hint = "Make the standby from another backup: leave the id out."});
+  }
   if (request.planned) request.planned(prepared.plan.backup.outcome.info);
   prepared.settings = plan_settings(config, request, prepared.plan, target);
   request.target.recovery = marker_text(prepared.settings);
@@ -195,6 +201,7 @@ RestorePreview preview_restore(const Config& config, const RepositoryConfig& rep
                                 return ThawedPlan{make_plan(config, opened, request, target, stop)};
                               });
   RestorePreview preview{.backup = prepared.plan.backup.outcome.info,
+                         .history = prepared.plan.history,
                          .recovery = std::move(prepared.settings),
                          .wal = replayed_wal(prepared.plan),
                          .warnings = std::move(prepared.plan.warnings)};

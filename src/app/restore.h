@@ -45,6 +45,7 @@ struct RestoreAnswer {
 // What restore() would do now: everything is looked at and refused as there, nothing is written.
 struct RestorePreview {
   BackupInfo backup;
+  HistoryName history;  // whose line of WAL is followed
   RestoreTarget target;
   std::vector<SpaceNeed> space;  // of a fresh target
   std::optional<RecoverySettings> recovery;

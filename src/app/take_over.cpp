@@ -201,7 +201,8 @@ HistoryName origin(const Config& config, const std::vector<HistoryRecord>& histo
   const auto binding = read_history_binding(config.postgres.data_directory);
   if (binding && binding->cluster == config.cluster) return binding->history;
   for (const HistoryRecord& record : histories | std::views::reverse) {
-    if (!record.fork && record.name.system_identifier == server.identity.system_identifier) {
+    if (!record.fork && !record.side &&
+        record.name.system_identifier == server.identity.system_identifier) {
       return record.name;
     }
   }
@@ -214,9 +215,7 @@ HistoryName origin(const Config& config, const std::vector<HistoryRecord>& histo
 }
 
 bool is_left(const std::vector<HistoryRecord>& histories, const HistoryName& name) {
-  return std::ranges::any_of(histories, [&](const HistoryRecord& record) {
-    return record.fork && record.fork->parent == name.number;
-  });
+  return taken_over_by(histories, name) != nullptr;
 }
 
 // The history that an earlier, interrupted call opened for this directory, or that it has and that
@@ -241,30 +240,15 @@ void push_timeline_histories(const Config& config, const Repository& repository,
   }
 }
 
-void copy_histories(const Config& config, const Repository& to,
-                    const std::vector<HistoryRecord>& there,
-                    const std::vector<HistoryRecord>& wanted, const LocalServer& server,
-                    const std::stop_token& stop) {
-  for (const HistoryRecord& record : wanted) {
-    if (std::ranges::find(there, record.name, &HistoryRecord::name) != there.end()) continue;
-    ClusterIdentity identity = server.identity;
-    identity.system_identifier = record.name.system_identifier;
-    identity.postgres_version_num = record.postgres_version_num;
-    identity.wal_segment_size = record.wal_segment_size;
-    open_history(to, config.cluster, identity,
-                 {.reason = record.reason, .fork = record.fork, .number = record.name.number},
-                 stop);
-  }
-}
-
 // Gives the other repositories the histories that they lack, so that all of them go on together.
-void open_elsewhere(const Config& config, Archive& archive, const LocalServer& server,
-                    NewHistoryResult& result, const std::stop_token& stop) {
+void open_elsewhere(const Config& config, Archive& archive, NewHistoryResult& result,
+                    const std::stop_token& stop) {
   const auto wanted = list_histories(archive.repository(0, stop), config.cluster, stop);
   for (std::size_t i = 1; i < archive.size(); ++i) {
     try {
-      copy_histories(config, archive.repository(i, stop), archive.histories(i, stop), wanted,
-                     server, stop);
+      for (const HistoryRecord& record : wanted) {
+        adopt_history(archive.repository(i, stop), config.cluster, record, stop);
+      }
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::kCancelled) throw;
       result.warnings.push_back(fmt::format(
@@ -305,7 +289,7 @@ NewHistoryResult take_over(const Config& config, const std::stop_token& stop) {
     fault_point("take_over.opened");
     push_timeline_histories(config, repository, result.history, fork.unknown_timelines(), stop);
   }
-  open_elsewhere(config, *archive, server, result, stop);
+  open_elsewhere(config, *archive, result, stop);
   if (result.history.fork) {
     write_history_binding(data_directory, {config.cluster, result.history.name});
   }
@@ -322,19 +306,20 @@ NewHistoryResult register_upgrade(const Config& config, const std::stop_token& s
     throw Error(ErrorKind::kRefused, fmt::format("cluster '{}' is not registered", config.cluster),
                 {.object = config.cluster, .hint = "Run 'holdfast init' without --upgrade."});
   }
-  NewHistoryResult result{.history = histories.back()};
+  NewHistoryResult result{.history = newest_history(histories)};
   for (const HistoryRecord& record : histories) {
-    if (!record.fork && record.name.system_identifier == server.identity.system_identifier &&
+    if (!record.fork && !record.side &&
+        record.name.system_identifier == server.identity.system_identifier &&
         record.wal_segment_size == server.identity.wal_segment_size) {
       result.history = record;
-      open_elsewhere(config, *archive, server, result, stop);
+      open_elsewhere(config, *archive, result, stop);
       return result;
     }
   }
   result.history = open_history(archive->repository(0, stop), config.cluster, server.identity,
                                 {.reason = HistoryReason::kUpgrade}, stop);
   result.opened = true;
-  open_elsewhere(config, *archive, server, result, stop);
+  open_elsewhere(config, *archive, result, stop);
   return result;
 }
 

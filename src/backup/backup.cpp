@@ -46,6 +46,7 @@ class BackupRun {
  private:
   void lock();
   void prepare();
+  HistoryRecord history();
   void start();
   void find_base();
   void collect_config();
@@ -110,13 +111,19 @@ void BackupRun::lock() {
                .hint = "Wait until it has ended. A backup that died holds no lock."});
 }
 
+// Where the backup goes.
+HistoryRecord BackupRun::history() {
+  if (options_.copy) return options_.copy->history;
+  require_taken_over(options_.data_directory);
+  return history_to_write(list_histories(repository_, options_.cluster, stop_), options_.cluster,
+                          identity_of(session_.server(), options_.host),
+                          read_history_binding(options_.data_directory));
+}
+
 void BackupRun::prepare() {
   const ServerInfo& server = session_.server();
   control_ = check_server(server, options_.data_directory);
-  require_taken_over(options_.data_directory);
-  const HistoryRecord history = history_to_write(
-      list_histories(repository_, options_.cluster, stop_), options_.cluster,
-      identity_of(server, options_.host), read_history_binding(options_.data_directory));
+  const HistoryRecord into = history();
   lock();
   backups_ = list_backups(repository_, options_.cluster, stop_);
   check_label(options_.label, backups_);
@@ -135,7 +142,7 @@ void BackupRun::prepare() {
                     swept.not_removed.size(), swept.not_removed.front()));
   }
   BackupInfo& info = result_.info;
-  info.name = {options_.cluster, history.name, next_backup_id(session_.server_time(), backups_)};
+  info.name = {options_.cluster, into.name, next_backup_id(session_.server_time(), backups_)};
   write_begin(repository_, info.name,
               {.host = options_.host,
                .pid = static_cast<std::uint64_t>(::getpid()),
@@ -174,6 +181,10 @@ void BackupRun::start() {
   info.start_lsn = began.lsn;
   info.timeline = began.timeline;
   info.start_time = began.server_time;
+  if (options_.copy) {
+    info.recovered = options_.copy->facts;
+    require_one_timeline(*options_.copy, began);
+  }
   // Asked for after the start: a tablespace made in between is in the WAL that the backup carries.
   for (const TablespaceInfo& space : session_.tablespaces()) {
     info.tablespaces.push_back({space.oid, space.name, space.location});
@@ -237,6 +248,7 @@ FileEntry BackupRun::entry_for(const WalkedFile& file) {
 }
 
 void BackupRun::collect_config() {
+  if (options_.copy) return;  // it runs with another one; what it restored is in its directory
   ExternalConfig config = collect_external_config(session_.server(), options_.data_directory);
   for (auto& [name, file] : config.files) {
     result_.info.external_config[name] = file.original.string();
@@ -391,7 +403,7 @@ void BackupRun::stop_backup_mode() {
   final_files_.add(std::string(kControlFilePath),
                    read_control_file(options_.data_directory).content, 0600);
   const BackupStop stopped = end_backup_mode();
-  info.stop_lsn = stopped.lsn;
+  info.stop_lsn = options_.copy ? stop_of_copy(*options_.copy, stopped, session_) : stopped.lsn;
   info.stop_time = stopped.server_time;
   final_files_.add("backup_label", to_bytes(as_bytes(stopped.backup_label)), 0600);
   if (!stopped.tablespace_map.empty()) {

@@ -19,11 +19,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "backup/data_source.h"
+#include "backup/recovered_copy.h"
 #include "core/progress.h"
 #include "postgres/session.h"
 #include "repository/backup_info.h"
@@ -45,7 +47,8 @@ struct BackupOptions {
   std::string reason;
   std::map<std::string, std::string> annotations;
 
-  bool standalone = true;  // carry the WAL; false: wait until it is archived
+  std::optional<RecoveredCopy> copy = {};  // a safety backup of this one; always standalone
+  bool standalone = true;                  // carry the WAL; false: wait until it is archived
   std::chrono::milliseconds archive_patience{std::chrono::minutes(1)};  // without any progress
 
   std::string connection;          // libpq

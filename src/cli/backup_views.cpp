@@ -18,6 +18,7 @@ Json json_of(const BackupInfo& info) {
   Json json = Json::parse(holdfast::to_json(info));
   json["system_identifier"] = json_of_system_identifier(info.name.history.system_identifier);
   json.erase("owners");
+  if (!info.recovered) json["recovered"] = nullptr;
   return json;
 }
 
@@ -66,7 +67,17 @@ std::string text_of(const BackupInfo& info, const Style& style) {
   add("duration", human_duration(Seconds(info.duration_seconds)));
   add("WAL", fmt::format("timeline {}, {} to {}", info.timeline.value,
                          holdfast::to_string(info.start_lsn), holdfast::to_string(info.stop_lsn)));
-  add("recoverable from", to_rfc3339(info.stop_time));
+  if (info.recovered) {
+    const RecoveredFacts& facts = *info.recovered;
+    add("holds", fmt::format("the copy of recovery {} at {}, from backup {}", facts.recovery,
+                             facts.target, facts.backup.id.text));
+    add("ends at", facts.last_transaction
+                       ? fmt::format("{}, last transaction {}", holdfast::to_string(info.stop_lsn),
+                                     to_rfc3339(*facts.last_transaction))
+                       : holdfast::to_string(info.stop_lsn));
+  } else {
+    add("recoverable from", to_rfc3339(info.stop_time));
+  }
   add("files", std::to_string(info.files));
   add("size", human_bytes(info.data_bytes));
   add("stored", fmt::format("{} in {} packs, {}, encryption {}", human_bytes(info.stored_bytes),

@@ -22,9 +22,9 @@ void add_row(Table& table, const CatalogueEntry& entry) {
                  human_bytes(info.data_bytes), human_bytes(info.stored_bytes),
                  human_duration(Seconds(info.duration_seconds)),
                  expiring ? Cell("expiring", Colour::kYellow)
-                 : info.damaged_pages == 0
-                     ? Cell("")
-                     : Cell(fmt::format("{} damaged pages", info.damaged_pages), Colour::kRed)});
+                 : info.damaged_pages > 0
+                     ? Cell(fmt::format("{} damaged pages", info.damaged_pages), Colour::kRed)
+                     : Cell(info.recovered ? "copy at " + info.recovered->target : "")});
 }
 
 // `list` has no column for this: it would take a listing for every backup.

@@ -21,6 +21,7 @@ CommandSpec recover_status_command();
 CommandSpec recover_connect_command();
 CommandSpec recover_check_command();
 CommandSpec recover_forward_command();
+CommandSpec recover_backup_command();
 CommandSpec recover_approve_command();
 CommandSpec recover_promote_command();
 CommandSpec recover_rollback_command();
@@ -66,6 +67,7 @@ const std::vector<CommandSpec>& all_commands() {
       recover_connect_command(),
       recover_check_command(),
       recover_forward_command(),
+      recover_backup_command(),
       recover_approve_command(),
       recover_promote_command(),
       recover_rollback_command(),

@@ -16,7 +16,8 @@ using Interval = RecoverableInterval;
 constexpr std::size_t kShownMissing = 3;
 
 std::string_view word_of(HistoryReason reason) {
-  static constexpr std::array<std::string_view, 3> kWords{"init", "upgrade", "take-over"};
+  static constexpr std::array<std::string_view, 4> kWords{"init", "upgrade", "take-over",
+                                                          "recovery"};
   return kWords.at(static_cast<std::size_t>(reason));
 }
 std::string_view word_of(Interval::Reach reach) {
@@ -192,6 +193,10 @@ std::string title_of(const HistoryRecord& record) {
     text += fmt::format(" from history {} at {} of timeline {}", record.fork->parent,
                         to_string(record.fork->lsn), record.fork->timeline.value);
   }
+  if (record.side) {
+    text +=
+        fmt::format(", for safety backups of a copy recovered from history {}", record.side->of);
+  }
   return text;
 }
 
@@ -235,6 +240,7 @@ Json json_of(const HistoryWindow& history) {
                                       {"timeline", record.fork->timeline.value},
                                       {"lsn", json_of(record.fork->lsn)}}
                                : Json();
+  json["recovered_from"] = record.side ? Json(record.side->of) : Json();
   json["wal_segment_bytes"] = record.wal_segment_size.bytes;
   json["dropped_wal"] = Json::array();
   for (const DroppedWal& dropped : history.dropped) json["dropped_wal"].push_back(json_of(dropped));

@@ -49,6 +49,7 @@ class LineFinder {
   ClusterLine line_on(const HistoryRecord& history, PathOfLine& of);
   void leave(ClusterLine& line, std::optional<Timestamp> when) const;
   void note_histories_that_left(const HistoryRecord& history, ClusterLine& line) const;
+  std::optional<Timestamp> last_stop_in(const HistoryName& history) const;
   void note_timelines_that_left(const std::vector<PathOfLine>& paths, ClusterLine& line) const;
 
   const Repository& repository_;
@@ -106,13 +107,27 @@ void LineFinder::leave(ClusterLine& line, std::optional<Timestamp> when) const {
   }
 }
 
+// Nobody goes on with a side line: it ended with its last backup.
+std::optional<Timestamp> LineFinder::last_stop_in(const HistoryName& history) const {
+  std::optional<Timestamp> last;
+  for (const CatalogueEntry& entry : archive_.backups) {
+    if (entry.state != BackupState::kCommitted || !(entry.name.history == history)) continue;
+    last = std::max(last.value_or(Timestamp::min()), entry.outcome.info.stop_time);
+  }
+  return last;
+}
+
 void LineFinder::note_histories_that_left(const HistoryRecord& history, ClusterLine& line) const {
+  if (const HistoryRecord* other = taken_over_by(archive_.histories, history.name)) {
+    leave(line, parse_rfc3339(other->opened));
+  }
   for (const HistoryRecord& other : archive_.histories) {
     const bool took_over = other.fork && other.fork->parent == history.name.number;
     const bool upgraded =
         other.reason == HistoryReason::kUpgrade && other.name.number > history.name.number;
     if (took_over || upgraded) leave(line, parse_rfc3339(other.opened));
   }
+  if (history.side) leave(line, last_stop_in(history.name));
 }
 
 void LineFinder::note_timelines_that_left(const std::vector<PathOfLine>& paths,

@@ -4,9 +4,10 @@
 //
 // A line is a history with those it came from, to one of its timelines. It is live when nothing
 // left it: no take-over or upgrade its history, and no stored timeline of that history its
-// timeline. When a line was left is told by the record of the history that did, or by the store's
-// time of the timeline's history file, which are both later than it was.
-// Errors: those of the store. Threads: any; plain data.
+// timeline. A side line (repository/history.h) never is: it ended with its last backup. When a line
+// was left is told by the record of the history that did, or by the store's time of the timeline's
+// history file, which are both later than it was. Errors: those of the store. Threads: any; plain
+// data.
 
 #include <set>
 #include <stop_token>

@@ -89,6 +89,28 @@ Json to_json(const CopyFacts& facts) {
           {"time", facts.time}};
 }
 
+Json to_json(const RecoveredFacts& facts) {
+  return {{"recovery", facts.recovery},
+          {"backup", facts.backup.id.text},
+          {"history", to_string(facts.backup.history)},
+          {"target", facts.target},
+          {"last_transaction",
+           facts.last_transaction ? Json(to_rfc3339(*facts.last_transaction)) : Json(nullptr)}};
+}
+
+RecoveredFacts recovered_from(const Json& json, const std::string& cluster) {
+  const auto history = parse_history_name(json.at("history").get<std::string>());
+  const auto id = parse_backup_id(json.at("backup").get<std::string>());
+  if (!history || !id) malformed("what it was recovered from has the wrong form");
+  RecoveredFacts facts{.recovery = json.at("recovery"),
+                       .backup = {cluster, *history, *id},
+                       .target = json.at("target"),
+                       .last_transaction = std::nullopt};
+  const Json& last = json.at("last_transaction");
+  if (!last.is_null()) facts.last_transaction = time_from(last);
+  return facts;
+}
+
 void read_name(const Json& json, BackupInfo& info) {
   const auto history = parse_history_name(json.at("history").get<std::string>());
   const auto id = parse_backup_id(json.at("id").get<std::string>());
@@ -144,6 +166,9 @@ void read_sizes(const Json& json, BackupInfo& info) {
     info.copied_from =
         CopyFacts{facts.at("repository_id"), facts.at("repository"), facts.at("time")};
   }
+  if (json.contains("recovered")) {
+    info.recovered = recovered_from(json.at("recovered"), info.name.cluster);
+  }
   info.compression = json.at("compression");
   info.encryption = json.at("encryption");
   info.damaged_pages = json.at("damaged_pages");
@@ -193,6 +218,7 @@ std::string to_json(const BackupInfo& info) {
   json["page_hash_key"] = info.page_hash_key;
   json["incremental"] = info.incremental ? to_json(*info.incremental) : Json(nullptr);
   json["copied_from"] = info.copied_from ? to_json(*info.copied_from) : Json(nullptr);
+  if (info.recovered) json["recovered"] = to_json(*info.recovered);
   json["compression"] = info.compression;
   json["encryption"] = info.encryption;
   json["damaged_pages"] = info.damaged_pages;

@@ -51,6 +51,16 @@ struct CopyFacts {
   std::string time;           // RFC 3339, by the copier's clock
 };
 
+// Of a safety backup: it holds a recovered copy as it stood at its target, and nothing behind that.
+// Its stop is the end of what the copy had replayed, its upper bound: no recovery from it goes
+// beyond, whatever WAL is archived.
+struct RecoveredFacts {
+  std::string recovery;                       // its name
+  BackupName backup;                          // that the copy was restored from
+  std::string target;                         // for people: "2026-11-22T13:59:59Z"
+  std::optional<Timestamp> last_transaction;  // the last that is in it, where that is known
+};
+
 struct BackupInfo {
   BackupName name;    // cluster, history, id
   std::string label;  // --name; may be empty
@@ -91,6 +101,7 @@ struct BackupInfo {
   std::string page_hash_key;
   std::optional<IncrementalFacts> incremental;  // of type "incr"
   std::optional<CopyFacts> copied_from;
+  std::optional<RecoveredFacts> recovered;  // of a safety backup
   std::string compression;
   std::string encryption;  // "none" or "aes-256-gcm"
 

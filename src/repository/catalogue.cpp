@@ -85,6 +85,14 @@ CatalogueEntry pick_end(const std::vector<CatalogueEntry>& all, const std::strin
     throw Error(ErrorKind::kNotFound, fmt::format("cluster '{}' has no backup yet", cluster),
                 {.object = wanted, .hint = "Take one with 'holdfast backup'."});
   }
+  // The state of a recovered copy is neither the cluster's latest nor its oldest.
+  const bool any_other = std::ranges::any_of(
+      there, [](const CatalogueEntry& entry) { return !entry.outcome.info.recovered; });
+  if (any_other) {
+    std::erase_if(there, [](const CatalogueEntry& entry) {
+      return entry.outcome.info.recovered.has_value();
+    });
+  }
   const CatalogueEntry& picked = wanted == "latest" ? there.back() : there.front();
   if (is_damaged(picked)) {
     throw Error(ErrorKind::kDamage,

@@ -44,7 +44,8 @@ bool is_listed(BackupState state);
 std::vector<CatalogueEntry> list_backups(const Repository& repository, const std::string& cluster,
                                          const std::stop_token& stop);
 
-// The committed backup that `wanted` means: an id, a name given with --name, "latest" or "oldest".
+// The committed backup that `wanted` means: an id, a name given with --name, "latest" or "oldest",
+// which pass over safety backups of recovered copies.
 // kNotFound when there is none, kRefused when two backups have the name or it is expiring, kDamage
 // when its commit record is damaged, also where that is the latest or oldest one.
 CatalogueEntry find_backup(const Repository& repository, const std::string& cluster,

@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 constexpr std::size_t kMaxBindingBytes = 4096;
-constexpr std::array<std::string_view, 3> kReasons{"init", "upgrade", "take-over"};
+constexpr std::array<std::string_view, 4> kReasons{"init", "upgrade", "take-over", "recovery"};
 
 std::string_view to_string(HistoryReason reason) {
   return kReasons.at(static_cast<std::size_t>(reason));
@@ -40,6 +40,11 @@ std::optional<HistoryFork> parse_fork(const Json& json, const std::string& objec
   return HistoryFork{json.at("parent"), {json.at("fork_timeline").get<std::uint32_t>()}, *lsn};
 }
 
+std::optional<SideLine> parse_side(const Json& json) {
+  if (!json.contains("side_of")) return std::nullopt;
+  return SideLine{json.at("side_of"), json.at("recovery")};
+}
+
 Bytes encode(const Repository& repository, const std::string& cluster,
              const HistoryRecord& record) {
   Json json;
@@ -51,6 +56,10 @@ Bytes encode(const Repository& repository, const std::string& cluster,
     json["parent"] = record.fork->parent;
     json["fork_timeline"] = record.fork->timeline.value;
     json["fork_lsn"] = to_string(record.fork->lsn);
+  }
+  if (record.side) {
+    json["side_of"] = record.side->of;
+    json["recovery"] = record.side->recovery;
   }
   json["postgres_version_num"] = record.postgres_version_num;
   json["wal_segment_bytes"] = record.wal_segment_size.bytes;
@@ -86,6 +95,7 @@ HistoryRecord read_history(const Repository& repository, const std::string& clus
     return {.name = name,
             .reason = parse_reason(json.at("reason"), object_name),
             .fork = parse_fork(json, object_name),
+            .side = parse_side(json),
             .postgres_version_num = json.at("postgres_version_num"),
             .wal_segment_size = segment_size,
             .opened = json.at("opened"),
@@ -134,14 +144,36 @@ std::vector<HistoryRecord> list_histories(const Repository& repository, const st
   return histories;
 }
 
+const HistoryRecord* taken_over_by(const std::vector<HistoryRecord>& histories,
+                                   const HistoryName& history) {
+  for (const HistoryRecord& other : histories) {
+    if (other.fork && other.fork->parent == history.number) return &other;
+    // Side lines are younger than what they come from; else a damaged record led round in a circle.
+    if (!other.side || other.side->of != history.number || other.name.number <= history.number) {
+      continue;
+    }
+    if (const HistoryRecord* through = taken_over_by(histories, other.name)) return through;
+  }
+  return nullptr;
+}
+
+const HistoryRecord& newest_history(const std::vector<HistoryRecord>& histories) {
+  HF_INVARIANT(!histories.empty());
+  for (auto record = histories.rbegin(); record != histories.rend(); ++record) {
+    if (!record->side) return *record;
+  }
+  return histories.back();
+}
+
 namespace {
 
-// The last history that was opened for this system identifier by anything but a take-over.
+// The last history that was opened for this system identifier by `init` or `init --upgrade`.
 const HistoryRecord* registered_history(const std::vector<HistoryRecord>& histories,
                                         const ClusterIdentity& identity) {
   const HistoryRecord* found = nullptr;
   for (const HistoryRecord& record : histories) {
-    if (record.name.system_identifier == identity.system_identifier && !record.fork) {
+    if (record.name.system_identifier == identity.system_identifier && !record.fork &&
+        !record.side) {
       found = &record;
     }
   }
@@ -181,16 +213,15 @@ const HistoryRecord* find_history(const std::vector<HistoryRecord>& histories,
 
 void require_not_taken_over(const std::vector<HistoryRecord>& histories, const std::string& cluster,
                             const HistoryRecord& record) {
-  for (const HistoryRecord& other : histories) {
-    if (!other.fork || other.fork->parent != record.name.number) continue;
-    throw Error(ErrorKind::kRefused,
-                fmt::format("this server's history {} was taken over by {} on {}: another server "
-                            "goes on with this cluster",
-                            to_string(record.name), to_string(other.name), other.opened_by),
-                {.object = names::history(cluster, other.name),
-                 .hint = "Leave the other server to it and stop this one. If this one is to go on "
-                         "instead, run 'holdfast init --take-over' here."});
-  }
+  const HistoryRecord* other = taken_over_by(histories, record.name);
+  if (other == nullptr) return;
+  throw Error(ErrorKind::kRefused,
+              fmt::format("this server's history {} was taken over by {} on {}: another server "
+                          "goes on with this cluster",
+                          to_string(record.name), to_string(other->name), other->opened_by),
+              {.object = names::history(cluster, other->name),
+               .hint = "Leave the other server to it and stop this one. If this one is to go on "
+                       "instead, run 'holdfast init --take-over' here."});
 }
 
 HistoryRecord create_history(const Repository& repository, const std::string& cluster,
@@ -221,7 +252,7 @@ Registration register_cluster(const Repository& repository, const std::string& c
                               const ClusterIdentity& identity, const std::stop_token& stop) {
   const auto registered = [&](const std::vector<HistoryRecord>& histories) {
     const HistoryRecord* record = registered_history(histories, identity);
-    if (record == nullptr) refuse_other_cluster(cluster, histories.back(), identity);
+    if (record == nullptr) refuse_other_cluster(cluster, newest_history(histories), identity);
     require_segment_size(cluster, *record, identity);
     return *record;
   };
@@ -297,7 +328,8 @@ HistoryRecord history_to_write(const std::vector<HistoryRecord>& histories,
                          "'holdfast init --take-over'."});
   }
   if (record == nullptr || record->name.system_identifier != identity.system_identifier) {
-    refuse_other_cluster(cluster, record == nullptr ? histories.back() : *record, identity);
+    refuse_other_cluster(cluster, record == nullptr ? newest_history(histories) : *record,
+                         identity);
   }
   require_segment_size(cluster, *record, identity);
   require_not_taken_over(histories, cluster, *record);
@@ -309,9 +341,10 @@ HistoryRecord open_history(const Repository& repository, const std::string& clus
                            const std::stop_token& stop) {
   const auto histories = list_histories(repository, cluster, stop);
   const std::uint32_t next = histories.empty() ? 1 : histories.back().name.number + 1;
-  HistoryRecord record = new_record(wanted.number == 0 ? next : wanted.number, identity);
+  HistoryRecord record = new_record(next, identity);
   record.reason = wanted.reason;
   record.fork = wanted.fork;
+  record.side = wanted.side;
   return create_history(repository, cluster, std::move(record), stop);
 }
 
@@ -323,7 +356,7 @@ bool adopt_history(const Repository& repository, const std::string& cluster,
       return other.name.number == record.name.number;
     });
     if (same == histories.end()) return false;
-    if (same->name == record.name && same->fork == record.fork &&
+    if (same->name == record.name && same->fork == record.fork && same->side == record.side &&
         same->wal_segment_size == record.wal_segment_size) {
       return true;
     }

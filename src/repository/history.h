@@ -7,6 +7,11 @@
 // back to an older state then writes where nothing else is. Taking over is all that fences: the
 // history that was left takes nothing more from a server that does not know of the fork.
 //
+// `recover backup` opens a side line: it holds the safety backups of one recovered copy, which
+// writes no WAL and took over nothing. No server writes it, no recovery follows it unless one of
+// its backups is named, and it fences nobody, until a server that was restored from it takes it
+// over.
+//
 // Which history a server writes: a data directory that took over carries the name of its history
 // in kHistoryBinding. One without it is of the history that `init` or `init --upgrade` opened for
 // its system identifier: nothing is guessed from what the archive holds.
@@ -23,7 +28,7 @@
 
 namespace holdfast {
 
-enum class HistoryReason { kInit, kUpgrade, kTakeOver };
+enum class HistoryReason { kInit, kUpgrade, kTakeOver, kRecovery };
 
 // Where a history that was taken over leaves its parent: WAL of the parent's timelines up to
 // `timeline`, in segments that begin before `lsn`, is part of it too.
@@ -34,10 +39,18 @@ struct HistoryFork {
   bool operator==(const HistoryFork&) const = default;
 };
 
+// Of a side line: whose state its backups are.
+struct SideLine {
+  std::uint32_t of = 0;  // number of the history that was recovered
+  std::string recovery;  // which copy, for whoever goes on with it
+  bool operator==(const SideLine&) const = default;
+};
+
 struct HistoryRecord {
   HistoryName name;
   HistoryReason reason = HistoryReason::kInit;
   std::optional<HistoryFork> fork = {};  // of a take-over
+  std::optional<SideLine> side = {};     // of a recovery
   int postgres_version_num = 0;          // when it was opened
   WalSegmentSize wal_segment_size;
   std::string opened;     // RFC 3339
@@ -55,6 +68,12 @@ HistoryRecord read_history(const Repository& repository, const std::string& clus
 // All histories of a cluster, by number; empty when the cluster is not registered.
 std::vector<HistoryRecord> list_histories(const Repository& repository, const std::string& cluster,
                                           const std::stop_token& stop);
+
+// Who took a history over: directly, or a side line that came from it. nullptr: nobody.
+const HistoryRecord* taken_over_by(const std::vector<HistoryRecord>& histories,
+                                   const HistoryName& history);
+// The newest one that is no side line; `histories` are a cluster's, by number, and not empty.
+const HistoryRecord& newest_history(const std::vector<HistoryRecord>& histories);
 
 struct ClusterIdentity {
   std::uint64_t system_identifier = 0;
@@ -95,8 +114,7 @@ HistoryRecord history_to_write(const std::vector<HistoryRecord>& histories,
 struct NewHistory {
   HistoryReason reason = HistoryReason::kUpgrade;
   std::optional<HistoryFork> fork = {};
-  // 0: the next one; else the number that it has in another repository of this cluster.
-  std::uint32_t number = 0;
+  std::optional<SideLine> side = {};
 };
 // Opens the history behind all others. kRefused when somebody else opened that one at the same
 // moment.

@@ -19,7 +19,8 @@ UsableBackup usable_of(const BackupInfo& info) {
           .stop_lsn = info.stop_lsn,
           .start_time = info.start_time,
           .stop_time = info.stop_time,
-          .standalone = info.standalone};
+          .standalone = info.standalone,
+          .bounded = info.recovered.has_value()};
 }
 
 // Whether all of the backup, to its stop, is part of the path.
@@ -47,6 +48,10 @@ Interval own_end(const UsableBackup& backup, SegmentRange needed) {
 void add_backup(RecoverableLine& line, const UsableBackup& backup) {
   const WalSegmentSize size = line.path.segment_size();
   const SegmentRange needed = segments_of(backup, size);
+  if (backup.bounded) {
+    line.intervals.push_back(own_end(backup, needed));
+    return;
+  }
   const SegmentRange* run = find_run(line.path, needed.first);
   if (run == nullptr || !run->has(needed.last)) {
     if (backup.standalone) {

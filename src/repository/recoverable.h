@@ -5,6 +5,7 @@
 //   a backup whose WAL from start to stop is archived reaches from its stop to the end of the
 //     unbroken WAL that follows
 //   a standalone backup without that reaches its own stop, and nothing else
+//   a safety backup of a recovered copy reaches its own stop, whatever is archived
 //   any other backup without its WAL is unusable
 //
 // A gap is what lies between two intervals, or behind the last one where WAL is stored that nothing
@@ -50,6 +51,7 @@ struct UsableBackup {
   Lsn start_lsn, stop_lsn;
   Timestamp start_time, stop_time;
   bool standalone = false;
+  bool bounded = false;  // a safety backup
 };
 
 struct RecoverableInterval {

@@ -27,10 +27,11 @@ void add_reach(const WalNeedReach& reach, const HistoryRecord& history, SegmentR
 }
 
 bool was_left(const std::vector<HistoryRecord>& histories, const HistoryRecord& history) {
-  return std::ranges::any_of(histories, [&](const HistoryRecord& other) {
-    return (other.fork && other.fork->parent == history.name.number) ||
-           (other.reason == HistoryReason::kUpgrade && other.name.number > history.name.number);
-  });
+  return taken_over_by(histories, history.name) != nullptr ||
+         std::ranges::any_of(histories, [&](const HistoryRecord& other) {
+           return other.reason == HistoryReason::kUpgrade &&
+                  other.name.number > history.name.number;
+         });
 }
 
 }  // namespace

@@ -458,7 +458,7 @@ class Planner {
       wal_line(survey_.cluster, survey_.histories, *request_.history);  // kNotFound
       return *request_.history;
     }
-    const HistoryName newest = survey_.histories.back().name;
+    const HistoryName newest = newest_history(survey_.histories).name;
     if (!wanted_ || line_has(newest, *wanted_)) return newest;
     warnings_.push_back(
         fmt::format("backup {} is of history {}, which {} does not go on from: recovering along "

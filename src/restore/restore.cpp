@@ -115,7 +115,7 @@ RestoreResult RestoreRun::run() {
   restore_section(Section::kData);
   restore_section(Section::kFinal);
   if (!manifest_.info().external_config.empty()) bring_in_config();
-  if (options_.recovery) configure_recovery();
+  configure_recovery();
   set_late_modes();
   fault_point("restore.before_sync");
   progress_.phase("sync", 0);
@@ -235,6 +235,13 @@ void RestoreRun::bring_in_config() const {
 
 void RestoreRun::configure_recovery() {
   const RestoredOwner owner{ownership_, manifest_.info().data_directory_owner};
+  if (!options_.recovery) {
+    // It has those with which the copy was recovered.
+    if (manifest_.info().recovered) {
+      remove_recovery_settings(result_.target.data_directory, owner);
+    }
+    return;
+  }
   for (std::string& warning :
        write_recovery_settings(result_.target.data_directory, *options_.recovery, owner)) {
     result_.warnings.push_back(std::move(warning));

@@ -88,7 +88,9 @@ HistoryName history_to_read(const std::vector<HistoryRecord>& histories, const s
   if (binding && binding->cluster == cluster) return binding->history;
   const std::uint64_t system = read_control_file(data_directory).parsed.system_identifier;
   for (auto record = histories.rbegin(); record != histories.rend(); ++record) {
-    if (record->name.system_identifier == system && !record->fork) return record->name;
+    if (record->name.system_identifier == system && !record->fork && !record->side) {
+      return record->name;
+    }
   }
   throw Error(
       ErrorKind::kRefused,

@@ -38,7 +38,7 @@ TEST(WindowJson, a_gap_and_a_backup_without_its_wal) {
   json.erase("opened");
   EXPECT_EQ(json, Json::parse(R"({
     "history": "0001-77", "number": 1, "system_identifier": "77", "reason": "init",
-    "parent": null, "wal_segment_bytes": 1048576,
+    "parent": null, "recovered_from": null, "wal_segment_bytes": 1048576,
     "dropped_wal": [{"first": "00000001000000000000000A", "last": "00000001000000000000000B",
                      "segments": 2, "from": "2026-01-01T00:10:00Z", "to": "2026-01-01T00:11:00Z",
                      "host": "db1", "reason": "full"}],

@@ -388,5 +388,29 @@ TEST(ExpirePacks, PacksOfAnAbortedCopyStayWhileTheyAreCited) {
   EXPECT_EQ(bed.state_of(other), BackupState::kCommitted);
 }
 
+// The copy's state is not the cluster's: it neither counts nor stays because it is the last one.
+TEST(ExpirePacks, ASafetyBackupStandsInForNoBackupOfTheCluster) {
+  ExpireBed bed;
+  bed.options.consent = ExpireConsent::kUnusualShare;
+  bed.options.policy.keep_last = 1;
+  const BackupName last = bed.backup();
+  bed.pass(kDay);
+  bed.history =
+      open_history(*bed.opened, "demo",
+                   {.system_identifier = 77, .wal_segment_size = kTestSegmentSize, .host = "t"},
+                   {.reason = HistoryReason::kRecovery, .side = SideLine{1, "recovery"}}, kNoStop)
+          .name;
+  bed.backup({.standalone = true});
+  bed.expire_fully();
+  EXPECT_EQ(bed.complete(), std::vector{last.id.text});
+  bed.options.policy = {.window = kDay * 30};
+  const BackupName another = bed.backup({.standalone = true});
+  bed.expire_fully();
+  EXPECT_EQ(bed.complete(), (std::vector{last.id.text, another.id.text})) << "within the window";
+  bed.pass(kDay * 31);
+  bed.expire_fully();
+  EXPECT_EQ(bed.complete(), std::vector{last.id.text});
+}
+
 }  // namespace
 }  // namespace holdfast::test

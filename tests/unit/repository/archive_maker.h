@@ -149,18 +149,34 @@ class ArchiveMaker {
                   .name;
   }
 
+  // Opens a side line of this history; what is made stays in this history.
+  HistoryName side_line() const {
+    return open_history(*opened, "demo", identity(),
+                        {.reason = HistoryReason::kRecovery,
+                         .side = SideLine{history.number, "recovery of today"}},
+                        kNoStop)
+        .name;
+  }
+
   enum class Wal { kArchived, kCarried };
   struct MadeBackup {
     std::uint64_t start = 0, stop = 0;  // segments
     TimelineId timeline{1};
     Wal wal = Wal::kArchived;
     std::string label = {};
+    bool of_a_copy = false;  // a safety backup
   };
   BackupName backup(const MadeBackup& made) {
     BackupInfo info;
     info.name = {"demo", history, {fmt::format("20260101T{:06}Z-0001", ++backups_)}};
     info.label = made.label;
     info.standalone = made.wal == Wal::kCarried;
+    if (made.of_a_copy) {
+      info.recovered = RecoveredFacts{.recovery = "recovery",
+                                      .backup = {"demo", {1, 77}, {"20260101T000001Z-0001"}},
+                                      .target = "restore point before",
+                                      .last_transaction = minute(made.stop)};
+    }
     info.timeline = made.timeline;
     info.start_lsn = at(made.start, 0x28);
     info.stop_lsn = at(made.stop, 0x100);

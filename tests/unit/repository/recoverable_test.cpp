@@ -231,5 +231,42 @@ TEST(RecoverableWindow, of_a_taken_over_history_begins_at_its_first_commit_at_th
   EXPECT_EQ(interval.to.time, minute(14));
 }
 
+// Whatever is archived: its stop is the target of the copy.
+TEST(Recoverable, does_not_go_beyond_a_safety_backup) {
+  ArchiveMaker archive;
+  archive.segments(kFirst, 1, 40);
+  const BackupName full = archive.backup({.start = 5, .stop = 6});
+  const BackupName copy =
+      archive.backup({.start = 8, .stop = 9, .wal = Wal::kCarried, .of_a_copy = true});
+  const RecoverableLine line = line_at(archive);
+  ASSERT_EQ(line.intervals.size(), 2U);
+  EXPECT_EQ(line.intervals[0].backups.at(0).name, full);
+  EXPECT_EQ(line.intervals[0].to.time, minute(40));
+  EXPECT_EQ(line.intervals[1].backups.at(0).name, copy);
+  EXPECT_EQ(line.intervals[1].reach, Reach::kOwnEnd);
+  EXPECT_EQ(line.intervals[1].to.lsn, at(9, 0x100));
+}
+
+TEST(Recoverable, a_side_line_is_nobodys_history_until_it_is_taken_over) {
+  ArchiveMaker archive;
+  const HistoryName source = archive.history;
+  const HistoryName side = archive.side_line();
+  const auto histories = [&] { return list_histories(*archive.opened, "demo", kNoStop); };
+  EXPECT_EQ(histories().at(1).side, (SideLine{1, "recovery of today"}));
+  EXPECT_EQ(newest_history(histories()).name, source);
+  EXPECT_EQ(line_of(histories(), side).size(), 1U);
+  EXPECT_EQ(taken_over_by(histories(), source), nullptr);
+  EXPECT_EQ(history_to_write(histories(), "demo", ArchiveMaker::identity(), {}).name, source);
+  EXPECT_FALSE(
+      register_cluster(*archive.opened, "demo", ArchiveMaker::identity(), kNoStop).created);
+  archive.history = side;
+  archive.take_over(kFirst, at(7));  // by a server that was restored from it
+  const auto now = histories();
+  ASSERT_NE(taken_over_by(now, source), nullptr);
+  EXPECT_EQ(taken_over_by(now, source)->name, archive.history);
+  EXPECT_EQ(newest_history(now).name, archive.history);
+  EXPECT_THROW(history_to_write(now, "demo", ArchiveMaker::identity(), {}), Error);
+}
+
 }  // namespace
 }  // namespace holdfast::test
