@@ -204,6 +204,7 @@ RecoveryPromotion pass_gate(const Config& config, RecoveryWork& work, const Prom
   promotion.copy_inode = copy.st_ino;
   promotion.system_identifier =
       read_control_file(work.record().data_directory()).parsed.system_identifier;
+  plan_standbys(config, place, request.standbys, promotion.standbys);
   require_typed_name(config, request.confirmed, "promote " + work.record().name);
   return promotion;
 }
@@ -275,6 +276,9 @@ PromotionAnswer promote_recovery(const Config& config, const PromoteRequest& req
   } else {
     require_typed_name(config, request.confirmed, "promote " + name);
     declare_lost(work, request.lost);
+    RecoveryPromotion& promotion = *work.change().promotion;
+    plan_standbys(config, promotion.place, request.standbys, promotion.standbys);
+    work.save();
   }
   PromotionSteps steps(config, work, progress, stop);
   steps.promote();

@@ -17,6 +17,7 @@
 //   start application    hook
 //   validate             the configured checks, hook, HTTP health, the server's log
 //   back up              a fresh backup of the new line
+//   standby N            of the new primary, as many as were asked for (app/new_standbys.h)
 //
 // Two servers that accept writes: never. The old one cannot start before the copy is promoted, and
 //   rollback fences the new one, in the same way, before it gives the old one back.
@@ -33,6 +34,7 @@
 #include <vector>
 
 #include "app/config.h"
+#include "app/new_standbys.h"
 #include "app/recovery_record.h"
 #include "core/progress.h"
 
@@ -49,6 +51,7 @@ struct PromoteRequest {
   std::string name;
   std::string lost;       // why there is no fresh backup of what is replaced
   std::string confirmed;  // the cluster's name, as somebody typed it
+  StandbyWish standbys;
 };
 struct PromotionAnswer {
   RecoveryRecord record;

@@ -12,6 +12,7 @@
 #include "app/copy_checks.h"
 #include "app/hooks.h"
 #include "app/last_wal.h"
+#include "app/new_standbys.h"
 #include "app/operations.h"
 #include "app/take_over.h"
 #include "backup/preflight.h"
@@ -31,6 +32,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kStartServerStep = "start server";
 constexpr int kFenceTries = 3;  // against a service manager that starts what was stopped
 constexpr std::chrono::minutes kServerPatience{3};
 constexpr std::chrono::milliseconds kAnswerPoll{200};
@@ -70,7 +72,7 @@ const PromotionSteps::Step PromotionSteps::kPromote[] = {
     {"promote copy", &PromotionSteps::promote_copy},
     {"set aside", &PromotionSteps::set_aside},
     {"put in place", &PromotionSteps::put_in_place},
-    {"start server", &PromotionSteps::start_server},
+    {kStartServerStep, &PromotionSteps::start_server},
     {"take over archive", &PromotionSteps::take_over_archive},
     {"start application", &PromotionSteps::start_application},
     {"validate", &PromotionSteps::validate},
@@ -79,6 +81,7 @@ const PromotionSteps::Step PromotionSteps::kPromote[] = {
 
 const PromotionSteps::Step PromotionSteps::kRollBack[] = {
     {"rollback: stop application", &PromotionSteps::stop_application},
+    {"rollback: stop standbys", &PromotionSteps::set_standbys_aside},
     {"rollback: fence new server", &PromotionSteps::fence_new_server},
     {"rollback: put back copy", &PromotionSteps::put_back_copy},
     {"rollback: put back old server", &PromotionSteps::put_back_old_server},
@@ -88,11 +91,29 @@ const PromotionSteps::Step PromotionSteps::kRollBack[] = {
     {"rollback: start application", &PromotionSteps::start_application},
 };
 
+// It may have died since: then it is started again, as a step of its own, when somebody says that
+// the promotion is to go on.
+void PromotionSteps::start_again_if_it_died() {
+  if (!work_.record().has_done_since_turn(kStartServerStep) || work_.record().is_promoted() ||
+      running_server(promotion().place)) {
+    return;
+  }
+  progress_.phase(kStartServerStep, 0);
+  work_.step(kStartServerStep, [&] { return start_server() + ", after it had died"; });
+}
+
 void PromotionSteps::promote() {
+  start_again_if_it_died();
   for (const Step& step : kPromote) {
     if (work_.record().has_done_since_turn(step.name)) continue;
     progress_.phase(step.name, 0);
     work_.step(step.name, [&] { return (this->*step.work)(); });
+  }
+  for (std::size_t i = 0; i < promotion().standbys.size(); ++i) {
+    const std::string name = standby_step(i);
+    if (work_.record().has_done_since_turn(name)) continue;
+    progress_.phase(name, 0);
+    work_.step(name, [&] { return build_standby_of(i); });
   }
 }
 
@@ -414,6 +435,7 @@ std::string PromotionSteps::validate() {
   }
   hook(config_.hooks.validate, "validate");
   if (!config_.recover.health.empty()) await_health();
+  look_at_server();  // it may have died of what was asked of it
   return fmt::format("{} checks{}{}{}", results.size(),
                      config_.hooks.validate.run.empty() ? "" : ", hook",
                      config_.recover.health.empty() ? "" : ", health", check_log());
@@ -426,7 +448,28 @@ std::string PromotionSteps::back_up() {
              {.reason = fmt::format("after the promotion of recovery {}", work_.record().name)},
              progress_, stop_);
   std::ranges::move(taken.warnings, std::back_inserter(warnings_));
+  work_.change().promotion->fresh_backup = taken.info.name.id.text;
   return taken.info.name.id.text;
+}
+
+std::string PromotionSteps::build_standby_of(std::size_t index) {
+  const RecoveryPromotion& at = promotion();
+  return build_standby(
+      config_,
+      {.repository = work_.record().repository,
+       .backup = at.fresh_backup,
+       .system_identifier = at.system_identifier},
+      work_.change().promotion->standbys.at(index), [&] { work_.save(); }, progress_, stop_);
+}
+
+// Of a server that is taken back they serve nobody.
+std::string PromotionSteps::set_standbys_aside() {
+  std::string said;
+  for (RecoveryStandby& standby : work_.change().promotion->standbys) {
+    set_standby_aside(standby, [&] { work_.save(); }, stop_);
+    if (!standby.aside.empty()) said += (said.empty() ? "" : ", ") + standby.aside.native();
+  }
+  return said.empty() ? "there are none" : said;
 }
 
 // The new server, where it got so far: it must not come back while the old one starts.

@@ -34,6 +34,7 @@ class PromotionSteps {
   static const Step kPromote[];
   static const Step kRollBack[];
 
+  void start_again_if_it_died();
   std::string stop_application();
   std::string fence_old_server();
   std::string promote_copy();
@@ -45,6 +46,9 @@ class PromotionSteps {
   std::string validate();
   std::string back_up();
 
+  std::string build_standby_of(std::size_t index);
+
+  std::string set_standbys_aside();
   std::string fence_new_server();
   std::string put_back_copy();
   std::string put_back_old_server();

@@ -170,10 +170,6 @@ std::string restore_copy(const Config& config, RecoveryWork& work, const ThawCho
   return fmt::format("backup {}", record.backup);
 }
 
-bool is_promoted(const RecoveryRecord& record) {
-  return record.has_done(kLastPromotionStep) && !record.is_being_rolled_back();
-}
-
 bool is_rolled_back(const RecoveryRecord& record) {
   return record.is_being_rolled_back() && record.has_done(kLastRollbackStep);
 }
@@ -184,7 +180,7 @@ State state_of(const RecoveryView& view, bool worked_on, bool running) {
   if (is_rolled_back(view.record)) return State::kRolledBack;
   if (view.record.promotion) {
     const RecoveryStep& last = view.record.steps.back();
-    if (is_promoted(view.record)) return State::kPromoted;
+    if (view.record.is_promoted()) return State::kPromoted;
     return last.result == Result::kFailed ? State::kFailed : State::kInterrupted;
   }
   if (view.position && view.position->paused) return State::kPaused;
@@ -201,16 +197,23 @@ std::string next_of_promotion(const RecoveryRecord& record) {
     return fmt::format(
         "holdfast recover rollback {0} goes on; holdfast recover promote {0} turns round",
         record.name);
-  if (is_promoted(record)) {
+  if (record.is_promoted()) {
     return fmt::format(
         "holdfast recover rollback {0} puts the old server back; recover abandon {0} --yes ends "
         "this, and leaves both directories where they are",
         record.name);
   }
-  return fmt::format(
+  std::string next = fmt::format(
       "holdfast recover promote {0} goes on; holdfast recover rollback {0} puts the old server "
       "back",
       record.name);
+  if (record.has_done_since_turn(kLastPromotionStep)) {
+    next += fmt::format(
+        "; the copy is in production: recover promote {} --instances 1 lets its "
+        "standbys be",
+        record.name);
+  }
+  return next;
 }
 
 std::string next_of(const RecoveryView& view) {
@@ -239,7 +242,7 @@ std::string next_of(const RecoveryView& view) {
 }
 
 void refuse_unfinished_promotion(const RecoveryRecord& record) {
-  if (!record.promotion || is_promoted(record) || is_rolled_back(record)) return;
+  if (!record.promotion || record.is_promoted() || is_rolled_back(record)) return;
   if (record.is_being_abandoned()) return;
   throw Error(ErrorKind::kRefused, "the promotion of this recovery has not ended",
               {.object = record.name, .hint = next_of_promotion(record) + "."});
@@ -434,7 +437,7 @@ EndedRecovery abandon_recovery(const Config& config, const std::string& name,
   write_recovery_reports(store, work.record());
   const RecoveryRecord& record = work.record();
   return {.record = store.retire(record),
-          .promotion = is_promoted(record) ? record.promotion : std::nullopt,
+          .promotion = record.is_promoted() ? record.promotion : std::nullopt,
           .outcome = record.steps.back().detail};
 }
 

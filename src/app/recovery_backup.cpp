@@ -7,9 +7,11 @@
 #include "app/archive.h"
 #include "app/open.h"
 #include "app/recovery_work.h"
+#include "app/take_over.h"
 #include "app/version.h"
-#include "backup/preflight.h"
 #include "core/error.h"
+#include "postgres/control_file.h"
+#include "postgres/data_files.h"
 #include "postgres/timeline_history.h"
 #include "repository/hold.h"
 #include "repository/wal_object.h"
@@ -32,13 +34,14 @@ class SafetyBackupRun {
         stop_(stop),
         own_(find_repository(config, work.record().repository)),
         repository_(open_repository(own_, stop)),
-        from_(find_backup(*repository_, config.cluster, work.record().backup, stop)) {}
+        control_(read_control_file(work.record().data_directory()).parsed) {}
 
   BackupResult run(const DetachedServer::Position& position);
   const std::optional<Timestamp>& held_until() const { return held_until_; }
 
  private:
   const RecoveryRecord& record() const { return work_.record(); }
+  BackupName restored_backup() const;
   HistoryRecord side_line();
   HistoryRecord open_or_find(const Repository& first);
   void open_elsewhere(const HistoryRecord& line, const RepositoryConfig* first);
@@ -54,10 +57,20 @@ class SafetyBackupRun {
   const std::stop_token& stop_;
   const RepositoryConfig& own_;
   const std::unique_ptr<Repository> repository_;
-  const CatalogueEntry from_;
+  const ControlFile control_;
   std::vector<std::string> warnings_;
   std::optional<Timestamp> held_until_;
 };
+
+// It may have expired meanwhile: the copy itself says which it was.
+BackupName SafetyBackupRun::restored_backup() const {
+  const auto history = restored_from(config_, record().data_directory());
+  const auto id = parse_backup_id(record().backup);
+  if (history && id) return {config_.cluster, *history, *id};
+  throw Error(ErrorKind::kDamage, "the copy does not say what it was restored from",
+              {.object = record().data_directory() / kRestoreMarker,
+               .hint = "Recover it again, with another --name."});
+}
 
 // As `init --take-over` does it, the first repository that holds WAL numbers the histories.
 HistoryRecord SafetyBackupRun::side_line() {
@@ -79,14 +92,15 @@ HistoryRecord SafetyBackupRun::open_or_find(const Repository& first) {
   });
   if (found != histories.end()) return *found;
   const auto followed = parse_history_name(record().followed);
-  return open_history(first, config_.cluster,
-                      {.system_identifier = from_.name.history.system_identifier,
-                       .postgres_version_num = from_.outcome.info.postgres_version_num,
-                       .wal_segment_size = from_.outcome.info.wal_segment_size,
-                       .host = host_name()},
-                      {.reason = HistoryReason::kRecovery,
-                       .side = SideLine{followed.value_or(from_.name.history).number, recovery}},
-                      stop_);
+  return open_history(
+      first, config_.cluster,
+      {.system_identifier = control_.system_identifier,
+       .postgres_version_num = record().major_version * 10000,
+       .wal_segment_size = control_.wal_segment_size,
+       .host = host_name()},
+      {.reason = HistoryReason::kRecovery,
+       .side = SideLine{followed.value_or(restored_backup().history).number, recovery}},
+      stop_);
 }
 
 // Where the backup goes it must be known; another repository learns of it with the next take-over
@@ -171,7 +185,7 @@ void SafetyBackupRun::hold(const BackupName& backup) {
 BackupResult SafetyBackupRun::run(const DetachedServer::Position& position) {
   RecoveredCopy copy{.history = side_line(),
                      .facts = {.recovery = record().name,
-                               .backup = from_.name,
+                               .backup = restored_backup(),
                                .target = to_string(record().target),
                                .last_transaction = position.last_transaction},
                      .replayed = position.replayed,

@@ -122,6 +122,13 @@ std::optional<RecoveryVerdict> verdict_from(const Json& json) {
 }
 
 Json json_of(const RecoveryPromotion& promotion) {
+  Json standbys = Json::array();
+  for (const RecoveryStandby& standby : promotion.standbys) {
+    standbys.push_back({{"data_directory", standby.data_directory.string()},
+                        {"tablespaces", standby.tablespaces.string()},
+                        {"port", standby.port},
+                        {"aside", standby.aside.string()}});
+  }
   return {{"lost", promotion.lost},
           {"backup", promotion.backup},
           {"place", promotion.place.string()},
@@ -131,21 +138,31 @@ Json json_of(const RecoveryPromotion& promotion) {
           {"copy_device", promotion.copy_device},
           {"copy_inode", promotion.copy_inode},
           {"system_identifier", promotion.system_identifier},
-          {"unarchived", promotion.unarchived}};
+          {"unarchived", promotion.unarchived},
+          {"fresh_backup", promotion.fresh_backup},
+          {"standbys", std::move(standbys)}};
 }
 
 std::optional<RecoveryPromotion> promotion_from(const Json& json) {
   if (json.is_null()) return std::nullopt;
-  return RecoveryPromotion{.lost = json.at("lost"),
-                           .backup = json.at("backup"),
-                           .place = json.at("place").get<std::string>(),
-                           .aside = json.at("aside").get<std::string>(),
-                           .start_options = json.at("start_options"),
-                           .differing = json.at("differing"),
-                           .copy_device = json.at("copy_device"),
-                           .copy_inode = json.at("copy_inode"),
-                           .system_identifier = json.at("system_identifier"),
-                           .unarchived = json.at("unarchived")};
+  RecoveryPromotion promotion{.lost = json.at("lost"),
+                              .backup = json.at("backup"),
+                              .place = json.at("place").get<std::string>(),
+                              .aside = json.at("aside").get<std::string>(),
+                              .start_options = json.at("start_options"),
+                              .differing = json.at("differing"),
+                              .copy_device = json.at("copy_device"),
+                              .copy_inode = json.at("copy_inode"),
+                              .system_identifier = json.at("system_identifier"),
+                              .unarchived = json.at("unarchived"),
+                              .fresh_backup = json.value("fresh_backup", "")};
+  for (const Json& standby : json.value("standbys", Json::array())) {
+    promotion.standbys.push_back({.data_directory = standby.at("data_directory").get<std::string>(),
+                                  .tablespaces = standby.at("tablespaces").get<std::string>(),
+                                  .port = standby.at("port"),
+                                  .aside = standby.at("aside").get<std::string>()});
+  }
+  return promotion;
 }
 
 RecoveryRecord record_from(const Json& json) {
@@ -210,6 +227,18 @@ bool RecoveryRecord::has_done_since_turn(std::string_view step) const {
     if (one->name == step && one->result == Result::kDone) return true;
   }
   return false;
+}
+
+bool RecoveryRecord::is_promoted() const {
+  if (!promotion || is_being_rolled_back() || !has_done(kLastPromotionStep)) return false;
+  for (std::size_t i = 0; i < promotion->standbys.size(); ++i) {
+    if (!has_done_since_turn(standby_step(i))) return false;
+  }
+  return true;
+}
+
+std::string standby_step(std::size_t index) {
+  return fmt::format("standby {}", index + 1);
 }
 
 bool RecoveryRecord::is_being_abandoned() const {

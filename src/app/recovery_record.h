@@ -56,6 +56,13 @@ struct RecoveryApproval {
   std::string by, time, host;
 };
 
+// A standby of the promoted copy (app/new_standbys.h).
+struct RecoveryStandby {
+  std::filesystem::path data_directory, tablespaces;
+  int port = 0;
+  std::filesystem::path aside;  // where a rollback put it; empty: none did
+};
+
 // What a promotion (app/promotion.h) has to know of itself when it goes on after a crash.
 struct RecoveryPromotion {
   std::string lost;             // why there is no backup of what is replaced; empty: there is one,
@@ -66,7 +73,9 @@ struct RecoveryPromotion {
   std::vector<std::string> differing;             // configuration files in which the two differ
   std::uint64_t copy_device = 0, copy_inode = 0;  // of the copy's data directory, wherever it is
   std::uint64_t system_identifier = 0;            // of the copy and of what it replaces
-  bool unarchived = false;  // the copy has WAL of its own that is archived nowhere
+  bool unarchived = false;                // the copy has WAL of its own that is archived nowhere
+  std::string fresh_backup;               // of the new line, when it was taken
+  std::vector<RecoveryStandby> standbys;  // that were asked for
 };
 
 struct RecoveryRecord {
@@ -91,6 +100,8 @@ struct RecoveryRecord {
   // The same since the last turn from promoting to rolling back, or back again.
   bool has_done_since_turn(std::string_view step) const;
   bool is_being_abandoned() const;
+  // The copy is in production, and every standby that was asked for follows it.
+  bool is_promoted() const;
   bool is_being_rolled_back() const;  // or was, and nothing but its end came after that
 };
 
@@ -102,6 +113,7 @@ RecoveryRecord parse_recovery_record(const std::string& json, const std::string&
 inline constexpr std::string_view kRollbackStep = "rollback: ";
 inline constexpr std::string_view kLastRollbackStep = "rollback: start application";
 inline constexpr std::string_view kLastPromotionStep = "back up";
+std::string standby_step(std::size_t index);  // "standby 1", after that one
 inline constexpr std::string_view kDefaultRecovery = "recovery";
 inline constexpr std::string_view kRecoveryMark = "holdfast.recovery";  // in its folder
 

@@ -82,6 +82,10 @@ ReportSection promotion_of(const RecoveryPromotion& promotion) {
   if (!promotion.aside.empty()) {
     section.facts.emplace_back("Replaced directory", promotion.aside.string());
   }
+  for (const RecoveryStandby& standby : promotion.standbys) {
+    section.facts.emplace_back(
+        "Standby", fmt::format("{}, port {}", standby.data_directory.string(), standby.port));
+  }
   for (const std::string& file : promotion.differing) {
     section.facts.emplace_back("Differs from the replaced one", file);
   }

@@ -42,16 +42,6 @@ LocalServer look_at_server(const Config& config, const std::stop_token& stop) {
           session.flushed_position()};
 }
 
-// The history that this data directory was restored from, as its marker says.
-std::optional<HistoryName> restored_from(const Config& config) {
-  const auto text =
-      read_file(fs::path(config.postgres.data_directory) / kRestoreMarker, kMaxMarkerBytes);
-  if (!text) return std::nullopt;
-  const auto json = nlohmann::json::parse(*text, nullptr, false);
-  if (json.is_discarded() || json.value("cluster", "") != config.cluster) return std::nullopt;
-  return parse_history_name(json.value("history", ""));
-}
-
 TimelineHistory local_timeline_history(const fs::path& wal, TimelineId timeline) {
   if (timeline.value == 1) return {};
   const std::string name = timeline_history_file_name(timeline);
@@ -197,7 +187,9 @@ class ForkFinder {
 // The history that the server came from, whether or not it was taken over since.
 HistoryName origin(const Config& config, const std::vector<HistoryRecord>& histories,
                    const LocalServer& server) {
-  if (const auto restored = restored_from(config)) return *restored;
+  if (const auto restored = restored_from(config, config.postgres.data_directory)) {
+    return *restored;
+  }
   const auto binding = read_history_binding(config.postgres.data_directory);
   if (binding && binding->cluster == config.cluster) return binding->history;
   for (const HistoryRecord& record : histories | std::views::reverse) {
@@ -260,6 +252,14 @@ void open_elsewhere(const Config& config, Archive& archive, NewHistoryResult& re
 }
 
 }  // namespace
+
+std::optional<HistoryName> restored_from(const Config& config, const fs::path& data_directory) {
+  const auto text = read_file(data_directory / kRestoreMarker, kMaxMarkerBytes);
+  if (!text) return std::nullopt;
+  const auto json = nlohmann::json::parse(*text, nullptr, false);
+  if (json.is_discarded() || json.value("cluster", "") != config.cluster) return std::nullopt;
+  return parse_history_name(json.value("history", ""));
+}
 
 NewHistoryResult take_over(const Config& config, const std::stop_token& stop) {
   const LocalServer server = look_at_server(config, stop);

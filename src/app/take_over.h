@@ -19,6 +19,8 @@
 // Errors: kRefused for a standby, for a server that is no part of this cluster; those of the store.
 //   A repository other than the first that cannot be reached is a warning: repeat the command then.
 
+#include <filesystem>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -33,6 +35,11 @@ struct NewHistoryResult {
   bool opened = false;  // by this call; false: this server had it already
   std::vector<std::string> warnings;
 };
+
+// The history that a data directory was restored from, as its marker says; nullopt: it has none, or
+// that of another cluster.
+std::optional<HistoryName> restored_from(const Config& config,
+                                         const std::filesystem::path& data_directory);
 
 NewHistoryResult take_over(const Config& config, const std::stop_token& stop);
 // For a cluster that was made anew by pg_upgrade or initdb: a history for its system identifier.

@@ -67,7 +67,12 @@ CommandSpec recover_approve_command() {
 }
 
 CommandSpec recover_promote_command() {
-  auto request = std::make_shared<PromoteRequest>();
+  struct Arguments {
+    PromoteRequest request;
+    std::string under;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  const std::shared_ptr<PromoteRequest> request(arguments, &arguments->request);
   CommandSpec spec;
   spec.name = "recover promote";
   spec.summary = "Put a recovered copy in the place of the cluster";
@@ -78,18 +83,30 @@ CommandSpec recover_promote_command() {
       "never removed; the copy takes its place and port, and takes over the archive; hook\n"
       "start_application; validation; a fresh backup. Interrupted or failed: repeat it to go on, "
       "or\n"
-      "'recover rollback'.";
+      "'recover rollback'. With --instances K, K-1 standbys are then restored from that backup, "
+      "into\n"
+      "directories of this machine, and follow the new primary.";
   spec.needs = Needs::kConfig;
   spec.arguments = {name_argument(request->name)};
   spec.options = {
       confirm_option(request->confirmed),
       text_option({"--lost", "REASON", "What is replaced cannot be backed up any more, and why"},
-                  request->lost)};
+                  request->lost),
+      number_option({"--instances", "K", "How many servers in the end, standbys included"},
+                    request->standbys.instances),
+      text_option({"--standbys-under", "DIR",
+                   "Where standbys are made (default: next to the data directory)"},
+                  arguments->under),
+      number_option({"--standby-port", "PORT",
+                     "The first one's (default: behind the cluster's, the next that is free)"},
+                    request->standbys.first_port)};
   spec.examples = {
       {"holdfast recover promote --confirm shared-postgres", "The only recovery there is"},
       {"holdfast recover promote --confirm shared-postgres --lost 'disk of pg1 died'",
-       "After a total loss, also on another machine"}};
-  spec.run = [request](CommandContext& context) {
+       "After a total loss, also on another machine"},
+      {"holdfast recover promote --confirm shared-postgres --instances 3", "With two standbys"}};
+  spec.run = [arguments, request](CommandContext& context) {
+    request->standbys.under = arguments->under;
     request->confirmed =
         typed_name(request->confirmed, "The recovered copy takes the place of the cluster.");
     return result_of(

@@ -60,17 +60,27 @@ Json approvals_json(const RecoveryRecord& record) {
 Json promotion_json(const RecoveryRecord& record) {
   if (!record.promotion) return {};
   const RecoveryPromotion& promotion = *record.promotion;
+  Json standbys = Json::array();
+  for (const RecoveryStandby& standby : promotion.standbys) {
+    standbys.push_back({{"data_directory", standby.data_directory.string()},
+                        {"port", standby.port},
+                        {"set_aside", optional_text(standby.aside.string())}});
+  }
   return {{"place", promotion.place.string()},
           {"replaced_directory", optional_text(promotion.aside.string())},
           {"backup_of_replaced", optional_text(promotion.backup)},
           {"lost", optional_text(promotion.lost)},
-          {"differing_files", promotion.differing}};
+          {"differing_files", promotion.differing},
+          {"standbys", std::move(standbys)}};
 }
 
 std::string promotion_text(const RecoveryPromotion& promotion) {
   std::string text = fmt::format("  place   {}\n", promotion.place.string());
   if (!promotion.aside.empty()) {
     text += fmt::format("  aside   {}\n", promotion.aside.string());
+  }
+  for (const RecoveryStandby& standby : promotion.standbys) {
+    text += fmt::format("  standby {}, port {}\n", standby.data_directory.string(), standby.port);
   }
   for (const std::string& file : promotion.differing) {
     text += fmt::format("  differs {}: it is as it was in the backup\n", file);

@@ -52,6 +52,25 @@ std::string connection_to_database(const std::string& connection, const std::str
   return out;
 }
 
+std::string port_of_connection(const std::string& connection) {
+  return resolved(connection, "port");
+}
+
+std::string connection_to_server(const std::string& connection, const ServerAddress& server) {
+  const ConnectionSettings settings = parsed(connection);
+  std::string out =
+      "host=" + quoted_connection_value(server.host) + " port=" + std::to_string(server.port);
+  for (const PQconninfoOption* option = settings.get();
+       option != nullptr && option->keyword != nullptr; ++option) {
+    const std::string_view keyword = option->keyword;
+    if (option->val == nullptr || keyword == "host" || keyword == "hostaddr" || keyword == "port") {
+      continue;
+    }
+    out += std::string(" ") + option->keyword + "=" + quoted_connection_value(option->val);
+  }
+  return out;
+}
+
 std::string quoted_connection_value(std::string_view value) {
   std::string quoted = "'";
   for (const char c : value) {

@@ -1,5 +1,8 @@
 // A promotion and a rollback that are killed at every step, before and after its work, go on; and
 // at no moment could two servers have accepted writes.
+#include <csignal>
+#include <fstream>
+
 #include <gmock/gmock.h>
 
 #include "suite.h"
@@ -11,6 +14,20 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kStepsMax = 40;
+
+// SIGKILL to every process of it, as the kernel's when memory is short.
+void kill_server_in(const fs::path& data_directory) {
+  const pid_t server = postmaster_of(data_directory);
+  ASSERT_GT(server, 0);
+  ::kill(server, SIGSTOP);  // it starts no further ones while they are collected
+  std::vector<pid_t> all{server};
+  std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", server));
+  for (pid_t child = 0; children >> child;) all.push_back(child);
+  for (const pid_t one : all) ::kill(one, SIGKILL);
+  for (const pid_t one : all) {
+    EXPECT_TRUE(becomes_true([&] { return !fs::exists(fmt::format("/proc/{}", one)); }));
+  }
+}
 
 class KilledPromotion : public testing::Test {
  protected:
@@ -105,7 +122,7 @@ TEST_F(KilledPromotion, CanBeRolledBackFromAnyStep) {
     int promote, rollback;  // behind the work of which step
   };
   // Old server fenced; copy in place, and back again; copy in production, and fenced there.
-  for (const Kills& kill : {Kills{2, 4}, Kills{5, 4}, Kills{7, 2}}) {
+  for (const Kills& kill : {Kills{2, 5}, Kills{5, 5}, Kills{7, 3}}) {
     if (!fs::exists(recover_.record())) {
       cluster_.holdfast().backup();  // it writes a history of its own since the rollback
       recover_.must({"start", "--target-name", "before"});
@@ -129,6 +146,40 @@ TEST_F(KilledPromotion, CanBeRolledBackFromAnyStep) {
 TEST_F(KilledPromotion, CanBeRolledBackAfterTheNewServerCrashed) {
   recover_.must({"promote", "--confirm", "demo"});
   quit_server_in(recover_.place());
+  EXPECT_EQ(recover_.must({"rollback", "--confirm", "demo"}).at("state"), "rolled back");
+  EXPECT_EQ(cluster_.server().sql("select count(*) from t"), "0");
+}
+
+// Not holdfast but PostgreSQL dies: that is a stop with its reason, and both ways on are open.
+TEST_F(KilledPromotion, StopsWhereTheNewServerDiesWhileItIsValidated) {
+  const fs::path asked = cluster_.holdfast().new_path("asked");
+  const fs::path killed = cluster_.holdfast().new_path("killed");
+  cluster_.holdfast().settings().lines = {
+      "recover: {approvals: 0}", "hooks:",
+      fmt::format("  validate: {{run: \"touch {}; while [ ! -e {} ]; do sleep 0.02; done\"}}",
+                  asked.string(), killed.string())};
+  const auto promote_and_kill = [&] {
+    Process promoting = recover_.start({"promote", "--confirm", "demo"});
+    EXPECT_TRUE(becomes_true([&] { return fs::exists(asked) || !promoting.running(); }));
+    kill_server_in(recover_.place());
+    write_text(killed, "");
+    const Outcome outcome = promoting.wait(std::chrono::minutes(5));
+    EXPECT_EQ(outcome.exit_code, 5) << outcome.out << outcome.err;
+    fs::remove(asked);
+    fs::remove(killed);
+    const Json status = recover_.status();
+    EXPECT_EQ(status.at("state"), "failed");
+    EXPECT_EQ(status.at("steps").back().at("name"), "validate");
+    EXPECT_NE(status.at("steps").back().at("detail"), "");
+    EXPECT_THAT(status.at("next").get<std::string>(),
+                testing::AllOf(testing::HasSubstr("recover promote"),
+                               testing::HasSubstr("recover rollback")));
+  };
+  promote_and_kill();
+  promote_and_kill();  // started again, and asked again
+  write_text(killed, "");
+  EXPECT_EQ(recover_.must({"promote", "--confirm", "demo"}).at("state"), "promoted");
+  EXPECT_EQ(cluster_.server().sql("select count(*) from t"), "1");
   EXPECT_EQ(recover_.must({"rollback", "--confirm", "demo"}).at("state"), "rolled back");
   EXPECT_EQ(cluster_.server().sql("select count(*) from t"), "0");
 }

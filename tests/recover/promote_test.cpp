@@ -1,5 +1,7 @@
 // A recovered copy takes the place of the cluster, and gives it back: with an application that
 // writes, on real servers.
+#include <csignal>
+
 #include <gmock/gmock.h>
 
 #include "support/promoting.h"
@@ -15,6 +17,21 @@ std::vector<std::string> with(std::vector<std::string> lines,
                               const std::vector<std::string>& more) {
   lines.insert(lines.end(), more.begin(), more.end());
   return lines;
+}
+
+// Whatever a test comes to.
+struct StopsServers {
+  std::vector<fs::path> directories;
+  ~StopsServers() {
+    for (const fs::path& directory : directories) quit_server_in(directory);
+  }
+};
+
+std::string answer_of_server(const std::string& connection, const std::string& statement) {
+  const Outcome outcome =
+      test::run({.arguments = as_server_user(
+                     {client_program("psql").string(), "-XAt", "-c", statement, connection})});
+  return outcome.ok() ? outcome.out.substr(0, outcome.out.find('\n')) : "";
 }
 
 class PromoteOn : public testing::TestWithParam<ServerPrograms> {};
@@ -174,6 +191,71 @@ TEST(Promote, AnOldServerThatDiedIsLostOnlyIfSomebodySaysSo) {
   EXPECT_EQ(promoted.at("state"), "promoted") << promoted.dump(1);
   EXPECT_EQ(promoted.at("promotion").at("lost"), "it died");
   EXPECT_FALSE(recover.starts(recover.aside()));
+}
+
+// Two standbys that follow; one that cannot be started keeps nobody from going on.
+TEST_P(PromoteOn, WithNewStandbys) {
+  ArchivedCluster cluster({.programs = GetParam()});
+  Promoting recover(cluster);
+  PostgresCluster& server = cluster.server();
+  server.sql("create table t as select generate_series(1, 10) as n");
+  cluster.holdfast().backup({"--type", "full"});
+  cluster.archive();
+  cluster.holdfast().settings().lines = {"recover: {approvals: 0}"};
+  recover.must({"start"});
+  recover.must({"check"});
+  const fs::path under = cluster.holdfast().new_path("standbys");
+  const std::vector<std::string> promote{"promote",
+                                         "--confirm",
+                                         "demo",
+                                         "--instances",
+                                         "3",
+                                         "--standby-port",
+                                         std::to_string(free_port(2)),
+                                         "--standbys-under",
+                                         under.string()};
+  const fs::path first = under / (recover.place().filename().string() + ".standby-1");
+  const fs::path second = under / (recover.place().filename().string() + ".standby-2");
+  const StopsServers stops{{first, second}};
+  fs::create_directories(second);
+  write_text(second / "precious", "data");
+  EXPECT_EQ(recover.run(promote).outcome.exit_code, 3) << "before anything is stopped";
+  EXPECT_EQ(server.sql("select count(*) from t"), "10");
+  fs::remove(second / "precious");
+
+  // Killed while the first one is restored, and when it runs and nobody knows.
+  EXPECT_EQ(recover.run(promote, "restore.window_written:kill").outcome.signal, SIGKILL);
+  EXPECT_EQ(recover.status().at("steps").back().at("name"), "standby 1");
+  EXPECT_EQ(recover.status().at("state"), "interrupted");
+  EXPECT_EQ(recover.run({"abandon", "--yes"}).outcome.exit_code, 3);
+  EXPECT_EQ(
+      recover.run({"promote", "--confirm", "demo"}, "recover.step_worked:kill").outcome.signal,
+      SIGKILL);
+  EXPECT_GT(postmaster_of(first), 0);
+  const Json promoted = recover.must({"promote", "--confirm", "demo"});
+  EXPECT_EQ(promoted.at("state"), "promoted") << promoted.dump(1);
+  server.sql("insert into t values (11)");
+  for (const Json& standby : promoted.at("promotion").at("standbys")) {
+    const std::string connection =
+        fmt::format("host={} port={} user=postgres dbname=postgres",
+                    server.socket_directory().string(), standby.at("port").get<int>());
+    EXPECT_TRUE(becomes_true([&] {
+      return answer_of_server(connection, "select count(*) from t") == "11";
+    })) << connection;
+    EXPECT_EQ(answer_of_server(connection, "select pg_is_in_recovery()"), "t");
+  }
+  EXPECT_EQ(server.sql("select count(*) from pg_stat_replication where state = 'streaming'"), "2");
+
+  // They serve nobody when the old server is back.
+  const Json back = recover.must({"rollback", "--confirm", "demo"});
+  EXPECT_EQ(back.at("state"), "rolled back") << back.dump(1);
+  for (const Json& standby : back.at("promotion").at("standbys")) {
+    EXPECT_FALSE(fs::exists(standby.at("data_directory").get<std::string>()));
+    const fs::path aside = standby.at("set_aside").get<std::string>();
+    EXPECT_TRUE(fs::exists(aside / "PG_VERSION"));
+    EXPECT_FALSE(recover.starts(aside));
+  }
+  EXPECT_EQ(server.sql("select count(*) from t"), "10");
 }
 
 }  // namespace

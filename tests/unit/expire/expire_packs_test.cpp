@@ -393,7 +393,7 @@ TEST(ExpirePacks, ASafetyBackupStandsInForNoBackupOfTheCluster) {
   ExpireBed bed;
   bed.options.consent = ExpireConsent::kUnusualShare;
   bed.options.policy.keep_last = 1;
-  const BackupName last = bed.backup();
+  const BackupName last = bed.backup({.standalone = true});
   bed.pass(kDay);
   bed.history =
       open_history(*bed.opened, "demo",
