@@ -144,6 +144,7 @@ class DrillRun {
                    .tablespaces_under = folder_.path() / "tablespaces"},
         .point = request_.point,
         .archiving = RecoverySettings::Archiving::kOff,
+        .apart = folder_.data(),
         .thaw = request_.thaw,
         .planned = [this](const BackupInfo& chosen) { report_.backup = chosen; }};
     if (request_.random) request.backup = random_backup();

@@ -134,7 +134,8 @@ RecoveryRecord new_record(const Config& config, const RepositoryConfig& reposito
             .history = request.history,
             .target = {.data_directory = record.data_directory(),
                        .tablespaces_under = record.folder / "tablespaces"},
-            .point = request.point},
+            .point = request.point,
+            .apart = record.data_directory()},
            stop);
   record.backup = preview.backup.name.id.text;
   record.major_version = preview.backup.postgres_version_num / 10000;
@@ -163,6 +164,7 @@ std::string restore_copy(const Config& config, RecoveryWork& work, const ThawCho
                         .tablespaces_under = record.folder / "tablespaces"},
              .point = request_for(record.target),
              .archiving = RecoverySettings::Archiving::kOff,
+             .apart = record.data_directory(),
              .thaw = thaw},
             progress, stop);
   }
@@ -341,7 +343,8 @@ RecoveryView forward_recovery(const Config& config, const std::string& name,
                                        .history = planned.history,
                                        .target = {.data_directory = planned.folder / "none",
                                                   .tablespaces_under = planned.folder / "none"},
-                                       .point = point},
+                                       .point = point,
+                                       .apart = planned.data_directory()},
                                       stop);
   plan_target(config, preview, planned);
   // A server that was started again does not know its last transaction before it replays one.

@@ -10,6 +10,7 @@
 // What lies in a frozen storage class is brought back before anything is written (app/thaw.h).
 // Errors: those of restore/restore.h, restore/recovery_plan.h and restore/recovery_target.h.
 
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <stop_token>
@@ -32,6 +33,9 @@ struct RestoreRequest {
   TargetRequest point;   // when; `now` and `zone` are set here
   RestoreMode mode = RestoreMode::kRecovery;
   std::optional<RecoverySettings::Archiving> archiving = {};  // --archive
+  // A copy that nobody but Holdfast reaches, beside whatever runs here (or nothing): its data
+  // directory. Replay may then make no tablespace outside of it.
+  std::optional<std::filesystem::path> apart = {};
   ThawChoice thaw = {};
   std::function<void(const BackupInfo&)> planned = {};  // called before anything is written
 };

@@ -289,7 +289,10 @@ void BackupRun::read_data_files() {
                     [&](const KnownFilePage& page) { offer(section, page); });
   }
   FilePipeline pipeline(context, plan_.workers, section, stop_);
-  FileWalker walker(*source, {info.postgres_version_num / 10000, info.catalog_version});
+  std::set<std::uint32_t> tablespaces;
+  for (const BackupTablespace& space : info.tablespaces) tablespaces.insert(space.oid);
+  FileWalker walker(*source, {info.postgres_version_num / 10000, info.catalog_version},
+                    std::move(tablespaces));
   progress_.phase("copy", expected_bytes());
   walker.walk(
       [&](const WalkedFile& file) {

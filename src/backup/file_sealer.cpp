@@ -125,6 +125,8 @@ bool FileSealer::carry_on_unread(Slice& slice, const FileEntry& parent,
   const PackSet& due = context_.base->due;
   std::uint64_t stored = 0;
   if (parent.map) {
+    // An inline map is that of the whole file: of one that grew by a slice it would be half.
+    if (slice_count(slice.job.entry) != 1) return false;
     const auto is_due = [&](PackIndex pack) { return due.has(pack); };
     if (std::ranges::any_of(packs_of(*parent.map), is_due)) return false;
     slice.job.entry.map = parent.map;

@@ -1,5 +1,7 @@
 #include "backup/file_walker.h"
 
+#include <charconv>
+#include <optional>
 #include <unordered_set>
 
 #include "core/cancellation.h"
@@ -10,6 +12,7 @@ namespace {
 
 // Deeper than any data directory; a loop of symbolic links ends here.
 constexpr int kMaxDepth = 32;
+constexpr std::string_view kTablespaceLinks = "pg_tblspc/";
 
 // The relations of a folder that are unlogged: they have an init fork.
 std::unordered_set<std::uint32_t> unlogged_relations(const std::string& folder,
@@ -25,7 +28,15 @@ std::unordered_set<std::uint32_t> unlogged_relations(const std::string& folder,
 }
 
 bool is_tablespace_link(const std::string& path) {
-  return path.starts_with("pg_tblspc/") && path.find('/', 10) == std::string::npos;
+  return path.starts_with(kTablespaceLinks) &&
+         path.find('/', kTablespaceLinks.size()) == std::string::npos;
+}
+
+std::optional<std::uint32_t> oid_of(const std::string& tablespace_link) {
+  std::uint32_t oid = 0;
+  const char* end = tablespace_link.data() + tablespace_link.size();
+  const auto read = std::from_chars(tablespace_link.data() + kTablespaceLinks.size(), end, oid);
+  return read.ec == std::errc() && read.ptr == end ? std::optional(oid) : std::nullopt;
 }
 
 }  // namespace
@@ -83,6 +94,10 @@ void FileWalker::walk_entry(Walk& walk, const std::string& path, int depth) {
 // where that is wanted, and nothing a data directory needs may silently stay behind.
 void FileWalker::enter_link(Walk& walk, const std::string& path, const SourceStat& link,
                             int depth) {
+  if (is_tablespace_link(path)) {
+    const auto oid = oid_of(path);
+    if (!oid || !tablespaces_.contains(*oid)) return;
+  }
   auto target = source_.stat_target(path);
   if (!target || target->special) {
     special_files_.push_back(path);

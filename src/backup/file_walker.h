@@ -21,7 +21,10 @@ struct WalkedFile {
 
 class FileWalker {
  public:
-  FileWalker(DataSource& source, TablespaceVersion version) : source_(source), version_(version) {}
+  // `tablespaces`: oids of those that there were when the backup began, beside those in place. One
+  // that is made meanwhile is left out: replay makes it, and fails where something is in its way.
+  FileWalker(DataSource& source, TablespaceVersion version, std::set<std::uint32_t> tablespaces)
+      : source_(source), version_(version), tablespaces_(std::move(tablespaces)) {}
 
   // Calls `visit` for every folder and file that a backup carries, each folder before what is in
   // it.
@@ -42,6 +45,7 @@ class FileWalker {
 
   DataSource& source_;
   TablespaceVersion version_;
+  std::set<std::uint32_t> tablespaces_;
   std::vector<std::string> followed_links_, special_files_;
   std::string wal_directory_;
 };

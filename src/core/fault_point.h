@@ -14,7 +14,7 @@
 
 namespace holdfast {
 
-inline constexpr std::array<std::string_view, 49> kFaultPoints{
+inline constexpr std::array<std::string_view, 50> kFaultPoints{
     "init.before_descriptor",
     "init.before_keys",
     "init.before_history",
@@ -39,6 +39,7 @@ inline constexpr std::array<std::string_view, 49> kFaultPoints{
     "take_over.bound",
     "push.stored",
     "push.before_spool",
+    "get.absent",
     "get.fetched",
     "get.before_rename",
     "push.helper_begins",

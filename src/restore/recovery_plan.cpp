@@ -49,6 +49,8 @@ class TimelinePlanner {
     }
   }
 
+  const WalPath& path() const { return line_.path; }
+
   RecoveryPlan plan(const Repository& repository, const std::stop_token& stop) {
     switch (target_.kind) {
       case Kind::kLatest:
@@ -403,12 +405,29 @@ class Planner {
     const auto entry = std::ranges::find(survey_.backups, plan.backup.name, &CatalogueEntry::name);
     HF_INVARIANT(entry != survey_.backups.end());
     plan.backup = *entry;
+    if (plan.needs_archive) look_for_tablespaces(planner.path(), plan);
     if (!wanted_) mind_damaged_backups(plan);
     if (request_.target.xid_epoch && plan.point) check_epoch(plan);
     plan.warnings.insert(plan.warnings.begin(), warnings_.begin(), warnings_.end());
     plan.warnings.insert(plan.warnings.begin(), survey_.damaged_histories.begin(),
                          survey_.damaged_histories.end());
     return plan;
+  }
+
+  void look_for_tablespaces(const WalPath& path, RecoveryPlan& plan) const {
+    const BackupInfo& backup = plan.backup.outcome.info;
+    const std::uint64_t size = path.segment_size().bytes;
+    ReplayEnd until{.end = plan.point ? plan.point->lsn : plan.interval.to.lsn};
+    if (request_.target.kind == Kind::kTime) until.time = request_.target.time;
+    until.end = std::max(until.end, backup.stop_lsn);
+    const SegmentRange range{backup.start_lsn.value / size, (until.end.value - 1) / size};
+    const TablespaceSearch found = find_new_tablespaces({repository_, path, {range}}, until, stop_);
+    plan.new_tablespaces = found.locations;
+    if (found.unchecked == 0) return;
+    plan.warnings.push_back(fmt::format(
+        "of {} WAL segments it is not known whether they make tablespaces: replay would "
+        "make them in the same places here",
+        found.unchecked));
   }
 
   // WAL has the lower half of a transaction's id only; PostgreSQL would stop at it in any epoch.

@@ -40,6 +40,9 @@ struct RecoveryPlan {
   std::optional<WalPoint> point;
   // False: the backup's own WAL is all there is to recover from.
   bool needs_archive = true;
+  // Where the WAL that is replayed makes tablespaces, which the backup does not know: replay makes
+  // them in the same places on the machine where it happens.
+  std::vector<std::string> new_tablespaces = {};
   std::vector<std::string> warnings;
 };
 

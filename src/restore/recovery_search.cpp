@@ -241,11 +241,49 @@ class RestorePointSearch {
   std::vector<RestorePoint> seen_;  // the last ones of other names
 };
 
+// `end` becomes the end of replay when it is in this segment.
+void take_tablespaces(const SegmentIndex& index, const ReplayEnd& until, Lsn& end,
+                      TablespaceSearch& search) {
+  if (until.time) {
+    const auto last = std::ranges::find_if(
+        index.transactions, [&](const auto& finished) { return finished.time > *until.time; });
+    if (last != index.transactions.end()) end = std::min(end, last->end);
+  }
+  for (const WalFileEvent& event : index.file_events) {
+    if (event.kind != WalFileEvent::Kind::kTablespaceCreated || event.path.empty()) continue;
+    if (event.start >= end || std::ranges::count(search.locations, event.path) > 0) continue;
+    search.locations.push_back(event.path);
+  }
+}
+
 void sort_found(TargetSearch& search) {
   std::ranges::sort(search.found, {}, &TargetOccurrence::start);
 }
 
 }  // namespace
+
+TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayEnd& until,
+                                      const std::stop_token& stop) {
+  TablespaceSearch search;
+  std::vector<std::uint64_t> wanted;
+  for (const SegmentRange& range : space.ranges) {
+    for (std::uint64_t number = range.first; number <= range.last; ++number) {
+      if (wanted.size() < kMaxSegmentsForTablespaces) {
+        wanted.push_back(number);
+      } else {
+        ++search.unchecked;
+      }
+    }
+  }
+  Lsn end = until.end;
+  for_each_index(space, wanted, stop,
+                 [&](std::uint64_t number, const std::optional<JoinedIndex>& joined) {
+                   if (Lsn{number * space.path.segment_size().bytes} >= end) return;
+                   if (!joined) ++search.unchecked;
+                   if (joined) take_tablespaces(joined->index, until, end, search);
+                 });
+  return search;
+}
 
 TargetSearch find_transaction(const SearchSpace& space, std::uint32_t xid,
                               const std::stop_token& stop) {

@@ -20,6 +20,7 @@ namespace holdfast {
 
 inline constexpr std::size_t kMaxJoinedSegments = 512;
 inline constexpr std::size_t kMaxOccurrences = 10;
+inline constexpr std::size_t kMaxSegmentsForTablespaces = 4096;  // one request each
 
 struct TargetOccurrence {
   Lsn start;  // of the record
@@ -45,5 +46,18 @@ TargetSearch find_transaction(const SearchSpace& space, std::uint32_t xid,
                               const std::stop_token& stop);
 TargetSearch find_restore_point(const SearchSpace& space, const std::string& name,
                                 const std::stop_token& stop);
+
+// Tablespaces that the WAL makes: replay makes them too, in the places that WAL names.
+struct TablespaceSearch {
+  std::vector<std::string> locations;  // of those outside of the data directory
+  std::uint64_t unchecked = 0;         // segments of which not everything is known
+};
+// Until `end`, or until the first transaction that finished after `time`.
+struct ReplayEnd {
+  Lsn end;
+  std::optional<Timestamp> time = {};
+};
+TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayEnd& until,
+                                      const std::stop_token& stop);
 
 }  // namespace holdfast

@@ -250,8 +250,8 @@ void RestoreRun::configure_recovery() {
 
 // A standby is of the primary's history, also after a failover: it may archive without take-over.
 void RestoreRun::bind_to_history() const {
-  const BackupName& backup = manifest_.info().name;
-  write_history_binding(result_.target.data_directory, {backup.cluster, backup.history});
+  const RestoreTarget& target = result_.target;
+  write_history_binding(target.data_directory, {manifest_.info().name.cluster, target.history});
   ownership_.give_path(result_.target.data_directory / kHistoryBinding,
                        manifest_.info().data_directory_owner);
 }

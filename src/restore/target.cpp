@@ -43,7 +43,7 @@ std::string marker_text(const RestoreTarget& target, const BackupInfo& backup) {
   nlohmann::ordered_json json;
   json["backup"] = backup.name.id.text;
   json["cluster"] = backup.name.cluster;
-  json["history"] = to_string(backup.name.history);
+  json["history"] = to_string(target.history);
   json["recovery"] = target.recovery;
   json["wal_directory"] = target.wal_directory.string();
   for (const TablespaceTarget& space : target.tablespaces) {
@@ -96,13 +96,36 @@ TargetState judge_data_directory(const RestoreTarget& target, const BackupInfo& 
          "this cluster to the backup's content with --delta.");
 }
 
-void judge_side_folder(const fs::path& folder, TargetState state, std::string_view what) {
-  if (state != TargetState::kFresh || is_empty_or_absent(folder)) return;
+bool is_same_place(const fs::path& one, const fs::path& other) {
+  std::error_code ignored;
+  return one == other || fs::equivalent(one, other, ignored);
+}
+
+void judge_side_folder(const fs::path& folder, const fs::path& own, std::string_view what) {
+  if (is_empty_or_absent(folder) || (!own.empty() && is_same_place(folder, own))) return;
   refuse(fmt::format("the {} is not empty", what), folder,
          "Choose another place with --tablespace OLD=NEW, --tablespaces-under or --wal-dir.");
 }
 
-fs::path place_of(const BackupTablespace& space, const TargetOptions& options) {
+// What a copy of a running server's directory leads to are that server's files.
+void refuse_places_of_live_server(const RestoreTarget& target, const fs::path& live) {
+  if (live.empty() || is_same_place(live, target.data_directory) || !running_server(live)) return;
+  const auto refuse_place = [&](const fs::path& place) {
+    refuse("a running server's files are there: it has its data directory in " + live.native(),
+           place,
+           "Choose another place with --tablespace OLD=NEW, --tablespaces-under or --wal-dir.");
+  };
+  const PlacesInUse in_use = places_in(live);
+  for (const TablespaceTarget& space : target.tablespaces) {
+    if (in_use.has_tablespace_in(space.location)) refuse_place(space.location);
+  }
+  const fs::path wal =
+      target.wal_directory.empty() ? target.data_directory / "pg_wal" : target.wal_directory;
+  if (is_same_place(wal, live / "pg_wal")) refuse_place(wal);
+}
+
+fs::path place_of(const BackupTablespace& space, const TargetOptions& options,
+                  const PlacesInUse& present) {
   if (const auto moved = options.tablespaces.find(space.location);
       moved != options.tablespaces.end()) {
     return moved->second;
@@ -110,7 +133,8 @@ fs::path place_of(const BackupTablespace& space, const TargetOptions& options) {
   if (!options.tablespaces_under.empty()) {
     return options.tablespaces_under / std::to_string(space.oid);
   }
-  return space.location;
+  const auto now = present.tablespaces.find(std::to_string(space.oid));
+  return now == present.tablespaces.end() ? fs::path(space.location) : now->second;
 }
 
 fs::path existing_part(fs::path path) {
@@ -150,6 +174,34 @@ void make_link(const fs::path& link, const fs::path& target) {
 
 }  // namespace
 
+PlacesInUse places_in(const fs::path& data_directory) {
+  PlacesInUse places;
+  const auto text = read_file(data_directory / kRestoreMarker, kMaxMarkerBytes);
+  const auto marker = nlohmann::json::parse(text.value_or(""), nullptr, false);
+  if (marker.is_object()) {
+    places.wal = marker.value("wal_directory", "");
+    const auto spaces = marker.value("tablespaces", nlohmann::json::object());
+    for (const auto& [oid, place] : spaces.items()) {
+      if (place.is_string()) places.tablespaces[oid] = place.get<std::string>();
+    }
+  }
+  std::error_code ignored;
+  if (fs::is_symlink(data_directory / "pg_wal", ignored)) {
+    places.wal = fs::read_symlink(data_directory / "pg_wal", ignored);
+  }
+  for (fs::directory_iterator entry(data_directory / "pg_tblspc", ignored), end;
+       !ignored && entry != end; entry.increment(ignored)) {
+    if (!entry->is_symlink()) continue;
+    places.tablespaces[entry->path().filename().string()] = fs::read_symlink(entry->path());
+  }
+  return places;
+}
+
+bool PlacesInUse::has_tablespace_in(const fs::path& place) const {
+  return std::ranges::any_of(tablespaces,
+                             [&](const auto& own) { return is_same_place(own.second, place); });
+}
+
 std::vector<SpaceNeed> space_needed(const RestoreTarget& target, const BackupInfo& backup) {
   std::map<dev_t, SpaceNeed> needs;
   const auto add = [&](const fs::path& path, std::uint64_t bytes) {
@@ -175,6 +227,7 @@ std::vector<SpaceNeed> space_needed(const RestoreTarget& target, const BackupInf
 
 RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& options) {
   RestoreTarget target{.data_directory = fs::absolute(options.data_directory).lexically_normal()};
+  target.history = options.history.value_or(backup.name.history);
   target.recovery = options.recovery;
   if (!options.wal_directory.empty()) target.wal_directory = fs::absolute(options.wal_directory);
   for (const auto& [old_place, new_place] : options.tablespaces) {
@@ -185,17 +238,22 @@ RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& opti
                   {.object = old_place, .hint = "'holdfast show' lists its tablespaces."});
     }
   }
+  PlacesInUse present = places_in(target.data_directory);
   for (const BackupTablespace& space : backup.tablespaces) {
     if (space.location.empty()) continue;  // in place
     target.tablespaces.push_back(
-        {space.oid, fs::absolute(place_of(space, options)), space.content_bytes});
+        {space.oid, fs::absolute(place_of(space, options, present)), space.content_bytes});
   }
   target.state = judge_data_directory(target, backup, options.delta);
   for (const TablespaceTarget& space : target.tablespaces) {
-    judge_side_folder(space.location, target.state, "tablespace's directory");
+    judge_side_folder(space.location, present.tablespaces[std::to_string(space.oid)],
+                      "tablespace's directory");
   }
   if (!target.wal_directory.empty()) {
-    judge_side_folder(target.wal_directory, target.state, "WAL directory");
+    judge_side_folder(target.wal_directory, present.wal, "WAL directory");
+  }
+  if (target.state != TargetState::kFresh) {
+    refuse_places_of_live_server(target, options.live_data_directory);
   }
   require_space(target, backup);
   return target;

@@ -4,9 +4,13 @@
 // A target is used only when it is absent, empty, or holds a restore of the same backup that did
 // not finish. Such a directory is recognised by its marker, holdfast.restore, and by having no
 // global/pg_control, which is always written last (invariant 7).
+// A directory that goes on, or is brought up to date (--delta), keeps the places of tablespaces and
+// WAL that it has, unless others are named. Every place is empty or the directory's own already,
+// and never one of a server that runs elsewhere: files there are removed and overwritten.
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +31,9 @@ struct TargetOptions {
   std::filesystem::path tablespaces_under;         // --tablespaces-under; <DIR>/<oid>
   std::filesystem::path wal_directory;             // --wal-dir; empty: inside
   Delta delta = Delta::kNo;                        // --delta
+  std::filesystem::path live_data_directory = {};  // of the server that may run here; empty: none
+  // The history whose line the restored server recovers along; nullopt: the backup's own.
+  std::optional<HistoryName> history = {};
   std::string recovery = {};  // what the restored server will do, for the marker
 };
 
@@ -46,9 +53,19 @@ struct RestoreTarget {
   std::filesystem::path data_directory;
   std::filesystem::path wal_directory;  // empty: pg_wal is a folder of the data directory
   std::vector<TablespaceTarget> tablespaces;
+  HistoryName history;
   std::string recovery;
   TargetState state = TargetState::kFresh;
 };
+
+// Where a data directory has its tablespaces and, outside of it, its WAL: its links; where an
+// interrupted restore has removed them already, what its marker says.
+struct PlacesInUse {
+  std::map<std::string, std::filesystem::path> tablespaces;  // by oid
+  std::filesystem::path wal;                                 // empty: inside
+  bool has_tablespace_in(const std::filesystem::path& place) const;
+};
+PlacesInUse places_in(const std::filesystem::path& data_directory);
 
 // Decides where everything goes and refuses (kRefused) a target that is in use, not empty, or that
 // does not have room (kHost) for the backup. Changes nothing.

@@ -55,17 +55,17 @@ std::optional<WalIdentity> fetch_wal(const Repository& repository, const WalLine
   return std::nullopt;
 }
 
-GetOutcome get_wal(Archive& archive, const GetRequest& request, const std::stop_token& stop) {
-  if (archive.size() == 0) {
-    throw Error(ErrorKind::kConfiguration, "no repository of the configuration holds WAL");
-  }
+namespace {
+
+// Asks one repository after the other; throws what one of them failed with when none has the file.
+bool fetched(Archive& archive, const GetRequest& request, const std::stop_token& stop) {
   Answers answers;
   for (std::size_t i = 0; i < archive.size(); ++i) {
     try {
       const WalLine line = wal_line(archive.cluster(), archive.histories(i, stop), request.history);
       require_possible(request.file, line.segment_size);
       if (fetch_wal(archive.repository(i, stop), line, request.file, request.destination, stop)) {
-        return GetOutcome::kRestored;
+        return true;
       }
     } catch (Error& error) {
       if (error.kind() == ErrorKind::kCancelled || error.kind() == ErrorKind::kHost) throw;
@@ -73,9 +73,23 @@ GetOutcome get_wal(Archive& archive, const GetRequest& request, const std::stop_
     }
   }
   if (answers.failure) throw *answers.failure;
+  return false;
+}
+
+}  // namespace
+
+GetOutcome get_wal(Archive& archive, const GetRequest& request, const std::stop_token& stop) {
+  if (archive.size() == 0) {
+    throw Error(ErrorKind::kConfiguration, "no repository of the configuration holds WAL");
+  }
+  if (fetched(archive, request, stop)) return GetOutcome::kRestored;
+  fault_point("get.absent");
   for (std::size_t i = 0; i < archive.size(); ++i) {
     const WalLine line = wal_line(archive.cluster(), archive.histories(i, stop), request.history);
     if (const auto behind = stored_behind(archive.repository(i, stop), line, request.file, stop)) {
+      // A server that archives now may have stored both since: a segment is stored before what
+      // follows it, so it is there by now, unless it is missing.
+      if (fetched(archive, request, stop)) return GetOutcome::kRestored;
       throw_gap(request.file, *behind, archive.about(i).url);
     }
   }

@@ -127,13 +127,6 @@ TEST(BackupKilledAtRandom, NeverListsWhatDoesNotRestore) {
   EXPECT_EQ(checker.complaints(), std::vector<std::string>{});
 }
 
-void wait_until_stopped(const Process& process) {
-  siginfo_t info{};
-  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(process.pid()), &info, WSTOPPED | WEXITED | WNOWAIT),
-            0);
-  ASSERT_EQ(info.si_code, CLD_STOPPED) << process.err();
-}
-
 TEST(PausedWriter, ThatWasSweptCannotCommit) {
   HoldfastProgram holdfast(crash_cluster());
   holdfast.init();

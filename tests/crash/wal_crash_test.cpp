@@ -337,8 +337,8 @@ INSTANTIATE_TEST_SUITE_P(Point, TakeOverKilledAt,
 
 TEST(WalPoints, AreAllNamedHere) {
   const std::set<std::string_view> tested{
-      "push.stored", "push.helper_begins", "push.before_spool", "push.copied",   "wal.part_stored",
-      "get.fetched", "get.before_rename",  "get.from_spool",    "get.prefetched"};
+      "push.stored", "push.helper_begins", "push.before_spool", "push.copied",    "wal.part_stored",
+      "get.fetched", "get.before_rename",  "get.from_spool",    "get.prefetched", "get.absent"};
   for (const std::string_view point : kFaultPoints) {
     if (point.starts_with("push.") || point.starts_with("get.") || point.starts_with("wal.")) {
       EXPECT_TRUE(tested.contains(point)) << point;

@@ -187,6 +187,37 @@ TEST_F(Rich, OccupiedTablespacesAreRefusedBeforeAnythingIsWritten) {
   EXPECT_FALSE(fs::exists(target));
 }
 
+// Found in a review: the second --delta forgot the option, and went to the running server's own.
+TEST_F(Rich, DeltaKeepsThePlacesThatTheDirectoryHasAndTakesNoOthersThatAreInUse) {
+  holdfast_.init();
+  holdfast_.backup();
+  const fs::path target = holdfast_.new_path(), spaces = holdfast_.new_path("spaces");
+  holdfast_.restore(target, {"--tablespaces-under", spaces.string()});
+  const std::string oid = source().sql("select oid from pg_tablespace where spcname = 'one'");
+  const auto delta = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), {"restore", "--to", target.string(), "--delta", "--yes"});
+    return holdfast_.run(options);
+  };
+  const Answer again = delta({});
+  EXPECT_TRUE(again.ok()) << again.text();
+  EXPECT_EQ(fs::read_symlink(target / "pg_tblspc" / oid), spaces / oid);
+
+  const fs::path stranger = holdfast_.new_path("wal");
+  fs::create_directories(stranger);
+  write_text(stranger / "000000010000000000000009", "of another server");
+  give_to_server_user(stranger);
+  EXPECT_EQ(delta({"--wal-dir", stranger.string()}).outcome.exit_code, 3);
+  const std::string of_source = rich_cluster().space("one").string();
+  EXPECT_EQ(delta({"--tablespace", of_source + "=" + of_source}).outcome.exit_code, 3);
+  // A copy that was made with cp leads to the running server's files.
+  fs::remove(target / "pg_tblspc" / oid);
+  fs::create_symlink(of_source, target / "pg_tblspc" / oid);
+  const Answer live = delta({});
+  EXPECT_EQ(live.outcome.exit_code, 3) << live.text();
+  EXPECT_NE(live.error().find("running server"), std::string::npos) << live.text();
+  EXPECT_EQ(source().sql("select count(*) from in_one"), "20000");
+}
+
 class EveryCompression : public testing::TestWithParam<std::string> {};
 
 TEST_P(EveryCompression, RestoresTheSame) {

@@ -41,13 +41,6 @@ TEST_F(Refusal, NamesThatAreTakenOrMeanSomething) {
   EXPECT_EQ(holdfast_.must({"show", "once"}).at("id"), id);
 }
 
-void wait_until_stopped(const Process& process) {
-  siginfo_t info{};
-  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(process.pid()), &info, WSTOPPED | WEXITED | WNOWAIT),
-            0);
-  ASSERT_EQ(info.si_code, CLD_STOPPED) << process.err();
-}
-
 TEST_F(Refusal, ASecondBackupAtTheSameTimeAndSaysWhoHoldsIt) {
   holdfast_.init();
   Process first = holdfast_.start({"backup"}, {{"HOLDFAST_FAULT_POINT", "backup.started:stop"}});

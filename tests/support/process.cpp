@@ -204,6 +204,15 @@ Outcome Process::wait(std::chrono::milliseconds timeout) {
   return outcome;
 }
 
+void wait_until_stopped(const Process& process) {
+  siginfo_t info{};
+  const int waited =
+      ::waitid(P_PID, static_cast<id_t>(process.pid()), &info, WSTOPPED | WEXITED | WNOWAIT);
+  if (waited != 0 || info.si_code != CLD_STOPPED) {
+    throw std::runtime_error("it ended instead of stopping: " + process.err());
+  }
+}
+
 Outcome run(const Command& command) {
   return Process(command).wait(command.timeout);
 }

@@ -63,6 +63,9 @@ class Process {
   std::optional<Outcome> outcome_;
 };
 
+// Until a SIGSTOP has stopped it; throws when it ended instead.
+void wait_until_stopped(const Process& process);
+
 Outcome run(const Command& command);
 // Its standard output; throws with its standard error when it does not exit with 0.
 std::string run_or_throw(const Command& command);

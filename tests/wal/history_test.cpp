@@ -73,6 +73,10 @@ TEST(History, AServerThatWasSetBackTakesOverAndBothLinesStayRestorable) {
 
   EXPECT_EQ(recovered(archived, {}), "1 30");
   EXPECT_EQ(recovered(archived, {"--history", "0001" + history.substr(4)}), "1 2");
+  // Found in a review: a standby was bound to its backup's history, and could not archive.
+  const fs::path standby = holdfast.new_path("standby");
+  holdfast.must({"restore", "--standby", "--to", standby.string()});
+  EXPECT_NE(read_text(standby / "holdfast.history").find(history), std::string::npos);
   holdfast.backup({"--name", "after"});
   server.sql("insert into kept values (40)");
   archived.archive();

@@ -125,6 +125,26 @@ TEST_F(Archive, AbsenceIsOneOnlyWhenItIsProven) {
   EXPECT_EQ(archived_.get(first_).exit_code, kRestored);
 }
 
+// Found in a review: while the source catches up, both arrive between the two questions.
+TEST_F(Archive, WhatIsStoredMeanwhileIsNoGap) {
+  const fs::path folder = archived_.object_of(last_).parent_path();
+  const fs::path first_aside = folder / "aside", last_aside = folder / "aside-too";
+  fs::rename(folder / first_, first_aside);
+  fs::rename(folder / last_, last_aside);
+  std::optional<Process> get;
+  {
+    const Variable point("HOLDFAST_FAULT_POINT", "get.absent:stop");
+    get.emplace(
+        archived_.start({"archive-get", first_, "pg_wal/RECOVERYXLOG"}, server().data_directory()));
+  }
+  wait_until_stopped(*get);
+  fs::rename(first_aside, folder / first_);
+  fs::rename(last_aside, folder / last_);
+  get->send(SIGCONT);
+  const Outcome got = get->wait(std::chrono::seconds(60));
+  EXPECT_EQ(got.exit_code, kRestored) << got.err;
+}
+
 // Found by an attack: without any WAL the catalogue still knows that there has to be some.
 TEST_F(Archive, WalThatABackupNeedsIsAGapAlsoWhenAllOfItIsGone) {
   const Json backup = archived_.holdfast().backup();

@@ -290,6 +290,21 @@ TEST_F(Incremental, CutExtendedNewAndVanishedFilesAreAsTheyAre) {
   EXPECT_EQ(content_of(back_up(files, {.parent = &full})), files);
 }
 
+// Its map is so small that the entry has it, until it grows: found in a review, unreadable then.
+TEST_F(Incremental, AFileOfOneSparseSliceMayGrowByAnother) {
+  std::mt19937_64 random(12);
+  Files files = some_files(random);
+  files["base/5/2000"] = std::string(64 * kMiB, '\0');
+  touch(files, "base/5/2000", 5);
+  const Generation full = back_up(files);
+  files["base/5/2000"] += noise(random, kMiB);
+  ChangedBlocks changes({});
+  changes.add({RelationBlocks{{1663, 5, 2000}, kMainFork, {{8192, 128}}}});
+  const Generation second = back_up(files, {.parent = &full, .changes = &changes});
+  EXPECT_EQ(content_of(second), files);
+  EXPECT_EQ(content_of(back_up(files, {.parent = &second, .changes = &changes})), files);
+}
+
 // Cut and extended again: the blocks behind the cut may be zero without WAL naming them.
 TEST_F(Incremental, BlocksBehindACutAreReadWhateverWalNames) {
   std::mt19937_64 random(7);

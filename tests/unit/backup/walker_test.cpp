@@ -11,8 +11,11 @@
 namespace holdfast {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
 
 // Paths to what is there: "file", "folder", "special", or "-> path" for a link.
 class TableSource final : public DataSource {
@@ -89,7 +92,7 @@ std::vector<std::string> walk(FileWalker& walker) {
 }
 
 std::vector<std::string> walk(TableSource source) {
-  FileWalker walker(source, {15, 202209061});
+  FileWalker walker(source, {15, 202209061}, {16400});
   return walk(walker);
 }
 
@@ -148,13 +151,25 @@ TEST(FileWalker, TablespacesAreFollowedAndTheOtherVersionsInThemLeftOut) {
                       {"elsewhere/PG_15_202209061/5/7", "file"},
                       {"elsewhere/PG_14_202107181", "folder"},
                       {"elsewhere/PG_14_202107181/5", "folder"}});
-  FileWalker walker(source, {15, 202209061});
+  FileWalker walker(source, {15, 202209061}, {16400});
   std::vector<std::string> paths = walk(walker);
   std::erase_if(paths, [](const std::string& path) { return path.starts_with("elsewhere"); });
   EXPECT_THAT(paths, ElementsAre("pg_tblspc", "pg_tblspc/16400", "pg_tblspc/16400/PG_15_202209061",
                                  "pg_tblspc/16400/PG_15_202209061/5",
                                  "pg_tblspc/16400/PG_15_202209061/5/7"));
   EXPECT_THAT(walker.followed_links(), IsEmpty());
+}
+
+// Replay makes it, and would fail where a folder of the backup is in its way.
+TEST(FileWalker, ATablespaceThatWasMadeSinceTheBackupBeganIsLeftOut) {
+  const auto paths = walk(TableSource({{"pg_tblspc", "folder"},
+                                       {"pg_tblspc/16401", "-> elsewhere"},
+                                       {"pg_tblspc/16402", "folder"},
+                                       {"pg_tblspc/16402/PG_15_202209061", "folder"},
+                                       {"elsewhere", "folder"},
+                                       {"elsewhere/PG_15_202209061", "folder"}}));
+  EXPECT_THAT(paths, Not(Contains(StartsWith("pg_tblspc/16401"))));
+  EXPECT_THAT(paths, Contains("pg_tblspc/16402/PG_15_202209061"));  // in place
 }
 
 TEST(FileWalker, OtherLinksAreFollowedAndReportedAndSpecialFilesLeftOutAndReported) {
@@ -164,7 +179,7 @@ TEST(FileWalker, OtherLinksAreFollowedAndReportedAndSpecialFilesLeftOutAndReport
                       {"wal", "folder"},
                       {"socket", "special"},
                       {"dangling", "-> nowhere"}});
-  FileWalker walker(source, {15, 202209061});
+  FileWalker walker(source, {15, 202209061}, {16400});
   EXPECT_THAT(walk(walker), ElementsAre("PG_VERSION", "conf", "pg_wal", "wal"));
   EXPECT_THAT(walker.followed_links(), ElementsAre("conf -> PG_VERSION"));
   EXPECT_THAT(walker.special_files(), ElementsAre("dangling", "socket"));
@@ -173,7 +188,7 @@ TEST(FileWalker, OtherLinksAreFollowedAndReportedAndSpecialFilesLeftOutAndReport
 
 TEST(FileWalker, LoopOfLinksIsAnErrorThatNamesThePlace) {
   TableSource source({{"a", "folder"}, {"a/again", "-> a"}});
-  FileWalker walker(source, {15, 202209061});
+  FileWalker walker(source, {15, 202209061}, {16400});
   try {
     walk(walker);
     FAIL() << "it ended";
@@ -186,13 +201,13 @@ TEST(FileWalker, LoopOfLinksIsAnErrorThatNamesThePlace) {
 TEST(FileWalker, WhatVanishesBetweenListAndStatIsPassedOver) {
   TableSource source({{"a", "file"}, {"b", "folder"}, {"b/c", "file"}, {"d", "file"}});
   source.vanished = "b";
-  FileWalker walker(source, {15, 202209061});
+  FileWalker walker(source, {15, 202209061}, {16400});
   EXPECT_THAT(walk(walker), ElementsAre("a", "d"));
 }
 
 TEST(FileWalker, StopsWhenItIsToldTo) {
   TableSource source({{"a", "file"}, {"b", "file"}});
-  FileWalker walker(source, {15, 202209061});
+  FileWalker walker(source, {15, 202209061}, {16400});
   std::stop_source stop;
   int visited = 0;
   EXPECT_THROW(walker.walk(
