@@ -1,4 +1,5 @@
-// Tablespaces that WAL makes behind a backup, or while it runs: replay makes them in the same places.
+// Tablespaces that WAL makes behind a backup, or while it runs: replay makes them in the same
+// places.
 #include <fmt/format.h>
 
 #include "support/archived_cluster.h"
@@ -54,8 +55,7 @@ TEST_F(NewTablespace, BehindABackupIsRefusedWhereAServerHasItAndTakenInANewBacku
   fs::rename(place_, place_.string() + ".aside");
   const Answer absent = holdfast().run(restore_to(holdfast().new_path()));
   EXPECT_TRUE(absent.ok()) << absent.text();
-  EXPECT_NE(absent.document.dump().find("make the directory " + place_.string()),
-            std::string::npos)
+  EXPECT_NE(absent.document.dump().find("make the directory " + place_.string()), std::string::npos)
       << absent.text();
   fs::rename(place_.string() + ".aside", place_);
   server().start();
@@ -68,8 +68,7 @@ TEST_F(NewTablespace, BehindABackupIsRefusedWhereAServerHasItAndTakenInANewBacku
 
 // Found in a review: the backup carried the folder, and replay failed on it at every start.
 TEST_F(NewTablespace, MadeWhileABackupRunsIsLeftToReplay) {
-  Process backup =
-      holdfast().start({"backup"}, {{"HOLDFAST_FAULT_POINT", "backup.started:stop"}});
+  Process backup = holdfast().start({"backup"}, {{"HOLDFAST_FAULT_POINT", "backup.started:stop"}});
   wait_until_stopped(backup);
   make_tablespace();
   backup.send(SIGCONT);
