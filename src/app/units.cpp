@@ -182,18 +182,34 @@ std::vector<SystemdUnit> make_units(const Config& config, const UnitPlace& place
   return units;
 }
 
+namespace {
+
+// The unit that is there, if any, is one of ours and of this cluster. Names do not say so:
+// repository "backup" of cluster "db" and cluster "db-copy" both have
+// "holdfast-db-copy-backup.service".
+void require_ours(const Config& config, const fs::path& path) {
+  const auto there = read_file(path, kUnitBytesMax);
+  if (!there || there->starts_with(header(config))) return;
+  if (there->starts_with(kUnitMark)) {
+    throw Error(ErrorKind::kRefused, "a unit of this name is there for another cluster",
+                {.object = path.string(),
+                 .hint = "Its first line names the cluster. Choose another --directory, or give "
+                         "this cluster's repository another name. Nothing was written."});
+  }
+  throw Error(ErrorKind::kRefused, "a unit of this name is there, and was not written by us",
+              {.object = path.string(),
+               .hint = "Move it away, or choose another --directory. Nothing was written."});
+}
+
+}  // namespace
+
 UnitsInstalled install_units(const Config& config, const std::vector<SystemdUnit>& units,
                              const fs::path& folder) {
   UnitsInstalled installed;
   std::set<std::string> names;
   for (const SystemdUnit& unit : units) {
     names.insert(unit.name);
-    const auto there = read_file(folder / unit.name, kUnitBytesMax);
-    if (there && !there->starts_with(kUnitMark)) {
-      throw Error(ErrorKind::kRefused, "a unit of this name is there, and was not written by us",
-                  {.object = (folder / unit.name).string(),
-                   .hint = "Move it away, or choose another --directory. Nothing was written."});
-    }
+    require_ours(config, folder / unit.name);
   }
   for (const SystemdUnit& unit : units) {
     write_durably(folder / unit.name, as_bytes(unit.content), 0644, Overwrite::kYes);

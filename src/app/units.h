@@ -8,8 +8,9 @@
 // Each service ends within a time limit, may run once at a time (systemd sees to that; what must
 //   not meet itself from elsewhere locks itself: docs/locking.md), and starts
 //   holdfast-<cluster>-failed@.service when it failed, which calls `holdfast notify`.
-// Nothing is enabled or started. Files of that name that somebody else wrote are not replaced.
-// Errors: kRefused for a foreign file.
+// Nothing is enabled or started. Files of that name that somebody else wrote, or that are of
+//   another cluster (their first line says which), are not replaced.
+// Errors: kRefused for such a file; then nothing was written.
 
 #include <filesystem>
 #include <string>

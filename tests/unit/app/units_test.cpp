@@ -143,5 +143,34 @@ TEST_F(UnitsTest, AreInstalledOverOursAndNeverOverOthers) {
   EXPECT_THAT(test::read_text(folder / "holdfast-main-backup.timer"), HasSubstr("# more"));
 }
 
+// Repository "backup" of cluster "db", and the cluster "db-copy", have units of one name.
+TEST_F(UnitsTest, AreNotTakenFromAnotherCluster) {
+  const auto config_of = [&](const std::string& cluster) {
+    return load("cluster: " + cluster +
+                "\npostgres: {data_directory: /srv/pg}\nrepositories:\n"
+                "  - {name: hot, url: \"file:///srv/a\"}\n"
+                "  - {name: backup, url: \"file:///srv/b\", copy: {schedule: '@daily'}}\n")
+        .config;
+  };
+  const Config first = config_of("db-copy"), second = config_of("db");
+  const fs::path folder = made_folder();
+  install_units(first, make_units(first, kPlace), folder);
+  const std::string there = test::read_text(folder / "holdfast-db-copy-backup.service");
+  try {
+    install_units(second, make_units(second, kPlace), folder);
+    ADD_FAILURE() << "the other cluster's unit was replaced";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kRefused);
+    EXPECT_THAT(error.message(), HasSubstr("another cluster"));
+    EXPECT_THAT(error.object(), HasSubstr("holdfast-db-copy-backup.service"));
+  }
+  EXPECT_EQ(test::read_text(folder / "holdfast-db-copy-backup.service"), there);
+  EXPECT_FALSE(fs::exists(folder / "holdfast-db-verify.timer"));
+  // Nor are the other's units called unwanted where the names do not meet.
+  Config third = second;
+  third.repositories.pop_back();
+  EXPECT_THAT(install_units(third, make_units(third, kPlace), folder).unwanted, IsEmpty());
+}
+
 }  // namespace
 }  // namespace holdfast
