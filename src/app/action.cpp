@@ -14,6 +14,7 @@
 #include "app/open.h"
 #include "app/version.h"
 #include "core/log.h"
+#include "core/redact.h"
 #include "repository/audit_record.h"
 #include "repository/json_text.h"
 #include "system/files.h"
@@ -211,7 +212,7 @@ void RecordedAction::end(const ActionEnd& end, const Warn& warn) noexcept {
                        {"exit", end.exit},
                        {"signal", end.signal},
                        {"error", error_json(end.error)},
-                       {"subject", shortened(end.subject)},
+                       {"subject", shortened(redact_secrets(end.subject))},
                        {"duration_seconds", Seconds(now - began_).count()}});
   } catch (const std::exception& error) {
     warn(fmt::format("the end of this is missing from the audit log: {}", error.what()));

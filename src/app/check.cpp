@@ -11,6 +11,7 @@
 #include "app/init.h"
 #include "app/open.h"
 #include "backup/preflight.h"
+#include "core/redact.h"
 #include "core/text.h"
 #include "system/files.h"
 
@@ -21,7 +22,7 @@ void CheckFindings::fail(const std::string& name, const Error& error) {
   if (!error.object().empty() && detail.find(error.object()) == std::string::npos) {
     detail += fmt::format(" ({})", error.object());
   }
-  add({name, FindingLevel::kFailed, std::move(detail), error.hint()});
+  add({name, FindingLevel::kFailed, redact_secrets(detail), redact_secrets(error.hint())});
 }
 
 namespace {

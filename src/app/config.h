@@ -216,10 +216,6 @@ struct ConfigFinding {
 // Every named file exists, is readable and, where it holds a secret, private.
 std::vector<ConfigFinding> check_config(const LoadedConfig& loaded);
 
-// `text` with the passwords in it replaced by "***": libpq strings in key=value and in URI form,
-// and the user information of any URL.
-std::string redact_secrets(std::string_view text);
-
 // The reference table of docs/configuration.md, made from the table of keys.
 std::string config_reference_markdown();
 

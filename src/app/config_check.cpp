@@ -6,6 +6,7 @@
 
 #include "app/config.h"
 #include "core/error.h"
+#include "core/redact.h"
 #include "system/files.h"
 
 namespace holdfast {

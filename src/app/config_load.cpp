@@ -6,6 +6,7 @@
 #include "app/config_document.h"
 #include "app/config_files.h"
 #include "core/error.h"
+#include "core/redact.h"
 #include "recover/sql_checks.h"
 #include "system/cron.h"
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/redact.h"
 #include "postgres/connection_string.h"
 
 namespace holdfast {
@@ -61,7 +62,7 @@ nlohmann::ordered_json check_results_json(const std::vector<CheckResult>& checks
     json.push_back({{"name", check.name},
                     {"about", to_string(check.about)},
                     {"verdict", to_string(check.verdict)},
-                    {"detail", check.detail},
+                    {"detail", redact_secrets(check.detail)},
                     {"duration_seconds", check.duration_seconds}});
   }
   return json;

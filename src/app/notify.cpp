@@ -14,6 +14,7 @@
 #include "app/version.h"
 #include "core/cancellation.h"
 #include "core/parallel.h"
+#include "core/redact.h"
 #include "core/text.h"
 #include "repository/names.h"
 #include "system/files.h"
@@ -51,8 +52,8 @@ std::string way_of(const NotifyConfig& notify) {
 }
 
 std::string sentence_about(const Config& config, const Notice& notice) {
-  const std::string what =
-      notice.text.empty() ? fmt::format("holdfast {}", notice.command) : notice.text;
+  const std::string what = notice.text.empty() ? fmt::format("holdfast {}", notice.command)
+                                               : redact_secrets(notice.text);
   std::string out = fmt::format("{} on {}: {}", config.cluster, host_name(), what);
   if (!notice.text.empty()) return out;
   if (notice.failed) {
@@ -114,8 +115,8 @@ void pause(std::chrono::milliseconds duration, const std::stop_token& stop) {
 // The error names the way and not the object that it met: that may be a secret URL.
 Error without_place(const Error& error, const std::string& way) {
   return {error.kind(),
-          error.message(),
-          {.object = way, .hint = error.hint(), .retryable = error.retryable()}};
+          redact_secrets(error.message()),
+          {.object = way, .hint = redact_secrets(error.hint()), .retryable = error.retryable()}};
 }
 
 }  // namespace

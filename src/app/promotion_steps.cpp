@@ -18,6 +18,7 @@
 #include "backup/preflight.h"
 #include "core/cancellation.h"
 #include "core/error.h"
+#include "core/redact.h"
 #include "core/text.h"
 #include "postgres/control_file.h"
 #include "postgres/data_files.h"

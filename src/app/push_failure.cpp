@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/redact.h"
 #include "repository/json_text.h"
 #include "system/files.h"
 
@@ -26,8 +27,8 @@ void note_push_failure(const Config& config, const std::string& file, const Erro
     }
     const Json json{{"time", to_rfc3339(system_clock().now())},
                     {"file", file},
-                    {"message", message},
-                    {"hint", error.hint()}};
+                    {"message", redact_secrets(message)},
+                    {"hint", redact_secrets(error.hint())}};
     const std::string text = json.dump(1, ' ', false, Json::error_handler_t::replace);
     publish_unsynced(failure_path(config), as_bytes(text), 0600);
   } catch (const std::exception&) {

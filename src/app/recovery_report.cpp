@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/redact.h"
 #include "core/text.h"
 #include "core/time.h"
 #include "system/files.h"
@@ -101,10 +102,11 @@ std::vector<ReportSection> sections_of(const RecoveryRecord& record) {
   return sections;
 }
 
+// Secrets go too: reports are passed around.
 std::string replaced(std::string_view text,
                      const std::vector<std::pair<char, std::string_view>>& escapes) {
   std::string out;
-  for (const char c : text) {
+  for (const char c : redact_secrets(text)) {
     bool escaped = false;
     for (const auto& [from, to] : escapes) {
       if (c != from) continue;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/signals.h"
+#include "core/redact.h"
 
 namespace holdfast::cli {
 namespace {
@@ -17,9 +18,13 @@ constexpr std::string_view kReportHint =
 Json error_json(const Error& error, int exit) {
   return {{"kind", to_string(error.kind())},
           {"exit", exit},
-          {"message", error.message()},
-          {"object", error.object()},
-          {"hint", error.hint()}};
+          {"message", redact_secrets(error.message())},
+          {"object", redact_secrets(error.object())},
+          {"hint", redact_secrets(error.hint())}};
+}
+
+std::string shown(const std::string& text) {
+  return printable(redact_secrets(text));
 }
 
 }  // namespace
@@ -28,20 +33,22 @@ std::string json_document(const Outcome& outcome) {
   Json document{{"schema", 1}, {"command", outcome.command}, {"ok", outcome.error == nullptr}};
   if (outcome.result != nullptr) document["result"] = outcome.result->json;
   if (outcome.error != nullptr) document["error"] = error_json(*outcome.error, outcome.exit);
-  document["warnings"] = outcome.warnings;
+  document["warnings"] = Json::array();
+  for (const std::string& warning : outcome.warnings) {
+    document["warnings"].push_back(redact_secrets(warning));
+  }
   // File names and server messages need not be UTF-8; the document always is.
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string error_lines(const Error& error, const Style& style) {
   std::string out =
-      fmt::format("{} {}\n", style.paint(Colour::kRed, "holdfast:"), printable(error.message()));
+      fmt::format("{} {}\n", style.paint(Colour::kRed, "holdfast:"), shown(error.message()));
   if (!error.object().empty()) {
-    out +=
-        fmt::format("  {} {}\n", style.paint(Colour::kDim, "object:"), printable(error.object()));
+    out += fmt::format("  {} {}\n", style.paint(Colour::kDim, "object:"), shown(error.object()));
   }
   if (!error.hint().empty()) {
-    out += fmt::format("  {} {}\n", style.paint(Colour::kBold, "hint:"), printable(error.hint()));
+    out += fmt::format("  {} {}\n", style.paint(Colour::kBold, "hint:"), shown(error.hint()));
   }
   return out;
 }

@@ -11,6 +11,7 @@
 #include "cli/progress_display.h"
 #include "cli/recorded.h"
 #include "cli/signals.h"
+#include "core/redact.h"
 
 namespace holdfast::cli {
 namespace {
@@ -184,7 +185,7 @@ class Program {
     const Style style = Style::of(STDERR_FILENO);
     for (const std::string& warning : outcome.warnings) {
       write_to_stderr(style.paint(Colour::kYellow, "holdfast: warning:") + " " +
-                      printable(warning) + "\n");
+                      printable(redact_secrets(warning)) + "\n");
     }
     if (outcome.error != nullptr) report_error_as_text(*outcome.error, style);
     return outcome.exit;

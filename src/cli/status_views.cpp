@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cli/render.h"
+#include "core/redact.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -245,7 +246,7 @@ NagiosLine nagios_line(const Config& config, const Evidence& evidence,
 
 NagiosLine nagios_unknown(const Error& error) {
   constexpr int kUnknown = 3;
-  return {"HOLDFAST UNKNOWN - " + nagios_safe(error.message()) + "\n", kUnknown};
+  return {"HOLDFAST UNKNOWN - " + nagios_safe(redact_secrets(error.message())) + "\n", kUnknown};
 }
 
 }  // namespace holdfast::cli

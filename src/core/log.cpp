@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include "core/redact.h"
 #include "core/text.h"
 #include "core/time.h"
 
@@ -49,9 +50,10 @@ std::string one_word(std::string_view value) {
 std::string text_line(LogLevel level, std::string_view message,
                       std::initializer_list<LogField> fields) {
   std::string line = fmt::format("{} {} {}", to_rfc3339_seconds(system_clock().now()),
-                                 name_of(level), one_line(message));
-  for (const LogField& field : fields)
-    line += fmt::format(" {}={}", field.key, one_word(field.value));
+                                 name_of(level), one_line(redact_secrets(message)));
+  for (const LogField& field : fields) {
+    line += fmt::format(" {}={}", field.key, one_word(redact_secrets(field.value)));
+  }
   return line + "\n";
 }
 
@@ -59,9 +61,9 @@ std::string json_line(LogLevel level, std::string_view message,
                       std::initializer_list<LogField> fields) {
   std::string line =
       fmt::format(R"({{"time":"{}","level":"{}","message":{})", to_rfc3339(system_clock().now()),
-                  name_of(level), json_quoted(message));
+                  name_of(level), json_quoted(redact_secrets(message)));
   for (const LogField& field : fields) {
-    line += fmt::format(",{}:{}", json_quoted(field.key), json_quoted(field.value));
+    line += fmt::format(",{}:{}", json_quoted(field.key), json_quoted(redact_secrets(field.value)));
   }
   return line + "}\n";
 }

@@ -279,8 +279,9 @@ TEST_F(ActionTest, PasswordsStayOutOfTheLog) {
        .arguments = {"init", "host=a password=hunter2 user=b", "s3://u:hunter2@host/x"},
        .reason = "password=hunter2"},
       warn());
-  const Error error(ErrorKind::kPostgres, "cannot connect: password=hunter2 host=a");
-  action.end({.exit = 5, .error = &error}, warn());
+  const Error error(ErrorKind::kPostgres, "cannot connect to 'postgres://u:hunter2@a:5432/b': no",
+                    {.object = "GET https://h/k?X-Amz-Signature=hunter2&x=1"});
+  action.end({.exit = 5, .error = &error, .subject = "token=hunter2"}, warn());
   EXPECT_THAT(test::read_text(log()), testing::Not(HasSubstr("hunter2")));
   EXPECT_THAT(lines(), SizeIs(2));
 }

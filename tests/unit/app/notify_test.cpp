@@ -137,6 +137,19 @@ TEST_F(NotifyTest, ASecretUrlIsInNoError) {
   EXPECT_THAT(failed.error->message() + failed.error->hint(), Not(HasSubstr("secret-path")));
 }
 
+TEST_F(NotifyTest, NoSecretOfAnErrorIsTold) {
+  Notice notice = failed_backup();
+  notice.error = Error(ErrorKind::kPostgres, "no route to \"postgres://u:geheim@db:5432/x\"",
+                       {.object = "https://b.s3.example/k?X-Amz-Signature=geheim&x=1",
+                        .hint = "Try 'host=db password=geheim user=u'."});
+  notice.warnings = {"https://u:geheim@h was slow"};
+  const NoticeText text = compose(config("{command: {run: \"true\"}}"), notice);
+  EXPECT_THAT(text.subject + text.body + text.json, Not(HasSubstr("geheim")));
+  EXPECT_THAT(text.subject, HasSubstr("no route to \"postgres://u:***@db:5432/x\""));
+  EXPECT_THAT(text.body, HasSubstr("X-Amz-Signature=***&x=1"));
+  EXPECT_THAT(text.body, HasSubstr("warning: https://u:***@h was slow"));
+}
+
 TEST_F(NotifyTest, ASecretThatOthersMayReadIsNotUsed) {
   const TestHttpServer server([](const TestRequest&) { return TestAnswer{}; });
   const std::string key = secret("key", "the key");

@@ -158,5 +158,14 @@ TEST(RecoveryReport, TellsWhoDidWhatAndLetsNoTextBecomeMarkup) {
   EXPECT_NE(html.find("a &lt;b&gt;disk&lt;/b&gt; | died"), std::string::npos) << html;
 }
 
+TEST(RecoveryReport, TellsNoSecretOfAnError) {
+  RecoveryRecord record = full_record();
+  record.steps[0].detail = "cannot connect to postgres://u:geheim@h/db: refused";
+  for (const std::string& text : {recovery_report_markdown(record), recovery_report_html(record)}) {
+    EXPECT_EQ(text.find("geheim"), std::string::npos) << text;
+    EXPECT_NE(text.find("postgres://u:***@h/db: refused"), std::string::npos) << text;
+  }
+}
+
 }  // namespace
 }  // namespace holdfast

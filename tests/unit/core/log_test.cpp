@@ -33,6 +33,16 @@ TEST_F(Log, TextHasTheFields) {
       << line;
 }
 
+TEST_F(Log, HidesSecretsInBothForms) {
+  const auto write = [] {
+    log_warning("tried postgres://u:geheim@h", {{"error", "host=a password=geheim"}});
+  };
+  EXPECT_NE(logged(write).find("tried postgres://u:***@h error=\"host=a password=***\"\n"),
+            std::string::npos);
+  configure_log(LogLevel::kInfo, LogFormat::kJson);
+  EXPECT_EQ(logged(write).find("geheim"), std::string::npos);
+}
+
 TEST_F(Log, ALineOverAProgressBarClearsItFirst) {
   configure_log(LogLevel::kInfo, LogFormat::kText);
   set_last_line(LastLine::kProgressBar);
