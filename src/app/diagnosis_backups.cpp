@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "app/diagnosis_parts.h"
+#include "app/evidence_parts.h"
 #include "core/text.h"
 #include "system/cron.h"
 #include "system/time_zone.h"
@@ -211,6 +212,13 @@ void judge_backups(const Diagnosing& diagnosing, const RepositoryEvidence& repos
 void judge_machine(const Diagnosing& diagnosing) {
   const MachineEvidence& machine = diagnosing.evidence.machine;
   for (const Trouble& trouble : machine.troubles) {
+    if (trouble.message.starts_with(kNotSeenInTime)) {
+      diagnosing.add({.code = "recoveries_unknown",
+                      .title = "how recoveries on this machine stand could not be seen",
+                      .evidence = {trouble.message},
+                      .remedy = "'holdfast recover status' asks them one by one."});
+      continue;
+    }
     diagnosing.add({.code = "state_directory",
                     .severity = ProblemSeverity::kCritical,
                     .title = "the state directory cannot be used",

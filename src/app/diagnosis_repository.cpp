@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "app/diagnosis_parts.h"
+#include "app/evidence_parts.h"
 #include "core/text.h"
 
 namespace holdfast {
@@ -60,6 +61,10 @@ TroubleClass class_of(const Trouble& trouble) {
   if (says_any(text, {"No space left", "Disk quota"})) {
     return {"storage_full", "the storage is full",
             "Make room, then 'holdfast expire --dry-run' shows what the policy would remove."};
+  }
+  if (says_any(text, {kNotSeenInTime})) {
+    return {"storage_unreachable", "the storage hangs, or is very slow",
+            "Look at the network and the server; 'holdfast check' tries it again."};
   }
   return {"storage_unreachable", "the storage cannot be reached",
           "Look at the network and the server; 'holdfast check' tries it again."};

@@ -6,7 +6,10 @@
 // Guarantees: everything is looked at, whatever was wrong before it. What cannot be asked is a
 //   Trouble in its place. With kStatus nothing is written anywhere; with kDoctor the few scratch
 //   objects of `check` (app/check_parts.h), which are removed again. PostgreSQL is only read from.
-// A repository that does not answer costs at most EvidenceOptions::patience for each request.
+// Time: PostgreSQL, this machine and all repositories are looked at side by side. A request to a
+//   repository that refuses or hangs ends after EvidenceOptions::patience, and everything after
+//   `at_most`: what was not seen by then is a Trouble too. Only a file system that hangs is waited
+//   for, since the kernel lets nobody go on.
 // Errors: kCancelled, kNotFound for a repository that is not configured. Threads: any.
 
 #include <chrono>
@@ -170,7 +173,10 @@ struct EvidenceOptions {
   EvidenceDepth depth = EvidenceDepth::kStatus;
   std::string repository = {};  // only this one; empty: all
   std::chrono::milliseconds patience{std::chrono::seconds(10)};
+  std::optional<std::chrono::milliseconds> at_most = {};  // for all of it; default: as below
 };
+inline constexpr std::chrono::minutes kStatusTakesAtMost{1};
+inline constexpr std::chrono::minutes kDoctorTakesAtMost{5};  // it measures, and plans retention
 
 Evidence gather_evidence(const LoadedConfig& loaded, const EvidenceOptions& options,
                          const std::stop_token& stop);

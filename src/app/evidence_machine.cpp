@@ -80,7 +80,7 @@ std::optional<DrillEvidence> drill_in(const fs::path& report) {
 }
 
 // The newest reports; their names begin with the time.
-std::vector<DrillEvidence> reports_of(const fs::path& folder) {
+std::vector<DrillEvidence> reports_in(const fs::path& folder) {
   std::vector<fs::path> reports;
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
@@ -141,8 +141,12 @@ void look_at_replays(const Config& config, MachineEvidence& machine, const std::
 
 }  // namespace
 
+std::vector<DrillEvidence> reported_drills(const Config& config) {
+  return reports_in(config.state_directory / "drills");
+}
+
 MachineEvidence look_at_machine(const Config& config, const EvidenceOptions& options,
-                                const std::stop_token& stop) {
+                                const TimeLimit& limit) {
   MachineEvidence machine;
   const std::string folder = config.state_directory.string();
   std::error_code ignored;
@@ -153,12 +157,12 @@ MachineEvidence look_at_machine(const Config& config, const EvidenceOptions& opt
     return machine;
   }
   note_running(config, machine);
-  machine.drills = reports_of(config.state_directory / "drills");
-  if (auto trouble = looked_at([&] { machine.recoveries = list_recoveries(config, "", stop); })) {
-    machine.troubles.push_back(std::move(*trouble));
-  }
   note_leftovers(config, machine);
-  if (options.depth == EvidenceDepth::kDoctor) look_at_replays(config, machine, stop);
+  auto trouble = limit.looked_at(ErrorKind::kHost, [&] {
+    machine.recoveries = list_recoveries(config, "", limit.token());
+    if (options.depth == EvidenceDepth::kDoctor) look_at_replays(config, machine, limit.token());
+  });
+  if (trouble) machine.troubles.push_back(std::move(*trouble));
   return machine;
 }
 

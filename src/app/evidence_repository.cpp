@@ -43,8 +43,8 @@ bool is_on(const std::vector<LineStep>& line, const BackupInfo& info) {
 
 class Looking {
  public:
-  Looking(const RepositoryLook& look, Session* session, const std::stop_token& stop)
-      : config_(look.config), look_(look), session_(session), stop_(stop) {
+  Looking(const RepositoryLook& look, SharedSession& session, const TimeLimit& limit)
+      : config_(look.config), look_(look), session_(session), limit_(limit), stop_(limit.token()) {
     const RepositoryConfig& from = look.repository;
     evidence_.name = from.name;
     evidence_.url = from.url;
@@ -58,7 +58,8 @@ class Looking {
   }
 
   RepositoryEvidence run() {
-    evidence_.trouble = looked_at([&] { in_repository(look_.repository, [&] { look(); }); });
+    evidence_.trouble = limit_.looked_at(ErrorKind::kRepository,
+                                         [&] { in_repository(look_.repository, [&] { look(); }); });
     for (const RepositoryLag& lag : repositories_behind(config_)) {
       if (lag.repository == evidence_.name) evidence_.lag = lag;
     }
@@ -92,17 +93,18 @@ class Looking {
   // The history that the server writes; of one that cannot be asked, the newest.
   void choose_history() {
     history_ = newest_history(survey_.histories);
-    if (session_ != nullptr) {
+    session_.use(stop_, [&](const Session* session) {
+      if (session == nullptr) return;
       const auto refused = looked_at([&] {
         history_ = history_to_write(survey_.histories, config_.cluster,
-                                    identity_of(session_->server(), host_name()),
+                                    identity_of(session->server(), host_name()),
                                     read_history_binding(config_.postgres.data_directory));
       });
       if (refused) {
         evidence_.writers.push_back(
             {"history", FindingLevel::kFailed, refused->message, refused->hint});
       }
-    }
+    });
     line_ = line_of(survey_.histories, history_.name);
   }
 
@@ -151,16 +153,23 @@ class Looking {
     const auto timelines = timelines_of_line(survey_, line);
     if (timelines.empty()) return;
     TimelineId timeline = timelines.back();
-    if (session_ != nullptr && std::ranges::count(timelines, session_->timeline()) > 0) {
-      timeline = session_->timeline();
-    }
+    session_.use(stop_, [&](Session* session) {
+      if (session == nullptr) return;
+      const TimelineId now = session->timeline();
+      if (std::ranges::count(timelines, now) > 0) timeline = now;
+    });
     note_window(recoverable_line(*opened_, survey_, history_.name, timeline, {}, stop_));
     evidence_.dropped = dropped_wal(config_, *opened_, history_.name, stop_);
-    if (!evidence_.wal || rank_of(config_, look_.repository) != 0 || session_ == nullptr) return;
-    if (session_->in_recovery()) return;
-    CheckFindings writers;
-    check_other_writers(writers, *session_, {*opened_, history_, config_.cluster}, stop_);
-    for (CheckFinding& finding : writers.take()) evidence_.writers.push_back(std::move(finding));
+    if (evidence_.wal && rank_of(config_, look_.repository) == 0) look_for_writers();
+  }
+
+  void look_for_writers() {
+    session_.use(stop_, [&](Session* session) {
+      if (session == nullptr || session->in_recovery()) return;
+      CheckFindings writers;
+      check_other_writers(writers, *session, {*opened_, history_, config_.cluster}, stop_);
+      for (CheckFinding& finding : writers.take()) evidence_.writers.push_back(std::move(finding));
+    });
   }
 
   void note_window(const RecoverableLine& line) {
@@ -224,8 +233,9 @@ class Looking {
 
   const Config& config_;
   const RepositoryLook& look_;
-  Session* const session_;
-  const std::stop_token& stop_;
+  SharedSession& session_;
+  const TimeLimit& limit_;
+  const std::stop_token stop_;
   std::unique_ptr<Repository> opened_;
   ArchiveSurvey survey_;
   HistoryRecord history_;
@@ -243,9 +253,9 @@ DrillEvidence drill_of(const ProofRecord& proof, const BackupName& backup) {
 
 }  // namespace
 
-RepositoryEvidence look_at_repository(const RepositoryLook& look, Session* session,
-                                      const std::stop_token& stop) {
-  return Looking(look, session, stop).run();
+RepositoryEvidence look_at_repository(const RepositoryLook& look, SharedSession& session,
+                                      const TimeLimit& limit) {
+  return Looking(look, session, limit).run();
 }
 
 std::vector<DrillEvidence> proven_drills(const Repository& repository,

@@ -115,11 +115,11 @@ void look_at(Session& session, const Config& config, const EvidenceOptions& opti
 }  // namespace
 
 LookAtServer look_at_server(const Config& config, const EvidenceOptions& options,
-                            const std::stop_token& stop) {
+                            const TimeLimit& limit) {
   LookAtServer look;
-  look.evidence.trouble = looked_at([&] {
-    look.session = Session::connect(config.postgres.connection, stop);
-    look_at(*look.session, config, options, look.evidence, stop);
+  look.evidence.trouble = limit.looked_at(ErrorKind::kPostgres, [&] {
+    look.session = Session::connect(config.postgres.connection, limit.token());
+    look_at(*look.session, config, options, look.evidence, limit.token());
   });
   return look;
 }

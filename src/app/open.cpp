@@ -1,5 +1,6 @@
 #include "app/open.h"
 
+#include <algorithm>
 #include <array>
 
 #include <sched.h>
@@ -60,7 +61,11 @@ std::unique_ptr<Repository> open_repository(const RepositoryConfig& config,
   const auto key = key_source(config.encryption);
   StoreOptions store = store_options(config);
   store.rate = options.rate;
-  if (options.patience) store.retry.total_time = *options.patience;
+  if (options.patience) {
+    store.retry.total_time = *options.patience;
+    store.s3.stall_timeout = std::clamp(std::chrono::ceil<std::chrono::seconds>(*options.patience),
+                                        std::chrono::seconds(1), store.s3.stall_timeout);
+  }
   return in_repository(config, [&] { return Repository::open(open_store(store), key, stop); });
 }
 

@@ -53,7 +53,8 @@ HttpClientOptions http_options(const S3Options& options) {
   return {.failure_kind = ErrorKind::kRepository,
           .ca_file = options.ca_file,
           .tls_check = options.verify_tls ? TlsCheck::kVerify : TlsCheck::kSkip,
-          .proxy = options.proxy};
+          .proxy = options.proxy,
+          .stall_timeout = options.stall_timeout};
 }
 
 CredentialOptions credential_options(const S3Options& options) {

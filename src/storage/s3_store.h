@@ -32,6 +32,7 @@ struct S3Options {
   std::string ca_file;
   bool verify_tls = true;
   std::string proxy;
+  std::chrono::seconds stall_timeout{60};  // of a request: no byte in either direction for so long
   // Credentials: explicit files first, else the usual AWS chain (environment, web identity,
   // profile in credentials_file, container, instance metadata).
   std::string access_key_file, secret_key_file, session_token_file;
