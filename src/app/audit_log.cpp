@@ -184,6 +184,7 @@ AuditLine parse_audit_line(std::string_view line) {
   if (line.size() > kAuditLineBytesMax) throw_no_line();
   try {
     AuditLine parsed{.fields = parse_json<AuditJson>(line)};
+    if (!parsed.fields.at("number").is_number_unsigned()) throw_no_line();
     parsed.number = parsed.fields.at("number");
     parsed.log = parsed.fields.at("log");
     parsed.previous = parsed.fields.at("previous");

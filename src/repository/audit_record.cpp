@@ -15,6 +15,12 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t kDayLength = 8;
 // Whoever copies in the same second takes other random digits.
 constexpr int kNameAttempts = 20;
+constexpr std::uint64_t kAuditLineNumberMax = std::uint64_t{1} << 53U;
+
+[[noreturn]] void throw_malformed(std::string_view why, std::string_view name) {
+  throw Error(ErrorKind::kDamage, fmt::format("malformed copy of the audit log: {}", why),
+              {.object = std::string(name)});
+}
 
 }  // namespace
 
@@ -92,14 +98,18 @@ AuditRecord parse_audit_record_json(ByteView plain, std::string_view name) {
       throw Error(ErrorKind::kDamage, "damaged object: it is another copy of the audit log",
                   {.object = std::string(name)});
     }
-    return {.log = json.at("log"),
-            .place = json.at("place"),
-            .first = json.at("first"),
-            .lines = json.at("lines").get<std::vector<std::string>>()};
+    if (!json.at("first").is_number_unsigned()) throw_malformed("no number of a line", name);
+    AuditRecord record{.log = json.at("log"),
+                       .place = json.at("place"),
+                       .first = json.at("first"),
+                       .lines = json.at("lines").get<std::vector<std::string>>()};
+    if (record.first < 1 || record.first > kAuditLineNumberMax || record.lines.empty() ||
+        record.lines.size() > kAuditRecordLinesMax) {
+      throw_malformed("so many lines from there on cannot be", name);
+    }
+    return record;
   } catch (const Json::exception& error) {
-    throw Error(ErrorKind::kDamage,
-                fmt::format("malformed copy of the audit log: {}", error.what()),
-                {.object = std::string(name)});
+    throw_malformed(error.what(), name);
   }
 }
 
