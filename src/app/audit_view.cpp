@@ -7,6 +7,7 @@
 
 #include "app/audit_log.h"
 #include "app/open.h"
+#include "core/counted.h"
 #include "core/parallel.h"
 #include "core/text.h"
 #include "repository/audit_record.h"
@@ -99,10 +100,8 @@ void fill(AuditView& view, const std::vector<std::string>& lines, const AuditQue
   view.lines += lines.size();
   view.actions = actions.take(query.since);
   if (actions.unreadable() > 0 && query.verify == AuditVerify::kNo) {
-    view.notes.push_back(
-        fmt::format("{} lines of the log cannot be read; see 'holdfast log "
-                    "--verify'",
-                    actions.unreadable()));
+    view.notes.push_back(fmt::format("{} of the log cannot be read; see 'holdfast log --verify'",
+                                     counted(actions.unreadable(), "line")));
   }
 }
 
@@ -134,8 +133,8 @@ void compare(AuditView& view, const std::vector<std::string>& lines, const Audit
   const std::uint64_t last = record.first + record.lines.size() - 1;
   if (last > lines.size()) {
     view.findings.push_back(
-        fmt::format("the end is missing: the log here has {} lines, its copy in the repository {}",
-                    lines.size(), last));
+        fmt::format("the end is missing: the log here has {}, its copy in the repository {}",
+                    counted(lines.size(), "line"), last));
   }
   for (std::size_t i = 0; i < record.lines.size(); ++i) {
     const std::uint64_t number = record.first + i;

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "core/counted.h"
 #include "core/text.h"
 #include "system/time_zone.h"
 
@@ -69,7 +70,8 @@ class Answering {
       auto day = *days.rbegin();
       for (; days.contains(day); day -= std::chrono::days(1)) ++in_a_row;
     }
-    const std::string seen = fmt::format("{} days in a row until now", in_a_row);
+    const std::string seen =
+        counted(static_cast<std::uint64_t>(in_a_row), "day") + " in a row until now";
     if (in_a_row >= kDaysInARow) return yes(line, seen);
     return no(line, seen, "Wait until there are three; 'holdfast list' shows them.");
   }
@@ -187,8 +189,11 @@ class Answering {
       return finding.severity != ProblemSeverity::kNotice;
     });
     if (wrong == 0) return yes(line, "'holdfast doctor' finds nothing");
-    return no(line, fmt::format("{} findings, the first: {}", wrong, all_.findings.front().title),
-              "'holdfast doctor'");
+    return no(
+        line,
+        fmt::format("{}, the first: {}", counted(static_cast<std::uint64_t>(wrong), "finding"),
+                    all_.findings.front().title),
+        "'holdfast doctor'");
   }
 
  private:

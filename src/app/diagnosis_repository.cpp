@@ -6,6 +6,7 @@
 
 #include "app/diagnosis_parts.h"
 #include "app/evidence_parts.h"
+#include "core/counted.h"
 #include "core/text.h"
 
 namespace holdfast {
@@ -195,8 +196,8 @@ void judge_retention(const Diagnosing& diagnosing, const RepositoryEvidence& rep
       {.code = "retention_not_running",
        .repository = repository.name,
        .title = fmt::format("repository {}: 'holdfast expire' does not run", repository.name),
-       .evidence = {fmt::format("{} backups should have been marked, {} should be gone for days",
-                                state->unmarked, state->overdue)},
+       .evidence = {fmt::format("{} should have been marked, {} should be gone for days",
+                                counted(state->unmarked, "backup"), state->overdue)},
        .consequence = "The repository grows until it is full or too dear.",
        .remedy = "'holdfast expire --dry-run', then 'holdfast expire' every day."});
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "app/diagnosis_parts.h"
+#include "core/counted.h"
 #include "core/text.h"
 
 namespace holdfast {
@@ -30,7 +31,8 @@ std::string backlog_text(const Evidence& evidence) {
   const BacklogEvidence& backlog = *evidence.server.backlog;
   const WalRisk risk = wal_risk(evidence);
   std::string text =
-      fmt::format("{} segments ({}) wait in pg_wal", backlog.segments, human_bytes(backlog.bytes));
+      fmt::format("{} ({}) {} in pg_wal", counted(backlog.segments, "segment"),
+                  human_bytes(backlog.bytes), backlog.segments == 1 ? "waits" : "wait");
   if (backlog.oldest) text += ", the oldest since " + to_rfc3339_seconds(*backlog.oldest);
   if (risk.bytes_per_second) {
     text += fmt::format("; they grow by {} an hour, so that the disk, with {} free, is full in {}",

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "app/archive.h"
+#include "core/counted.h"
 #include "core/error.h"
 #include "core/wal_position.h"
 #include "postgres/control_file.h"
@@ -59,10 +60,11 @@ std::string archive_last_wal(const Config& config, const fs::path& data_director
         .push(data_directory / "pg_wal" / file, [] {}, stop);
   }
   const auto last = last_segment(data_directory, control);
-  if (!last) return fmt::format("{} files of WAL archived", waiting.size());
+  const std::string archived = counted(waiting.size(), "file") + " of WAL archived";
+  if (!last) return archived;
   const std::string name = to_string(*last, control.wal_segment_size);
   push_partial(*archive, config, data_directory, name, stop);
-  return fmt::format("{} files of WAL archived, and {}.partial", waiting.size(), name);
+  return fmt::format("{}, and {}.partial", archived, name);
 }
 
 }  // namespace holdfast

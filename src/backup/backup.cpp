@@ -15,6 +15,7 @@
 #include "backup/owners.h"
 #include "backup/preflight.h"
 #include "core/cancellation.h"
+#include "core/counted.h"
 #include "core/fault_point.h"
 #include "core/log.h"
 #include "repository/sweep.h"
@@ -138,8 +139,8 @@ void BackupRun::prepare() {
   }
   if (!swept.not_removed.empty()) {
     result_.warnings.push_back(
-        fmt::format("{} objects of backups that died could not be removed, for example {}",
-                    swept.not_removed.size(), swept.not_removed.front()));
+        fmt::format("{} of backups that died could not be removed, for example {}",
+                    counted(swept.not_removed.size(), "object"), swept.not_removed.front()));
   }
   BackupInfo& info = result_.info;
   info.name = {options_.cluster, into.name, next_backup_id(session_.server_time(), backups_)};

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cli/render.h"
+#include "core/counted.h"
 
 namespace holdfast::cli {
 namespace {
@@ -16,9 +17,9 @@ std::string summary_of(const AnsweredList& list) {
   const std::size_t failed = list.count(ListAnswer::kNo);
   const std::size_t unknown = list.count(ListAnswer::kNotKnown);
   if (failed == 0 && unknown == 0) return "Ready: every line is answered with yes.";
-  if (failed == 0) return fmt::format("Ready, once somebody confirms {} lines.", unknown);
-  return fmt::format("Not ready: {} of {} lines fail, {} are not known.", failed, list.lines.size(),
-                     unknown);
+  if (failed == 0) return "Ready, once somebody confirms " + counted(unknown, "line") + ".";
+  return fmt::format("Not ready: {} of {} answered with no, {} not known.", failed,
+                     counted(list.lines.size(), "line"), unknown);
 }
 
 Cell answer_cell(ListAnswer answer) {

@@ -4,6 +4,7 @@
 #include "app/operations.h"
 #include "cli/backup_views.h"
 #include "cli/command.h"
+#include "core/counted.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -40,9 +41,10 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   result.json["swept"] = done.swept;
   const double seconds = std::max(info.duration_seconds, 0.001);
   result.text = fmt::format(
-      "Backup {} is complete: {}, {} in {} files, {} stored, {} ({}/s).\n", info.name.id.text,
-      info.incremental ? "incremental" : "full", human_bytes(info.data_bytes), info.files,
-      human_bytes(info.stored_bytes), human_duration(Seconds(info.duration_seconds)),
+      "Backup {} is complete: {}, {} in {}, {} stored, {} ({}/s).\n", info.name.id.text,
+      info.incremental ? "incremental" : "full", human_bytes(info.data_bytes),
+      counted(info.files, "file"), human_bytes(info.stored_bytes),
+      human_duration(Seconds(info.duration_seconds)),
       human_bytes(static_cast<std::uint64_t>(static_cast<double>(info.data_bytes) / seconds)));
   if (const auto& facts = info.incremental) {
     result.text += fmt::format("It builds on {}: {} read, {} changed; changes from {}.\n",

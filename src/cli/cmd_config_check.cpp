@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/render.h"
+#include "core/counted.h"
 
 namespace holdfast::cli {
 namespace {
@@ -35,7 +36,7 @@ CommandResult render(const LoadedConfig& loaded, const std::vector<ConfigFinding
   if (problems > 0) {
     result.failure =
         Error(ErrorKind::kConfiguration,
-              fmt::format("the configuration has {} problem{}", problems, problems == 1 ? "" : "s"),
+              "the configuration has " + counted(static_cast<std::uint64_t>(problems), "problem"),
               {.object = file});
   } else {
     result.text += fmt::format("{}: {}\n", printable(file), style.paint(Colour::kGreen, "valid"));

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/render.h"
 #include "cli/thaw_options.h"
+#include "core/counted.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -86,15 +87,17 @@ Json json_of(const CopyAnswer& answer) {
 std::string text_of(const CopiedBackup& copy) {
   if (copy.state == CopiedBackup::State::kThereAlready) {
     std::string text = fmt::format("{} is there already", copy.name.id.text);
-    if (copy.wal_copied > 0) text += fmt::format("; copied {} WAL files", copy.wal_copied);
+    if (copy.wal_copied > 0) text += "; copied " + counted(copy.wal_copied, "WAL file");
     return text + ".\n";
   }
   std::string text =
-      fmt::format("Copied {} ({}): {} packs, {}", copy.name.id.text, holdfast::to_string(copy.form),
-                  copy.packs_copied, human_bytes(copy.bytes_copied));
-  if (copy.packs_there > 0) text += fmt::format("; {} packs were there", copy.packs_there);
+      fmt::format("Copied {} ({}): {}, {}", copy.name.id.text, holdfast::to_string(copy.form),
+                  counted(copy.packs_copied, "pack"), human_bytes(copy.bytes_copied));
+  if (copy.packs_there > 0)
+    text += fmt::format("; {} there already", counted(copy.packs_there, "pack"));
   if (copy.wal_copied + copy.wal_there > 0) {
-    text += fmt::format("; {} WAL files, {} were there", copy.wal_copied, copy.wal_there);
+    text +=
+        fmt::format("; {}, {} there already", counted(copy.wal_copied, "WAL file"), copy.wal_there);
   }
   return text + ".\n";
 }
@@ -114,7 +117,7 @@ std::string text_of(const std::vector<FailedCopy>& failed, const Style& style) {
 void fail_for(const std::vector<FailedCopy>& failed, CommandResult& result) {
   if (failed.empty()) return;
   result.failure =
-      Error(ErrorKind::kDamage, fmt::format("{} backups could not be copied", failed.size()),
+      Error(ErrorKind::kDamage, counted(failed.size(), "backup") + " could not be copied",
             {.object = failed.front().error.object(),
              .hint = "'holdfast verify' says what is damaged; the other backups were copied."});
 }
@@ -133,14 +136,14 @@ CommandResult copy_now(const Arguments& arguments, CommandContext& context) {
   if (answer.verified) {
     for (const std::string& warning : answer.verified->warnings) context.warn(warning);
     result.text +=
-        fmt::format("Verified {} backups in {}: {} damaged objects.\n",
-                    answer.verified->backups.size(), answer.to, answer.verified->damaged_objects);
+        fmt::format("Verified {} in {}: {}.\n", counted(answer.verified->backups.size(), "backup"),
+                    answer.to, counted(answer.verified->damaged_objects, "damaged object"));
     if (answer.verified->damaged_objects > 0) {
-      result.failure = Error(
-          ErrorKind::kDamage,
-          fmt::format("{} objects of the copies are damaged", answer.verified->damaged_objects),
-          {.object = answer.verified->findings.front().object,
-           .hint = "See 'holdfast verify --repo " + answer.to + "'."});
+      result.failure =
+          Error(ErrorKind::kDamage,
+                counted(answer.verified->damaged_objects, "damaged object") + " in the copies",
+                {.object = answer.verified->findings.front().object,
+                 .hint = "See 'holdfast verify --repo " + answer.to + "'."});
     }
   }
   return result;
@@ -165,9 +168,9 @@ CommandResult preview(const Arguments& arguments, CommandContext& context) {
          {"bytes_missing", plan.bytes_missing}});
     result.text +=
         plan.state == CopiedBackup::State::kCopied
-            ? fmt::format("Would copy {} ({}): {} packs, {}; {} packs are there.\n",
-                          plan.name.id.text, holdfast::to_string(plan.form), plan.packs_missing,
-                          human_bytes(plan.bytes_missing), plan.packs_there)
+            ? fmt::format("Would copy {} ({}): {}, {}; {} there already.\n", plan.name.id.text,
+                          holdfast::to_string(plan.form), counted(plan.packs_missing, "pack"),
+                          human_bytes(plan.bytes_missing), counted(plan.packs_there, "pack"))
             : fmt::format("{} is there already.\n", plan.name.id.text);
   }
   result.json["failed"] = failures_json(preview.failed);

@@ -4,6 +4,7 @@
 #include "app/retention.h"
 #include "cli/command.h"
 #include "cli/render.h"
+#include "core/counted.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -108,8 +109,8 @@ std::string text_of_wal(const WalPlanned& wal) {
     return fmt::format("No WAL goes: {}.\n", printable(wal.kept_because));
   }
   return fmt::format(
-      "WAL: {} segments removed, {} more that nothing needs wait for the grace period.\n",
-      wal.removed_segments, wal.marked_segments);
+      "WAL: {} removed; that nothing needs, and waits for the grace period: {} more.\n",
+      counted(wal.removed_segments, "segment"), wal.marked_segments);
 }
 
 CommandResult run(const Arguments& arguments, CommandContext& context) {
@@ -125,17 +126,19 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
         "'holdfast delete' named goes");
   }
   if (result.removed.failed > 0) {
-    context.warn(fmt::format("{} objects could not be removed, for example {}",
-                             result.removed.failed, result.removed.failed_example));
+    context.warn(fmt::format("{} could not be removed, for example {}",
+                             counted(result.removed.failed, "object"),
+                             result.removed.failed_example));
   }
   if (result.removed.foreign > 0) {
-    context.warn(fmt::format("{} objects that Holdfast does not know were left, for example {}",
-                             result.removed.foreign, result.removed.foreign_example));
+    context.warn(fmt::format("{} left that Holdfast does not know, for example {}",
+                             counted(result.removed.foreign, "object"),
+                             result.removed.foreign_example));
   }
   CommandResult answer{.json = json_of_result(result, arguments.dry_run)};
   answer.text = text_of_backups(result, context.style());
   if (!result.swept.empty()) {
-    answer.text += fmt::format("Swept {} backups that had died.\n", result.swept.size());
+    answer.text += "Swept " + counted(result.swept.size(), "backup") + " that had died.\n";
   }
   answer.text += text_of_wal(result.wal);
   for (const WindowLeft& left : result.window) {
@@ -150,7 +153,7 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
   if (arguments.dry_run) {
     answer.text += "Nothing was done: --dry-run.\n";
   } else {
-    answer.text += fmt::format("Removed {} objects, {}.\n", result.removed.objects,
+    answer.text += fmt::format("Removed {}, {}.\n", counted(result.removed.objects, "object"),
                                human_bytes(result.removed.bytes));
   }
   answer.text += space_note(result.versioning);

@@ -5,6 +5,7 @@
 #include "app/audit_view.h"
 #include "cli/command.h"
 #include "cli/render.h"
+#include "core/counted.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -96,7 +97,7 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
   }
   for (const std::string& finding : view.findings) result.text += printable(finding) + "\n";
   result.failure = failure_of(view);
-  if (!result.failure) result.text += fmt::format("{} lines, all as written.\n", view.lines);
+  if (!result.failure) result.text += counted(view.lines, "line") + ", all as written.\n";
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/target_options.h"
 #include "cli/thaw_options.h"
+#include "core/counted.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -162,9 +163,8 @@ std::string preview_text(const RestorePreview& preview) {
                         human_bytes(need.bytes), human_bytes(need.free));
   }
   if (preview.wal) {
-    text +=
-        fmt::format("WAL from the archive: {} to {}, {} segments.\n", to_string(preview.wal->from),
-                    to_string(preview.wal->to), preview.wal->segments);
+    text += fmt::format("WAL from the archive: {} to {}, {}.\n", to_string(preview.wal->from),
+                        to_string(preview.wal->to), counted(preview.wal->segments, "segment"));
   }
   return text + what_comes_next(preview.recovery);
 }
@@ -198,15 +198,17 @@ std::string result_text(const RestoreAnswer& answer) {
   const RestoreResult& done = answer.restored;
   const double seconds = std::max(done.duration_seconds, 0.001);
   std::string text = fmt::format(
-      "Backup {} is restored in {}: {} files, {} written{}, {} ({}/s).\n", done.backup.name.id.text,
-      done.target.data_directory.string(), done.files, human_bytes(done.bytes_written),
+      "Backup {} is restored in {}: {}, {} written{}, {} ({}/s).\n", done.backup.name.id.text,
+      done.target.data_directory.string(), counted(done.files, "file"),
+      human_bytes(done.bytes_written),
       done.bytes_kept == 0 ? "" : fmt::format(", {} were there", human_bytes(done.bytes_kept)),
       human_duration(Seconds(done.duration_seconds)),
       human_bytes(
           static_cast<std::uint64_t>(static_cast<double>(done.backup.data_bytes) / seconds)));
   if (answer.thawed) {
-    text += fmt::format("{} objects were thawed from {} for it, {}.\n", answer.thawed->objects,
-                        answer.thawed->storage_class, human_bytes(answer.thawed->bytes));
+    text +=
+        fmt::format("For it {} thawed from {}, {}.\n", counted(answer.thawed->objects, "object"),
+                    answer.thawed->storage_class, human_bytes(answer.thawed->bytes));
   }
   if (!done.saved_wal.empty()) {
     text += fmt::format("The directory's old WAL is kept in {}.\n", done.saved_wal.string());

@@ -4,6 +4,7 @@
 #include "app/as_of.h"
 #include "cli/command.h"
 #include "cli/render.h"
+#include "core/counted.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -47,11 +48,12 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
     result.text += fmt::format("backup {}\n", printable(backup));
   }
   const std::string_view verb = arguments.dry_run ? "would come" : "came";
-  result.text += fmt::format("{} objects {} back, {}, as of {}.\n", done.objects, verb,
+  result.text += fmt::format("{} {} back, {}, as of {}.\n", counted(done.objects, "object"), verb,
                              human_bytes(done.bytes), to_rfc3339(answer.as_of));
   if (done.hidden_records > 0) {
-    result.text += fmt::format("{} younger records that something goes {} withdrawn.\n",
-                               done.hidden_records, arguments.dry_run ? "would be" : "are");
+    result.text += fmt::format("{}: {} that something goes.\n",
+                               arguments.dry_run ? "Would be withdrawn" : "Withdrawn",
+                               counted(done.hidden_records, "younger record"));
   }
   result.text += arguments.dry_run
                      ? "Nothing was done: --dry-run.\n"
@@ -59,8 +61,8 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
                        "'holdfast expire', hold what its policy would remove.\n";
   if (done.failed_objects > 0) {
     result.failure = Error(ErrorKind::kRepository,
-                           fmt::format("{} objects could not be brought back, for example {}",
-                                       done.failed_objects, done.failed_example),
+                           fmt::format("{} could not be brought back, for example {}",
+                                       counted(done.failed_objects, "object"), done.failed_example),
                            {.hint = "The credentials need s3:PutObject and s3:GetObjectVersion, or "
                                     "s3:DeleteObjectVersion; frozen objects need the latter."});
   }

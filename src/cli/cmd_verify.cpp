@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/render.h"
 #include "cli/thaw_options.h"
+#include "core/counted.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -106,8 +107,8 @@ std::string text_of(const VerifyFinding& finding, const Style& style) {
   if (!finding.backup.empty()) text += fmt::format("  backup {}\n", finding.backup);
   text += fmt::format("  {}\n", printable(finding.problem));
   if (finding.affected_files > 0) {
-    text += fmt::format("  lost with it: {} blocks of {} files\n", finding.affected_blocks,
-                        finding.affected_files);
+    text += fmt::format("  lost with it: {} of {}\n", counted(finding.affected_blocks, "block"),
+                        counted(finding.affected_files, "file"));
   }
   for (std::size_t i = 0; i < std::min(kFilesShown, finding.files.size()); ++i) {
     text += text_of(finding.files[i]);
@@ -126,12 +127,12 @@ std::string text_of(const VerifyResult& done, const Style& style) {
   }
   for (const VerifiedBackup& backup : done.backups) {
     if (backup.pages.excused > 0) {
-      text += fmt::format("{}: {} pages were torn while they were read; its WAL mends them\n",
-                          backup.name.id.text, backup.pages.excused);
+      text += fmt::format("{}: {} torn by being read while written; its WAL mends that\n",
+                          backup.name.id.text, counted(backup.pages.excused, "page"));
     }
     if (backup.pages.damaged_in_cluster > 0) {
-      text += fmt::format("{}: {} pages were damaged in the cluster already\n", backup.name.id.text,
-                          backup.pages.damaged_in_cluster);
+      text += fmt::format("{}: {} damaged in the cluster already\n", backup.name.id.text,
+                          counted(backup.pages.damaged_in_cluster, "page"));
       for (std::size_t i = 0; i < std::min(kPagesShown, backup.pages.named.size()); ++i) {
         const BadPage& page = backup.pages.named[i];
         text += fmt::format("    {} block {}\n", printable(page.path), page.block);
@@ -141,8 +142,9 @@ std::string text_of(const VerifyResult& done, const Style& style) {
   }
   const double seconds = std::max(done.duration_seconds, 0.001);
   text += fmt::format(
-      "Verified {} backups ({}): {} objects, {}, {} damaged, in {} ({}/s).\n", done.backups.size(),
-      holdfast::to_string(done.mode), done.objects, human_bytes(done.bytes), done.damaged_objects,
+      "Verified {} ({}): {}, {}, {} damaged, in {} ({}/s).\n",
+      counted(done.backups.size(), "backup"), holdfast::to_string(done.mode),
+      counted(done.objects, "object"), human_bytes(done.bytes), done.damaged_objects,
       human_duration(Seconds(done.duration_seconds)),
       human_bytes(static_cast<std::uint64_t>(static_cast<double>(done.bytes) / seconds)));
   return text;
@@ -157,7 +159,7 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   CommandResult result{.json = json_of(done), .text = text_of(done, context.style())};
   if (done.damaged_objects > 0) {
     result.failure =
-        Error(ErrorKind::kDamage, fmt::format("{} objects are damaged", done.damaged_objects),
+        Error(ErrorKind::kDamage, counted(done.damaged_objects, "damaged object"),
               {.object = done.findings.front().object,
                .hint = "Restore the objects from another copy of the repository if there is one; "
                        "else 'holdfast backup --type full' now: an incremental could "

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cli/render.h"
+#include "core/counted.h"
 #include "core/redact.h"
 #include "core/text.h"
 
@@ -72,7 +73,7 @@ void show_archiving(Screen& screen, const Evidence& evidence) {
   const WalRisk risk = wal_risk(evidence);
   screen.line(
       "waiting",
-      fmt::format("{} segments, {}{}{}", server.backlog->segments,
+      fmt::format("{}, {}{}{}", counted(server.backlog->segments, "segment"),
                   human_bytes(server.backlog->bytes),
                   risk.age ? ", the oldest for " + human_duration(*risk.age) : "",
                   risk.disk_full_in ? ", disk full in " + human_duration(*risk.disk_full_in) : ""),

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/counted.h"
 #include "postgres/connection.h"
 #include "postgres/connection_string.h"
 
@@ -135,8 +136,9 @@ Answer ask(const std::string& connection, const std::string& sql, const std::sto
                   {});
     const auto rows = session.query(sql, {});
     if (rows.size() != 1 || rows.front().size() != 1) {
-      return {.failure = fmt::format("the answer is {} rows of {} columns, not one value",
-                                     rows.size(), rows.empty() ? 0 : rows.front().size())};
+      return {.failure =
+                  fmt::format("the answer is {} of {}, not one value", counted(rows.size(), "row"),
+                              counted(rows.empty() ? 0 : rows.front().size(), "column"))};
     }
     if (!rows.front().front()) return {.failure = "the answer is NULL"};
     return {.value = *rows.front().front()};

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/counted.h"
 #include "core/error.h"
 #include "repository/json_text.h"
 #include "repository/write_once.h"
@@ -83,9 +84,9 @@ DroppedWal parse_dropped_wal(ByteView plain, std::string_view name) {
 }
 
 std::string describe(const DroppedWal& dropped) {
-  return fmt::format("{}{} ({} segment{}), {} on {}", dropped.first,
-                     dropped.first == dropped.last ? "" : "-" + dropped.last, dropped.segments,
-                     dropped.segments == 1 ? "" : "s", dropped.to, dropped.host);
+  return fmt::format("{}{} ({}), {} on {}", dropped.first,
+                     dropped.first == dropped.last ? "" : "-" + dropped.last,
+                     counted(dropped.segments, "segment"), dropped.to, dropped.host);
 }
 
 }  // namespace holdfast

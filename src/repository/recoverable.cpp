@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "core/counted.h"
 #include "core/error.h"
 #include "core/parallel.h"
 #include "repository/wal_summaries.h"
@@ -62,9 +63,9 @@ void add_backup(RecoverableLine& line, const UsableBackup& backup) {
     const SegmentName first{timeline_of_segment(line.path, missing.at(0).first),
                             missing.at(0).first};
     line.unusable.push_back(
-        {backup.name,
-         fmt::format("WAL that it needs is not stored: {} of {} segments, the first {}",
-                     count_missing(line.path, needed), needed.count(), to_string(first, size))});
+        {backup.name, fmt::format("WAL that it needs is not stored: {} of {}, the first {}",
+                                  count_missing(line.path, needed),
+                                  counted(needed.count(), "segment"), to_string(first, size))});
     return;
   }
   const auto same = std::ranges::find_if(line.intervals, [&](const Interval& interval) {

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "core/counted.h"
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/text.h"
@@ -96,7 +97,7 @@ class Awaiting {
                  std::make_move_iterator(cold.objects.end())) {}
 
   void ask() {
-    progress_.note(fmt::format("asking for {} objects", total_));
+    progress_.note("asking for " + counted(total_, "object"));
     parallel_for(awaited_.size(), store_.capabilities().parallel_requests, stop_,
                  [&](std::size_t i, const std::stop_token& inner) { ask_for(awaited_[i], inner); });
     drop_readable(awaited_.size());
@@ -105,7 +106,8 @@ class Awaiting {
   void wait(Pacer& pacer) {
     std::chrono::seconds pause{1};
     while (!awaited_.empty()) {
-      progress_.note(fmt::format("{} of {} objects are back", total_ - awaited_.size(), total_));
+      progress_.note(
+          fmt::format("{} of {} back", total_ - awaited_.size(), counted(total_, "object")));
       if (look() > 0) continue;
       pacer.sleep(pause, stop_);
       pause = std::min(2 * pause, kLongestThawPause);
@@ -221,8 +223,7 @@ void thaw(const Repository& repository, ColdObjects cold, const ThawRequest& req
 }
 
 std::string describe(const ColdObjects& cold) {
-  std::string text = fmt::format("{} {} ({}) in {}", cold.objects.size(),
-                                 cold.objects.size() == 1 ? "object" : "objects",
+  std::string text = fmt::format("{} ({}) in {}", counted(cold.objects.size(), "object"),
                                  human_bytes(cold.bytes), cold.storage_class);
   if (cold.requested > 0) text += fmt::format(", {} of them asked for already,", cold.requested);
   return text;

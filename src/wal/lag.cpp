@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/counted.h"
 #include "repository/json_text.h"
 #include "system/files.h"
 
@@ -61,8 +62,7 @@ void write_lag(const fs::path& state_directory, const RepositoryLag& lag) {
 std::string describe(const RepositoryLag& lag) {
   std::string text = lag.repository;
   if (lag.missing > 0) {
-    text += fmt::format(" lacks {} WAL file{}, the oldest {}", lag.missing,
-                        lag.missing == 1 ? "" : "s", lag.oldest);
+    text += fmt::format(" lacks {}, the oldest {}", counted(lag.missing, "WAL file"), lag.oldest);
   } else {
     text += " is behind";
   }

@@ -53,13 +53,13 @@ TEST(ChecklistText, says_what_is_missing) {
             "not known  Runbook?\n"
             "           no evidence\n"
             "           Confirm.\n"
-            "Not ready: 1 of 3 lines fail, 1 are not known.\n");
+            "Not ready: 1 of 3 lines answered with no, 1 not known.\n");
 }
 
 TEST(ChecklistMarkdown, is_a_list_with_boxes) {
   EXPECT_EQ(checklist_markdown(some_list()),
             "# Readiness of demo\\_1\n\n"
-            "2026-03-10T00:00:00Z: Not ready: 1 of 3 lines fail, 1 are not known.\n\n"
+            "2026-03-10T00:00:00Z: Not ready: 1 of 3 lines answered with no, 1 not known.\n\n"
             "- [x] Trained?  \n"
             "  A. confirmed it\n"
             "- [ ] Three days?: **no**  \n"
