@@ -2,12 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <vector>
 
 #include <fmt/format.h>
-#include <pwd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/audit_log.h"
@@ -18,6 +15,7 @@
 #include "repository/audit_record.h"
 #include "repository/json_text.h"
 #include "system/files.h"
+#include "system/users.h"
 
 namespace holdfast {
 namespace {
@@ -30,22 +28,11 @@ constexpr std::size_t kArgumentsBytesMax = 4000;
 // What an action may take longer because the repository is slow to answer.
 constexpr std::chrono::seconds kCopyPatience{5};
 constexpr std::size_t kSmallFileBytesMax = 4096;
-constexpr std::size_t kNameBufferBytes = 16384;
 
 std::string shortened(std::string text, std::size_t most = kTextBytesMax) {
   if (text.size() <= most) return text;
   text.resize(most);
   return text + "…";
-}
-
-std::string user_name(uid_t uid) {
-  std::vector<char> buffer(kNameBufferBytes);
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
-    return found->pw_name;
-  }
-  return std::to_string(uid);
 }
 
 // Who logged in, which sudo and su do not change; empty where the kernel does not say.
@@ -88,11 +75,7 @@ std::string place_of(const Config& config) {
 
 // What root makes here is for the owner of the state directory too, whose next action needs it.
 void give_to_owner_of_folder(const fs::path& file) {
-  struct stat owner{};
-  if (::geteuid() != 0 || ::stat(file.parent_path().c_str(), &owner) != 0) return;
-  if (::lchown(file.c_str(), owner.st_uid, owner.st_gid) != 0) {
-    throw_file_error(errno, "set the owner of", file.native());
-  }
+  give_owner({.path = file, .like = file.parent_path()});
 }
 
 fs::path mark_path(const Config& config) {

@@ -17,6 +17,7 @@
 #include "seal/hash.h"
 #include "seal/secret.h"
 #include "system/files.h"
+#include "system/users.h"
 
 namespace holdfast {
 namespace {
@@ -61,15 +62,6 @@ FileDescriptor open_locked(const fs::path& path) {
   }
   throw Error(ErrorKind::kHost, "another process has locked the audit log for seconds",
               {.object = path.string()});
-}
-
-// As root: it belongs to the owner of the state directory, who writes the next line.
-void give_to_owner(const FileDescriptor& file, const fs::path& path) {
-  struct stat owner{};
-  if (::geteuid() != 0 || ::stat(path.parent_path().c_str(), &owner) != 0) return;
-  if (::fchown(file.get(), owner.st_uid, owner.st_gid) != 0) {
-    throw_file_error(errno, "set the owner of", path.native());
-  }
 }
 
 std::uint64_t size_of(const FileDescriptor& file, const fs::path& path) {
@@ -157,7 +149,7 @@ void append_audit_line(const fs::path& state_directory, const AuditJson& fields)
   const fs::path path = audit_log_path(state_directory);
   const FileDescriptor file = open_locked(path);
   const std::uint64_t size = size_of(file, path);
-  if (size == 0) give_to_owner(file, path);
+  if (size == 0) give_owner(file, {.path = path, .like = state_directory});
   const Tail tail = tail_or_refuse(file, size, path);
   const std::uint64_t torn = size - tail.whole_bytes;
   const std::string line = make_line(tail, torn, fields);

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <random>
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/copy_checks.h"
@@ -18,6 +17,7 @@
 #include "recover/isolated_server.h"
 #include "repository/proof.h"
 #include "system/files.h"
+#include "system/users.h"
 
 namespace holdfast {
 namespace {
@@ -69,13 +69,7 @@ class DrillFolder {
   fs::path data() const { return path_ / "data"; }
 
   // As root, PostgreSQL runs as the owner of the data directory, who must get there.
-  void give_to_owner_of_data() const {
-    struct stat owner{};
-    if (::geteuid() != 0 || ::stat(data().c_str(), &owner) != 0) return;
-    if (::chown(path_.c_str(), owner.st_uid, owner.st_gid) != 0) {
-      throw_errno(errno, "set the owner of", path_.native());
-    }
-  }
+  void give_to_owner_of_data() const { give_owner({.path = path_, .like = data()}); }
 
  private:
   // The mark goes last: what is left of an interrupted removal is still known for a drill's.

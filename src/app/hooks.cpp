@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "core/time.h"
+#include "recover/copy_start.h"
 #include "system/child_process.h"
 
 namespace holdfast {
@@ -18,15 +19,9 @@ namespace fs = std::filesystem;
 
 constexpr std::uintmax_t kOutputShownBytes = 600;
 
-std::uintmax_t size_of(const fs::path& file) {
-  std::error_code none;
-  const std::uintmax_t size = fs::file_size(file, none);
-  return none ? 0 : size;
-}
-
 // The end of what the command printed.
 std::string output_of(const fs::path& log, std::uintmax_t from) {
-  const std::uintmax_t size = size_of(log);
+  const std::uintmax_t size = end_of_log(log);
   std::ifstream in(log, std::ios::binary);
   in.seekg(static_cast<std::streamoff>(size > from + kOutputShownBytes ? size - kOutputShownBytes
                                                                        : from));
@@ -55,7 +50,7 @@ ChildStart start_of(const HookConfig& hook, const HookCall& call) {
 
 std::string run_hook(const HookConfig& hook, const HookCall& call, const std::stop_token& stop) {
   if (hook.run.empty()) return "none configured";
-  const std::uintmax_t from = size_of(call.log);
+  const std::uintmax_t from = end_of_log(call.log);
   ChildProcess shell(start_of(hook, call));
   const auto ended = shell.wait(hook.timeout, stop);
   if (!ended) {

@@ -1,19 +1,18 @@
 #include "app/recovery_record.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <thread>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/copy_checks.h"
 #include "app/open.h"
 #include "core/error.h"
 #include "repository/names.h"
+#include "system/users.h"
 
 namespace holdfast {
 namespace {
@@ -305,12 +304,8 @@ RecoveryStore::RecoveryStore(const Config& config) {
   prepare_state_directory(config);
   folder_ = config.state_directory / "recoveries";
   make_folders(folder_, 0700);
-  struct stat owner{};
-  if (::geteuid() != 0 || ::stat(config.state_directory.c_str(), &owner) != 0) return;
   // As root, PostgreSQL runs as somebody else, who must get to the copy.
-  if (::lchown(folder_.c_str(), owner.st_uid, owner.st_gid) != 0) {
-    throw_errno(errno, "set the owner of", folder_.native());
-  }
+  give_owner({.path = folder_, .like = config.state_directory});
 }
 
 fs::path RecoveryStore::path_of(const std::string& name) const {

@@ -5,7 +5,6 @@
 #include <thread>
 
 #include <fmt/format.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "postgres/control_file.h"
 #include "postgres/local_server.h"
 #include "restore/recovery_settings.h"
+#include "system/users.h"
 
 namespace holdfast {
 namespace {
@@ -49,8 +49,7 @@ std::string without_more_wal(const std::string& restore_command) {
 
 std::string operator_name() {
   if (const char* name = std::getenv("SUDO_USER"); name != nullptr && *name != '\0') return name;
-  const passwd* user = ::getpwuid(::getuid());
-  return user == nullptr ? std::to_string(::getuid()) : user->pw_name;
+  return user_name(::getuid());
 }
 
 std::string recovery_time_now() {

@@ -4,13 +4,13 @@
 #include <set>
 
 #include <fmt/format.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/error.h"
 #include "system/cron.h"
 #include "system/files.h"
+#include "system/users.h"
 
 namespace holdfast {
 namespace {
@@ -19,7 +19,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kUnitMark = "# Written by `holdfast units`";
 constexpr std::size_t kUnitBytesMax = std::size_t{1} << 20U;
-constexpr std::size_t kNamesBytes = 16384;
 
 // One of the things that happen by themselves.
 struct Job {
@@ -152,15 +151,8 @@ std::string prefix_of(const Config& config) {
 
 std::string owner_name(const std::string& path) {
   struct stat status{};
-  const uid_t uid =
-      !path.empty() && ::stat(path.c_str(), &status) == 0 ? status.st_uid : ::geteuid();
-  std::vector<char> buffer(kNamesBytes);
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
-    return found->pw_name;
-  }
-  return std::to_string(uid);
+  const bool found = !path.empty() && ::stat(path.c_str(), &status) == 0;
+  return user_name(found ? status.st_uid : ::geteuid());
 }
 
 }  // namespace

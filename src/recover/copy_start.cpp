@@ -98,11 +98,16 @@ std::string replaying_segment(pid_t postmaster) {
   return {};
 }
 
+std::uintmax_t end_of_log(const fs::path& log) {
+  std::error_code none;
+  const std::uintmax_t size = fs::file_size(log, none);
+  return none ? 0 : size;
+}
+
 std::string last_complaints(const fs::path& log, std::uintmax_t from_bytes) {
   std::ifstream in(log, std::ios::binary);
-  std::error_code error;
-  const std::uintmax_t size = fs::file_size(log, error);
-  if (!error && size > from_bytes + kLogTailBytes) from_bytes = size - kLogTailBytes;
+  const std::uintmax_t size = end_of_log(log);
+  if (size > from_bytes + kLogTailBytes) from_bytes = size - kLogTailBytes;
   in.seekg(static_cast<std::streamoff>(from_bytes));
   std::vector<std::string> lines;
   std::string last;

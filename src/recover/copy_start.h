@@ -52,6 +52,8 @@ std::string copy_connection(const CopyAddress& address, const std::string& role,
 
 // The segment that the server with this process number replays; empty: none.
 std::string replaying_segment(pid_t postmaster);
+// Where what is appended to this log from now on will begin; 0 where there is none yet.
+std::uintmax_t end_of_log(const std::filesystem::path& log);
 // The last lines of a server's log that tell what went wrong, of those behind `from_bytes`.
 std::string last_complaints(const std::filesystem::path& log, std::uintmax_t from_bytes = 0);
 

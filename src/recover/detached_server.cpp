@@ -75,9 +75,7 @@ pid_t DetachedServer::pid() {
 
 void DetachedServer::start(CopyWal wal) {
   started_with_ = read_standby_settings(options_.data_directory);
-  std::error_code none;
-  const std::uintmax_t size = fs::file_size(options_.log, none);
-  log_from_ = none ? 0 : size;
+  log_from_ = end_of_log(options_.log);
   if (child_) child_->leave_running();  // it has ended
   child_.emplace(prepare_copy_server(options_, {.folder = folder_,
                                                 .user = copy_server_user(options_.data_directory),

@@ -33,12 +33,6 @@ std::string shell_quoted(const std::string& text) {
   return quoted + "'";
 }
 
-std::uintmax_t size_of(const fs::path& file) {
-  std::error_code none;
-  const std::uintmax_t size = fs::file_size(file, none);
-  return none ? 0 : size;
-}
-
 }  // namespace
 
 void stop_server_in(const fs::path& data_directory, const std::stop_token& stop) {
@@ -110,7 +104,7 @@ std::vector<std::string> last_start_options(const fs::path& data_directory) {
 void start_server_in(const ServerStart& start, const std::stop_token& stop) {
   std::string options;
   for (const std::string& option : start.options) options += shell_quoted(option) + " ";
-  const std::uintmax_t from = size_of(start.log);
+  const std::uintmax_t from = end_of_log(start.log);
   ChildStart child{
       .program = start.bin_directory / "pg_ctl",
       .arguments = {"start", "--pgdata", start.data_directory, "--log", start.log, "--silent",
