@@ -1,7 +1,6 @@
 #include "app/drill.h"
 
 #include <chrono>
-#include <random>
 
 #include <unistd.h>
 
@@ -101,6 +100,9 @@ class DrillRun {
         request_(request),
         progress_(progress),
         stop_(stop),
+        backup_(request.backup),
+        history_(request.history),
+        point_(request.point),
         lock_(lock_drill(config)),
         folder_((request.scratch.empty()
                      ? config.state_directory / "drill"
@@ -111,6 +113,7 @@ class DrillRun {
     report_.began = system_clock().now();
     const auto began = SteadyClock::now();
     try {
+      leave_to_chance();
       restore_copy();
       recover_and_check();
     } catch (const Error& error) {
@@ -130,37 +133,34 @@ class DrillRun {
   }
 
  private:
+  // From here on the drill does what somebody could have asked for in words.
+  void leave_to_chance() {
+    if (!request_.chance.any()) return;
+    report_.drawn =
+        draw_drill(config_, repository_,
+                   {request_.chance, request_.backup, request_.history, request_.point}, stop_);
+    backup_ = report_.drawn->backup;
+    history_ = report_.drawn->history;
+    point_ = report_.drawn->point;
+  }
+
   RestoreRequest restore_request() {
     RestoreRequest request{
-        .backup = request_.backup,
-        .history = request_.history,
+        .backup = backup_,
+        .history = history_,
         .target = {.data_directory = folder_.data(),
                    .tablespaces_under = folder_.path() / "tablespaces"},
-        .point = request_.point,
+        .point = point_,
         .archiving = RecoverySettings::Archiving::kOff,
         .apart = folder_.data(),
         .thaw = request_.thaw,
         .planned = [this](const BackupInfo& chosen) { report_.backup = chosen; }};
-    if (request_.random) request.backup = random_backup();
     // A copy that nobody will use goes on to where one can look at all of it.
     const TargetRequest& point = request.point;
     if (point.time || point.xid || point.lsn || point.name || point.immediate) {
       request.point.action = "promote";
     }
     return request;
-  }
-
-  std::string random_backup() const {
-    const auto opened = open_repository(repository_, stop_);
-    std::vector<std::string> ids;
-    for (const CatalogueEntry& entry : list_backups(*opened, config_.cluster, stop_)) {
-      if (entry.state == BackupState::kCommitted) ids.push_back(entry.name.id.text);
-    }
-    if (ids.empty()) {
-      throw Error(ErrorKind::kNotFound, "there is no backup", {.object = config_.cluster});
-    }
-    std::random_device random;
-    return ids.at(std::uniform_int_distribution<std::size_t>(0, ids.size() - 1)(random));
   }
 
   void restore_copy() {
@@ -227,7 +227,7 @@ class DrillRun {
   void judge_objectives() {
     if (report_.recovered_lsn.empty()) return;
     judge_objective("recovery time", config_.objectives.recovery_time, report_.recovery_seconds());
-    const TargetRequest& point = request_.point;
+    const TargetRequest& point = point_;
     if (point.time || point.xid || point.lsn || point.name || point.immediate) return;
     const Timestamp newest =
         std::max(report_.last_transaction.value_or(Timestamp{}), report_.backup->stop_time);
@@ -279,6 +279,8 @@ class DrillRun {
   const DrillRequest& request_;
   Progress& progress_;
   const std::stop_token& stop_;
+  std::string backup_, history_;  // of the request, or by chance
+  TargetRequest point_;
   const FileLock lock_;
   const DrillFolder folder_;
   DrillReport report_;

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "app/config.h"
+#include "app/drill_chance.h"
 #include "app/restore.h"
 #include "core/progress.h"
 #include "recover/database_checks.h"
@@ -30,10 +31,10 @@ namespace holdfast {
 enum class DrillRemains { kRemove, kKeep };
 
 struct DrillRequest {
-  std::string backup;   // as RestoreRequest has it
-  bool random = false;  // any committed backup, by chance
+  std::string backup;  // as RestoreRequest has it
   std::string history;
   TargetRequest point;
+  DrillChance chance = {};
   ThawChoice thaw = {};
   std::filesystem::path scratch;  // where the drill's folder is made; empty: the state directory
   DrillRemains remains = DrillRemains::kRemove;
@@ -42,6 +43,7 @@ struct DrillRequest {
 struct DrillReport {
   std::optional<BackupInfo> backup;  // none: not even its manifest could be read
   std::string target;                // for people: "the end of the archive"
+  std::optional<DrawnDrill> drawn;   // something was left to chance
   Timestamp began{};
   double restore_seconds = 0;
   double replay_seconds = 0;  // from the server's start until it answered

@@ -7,12 +7,26 @@ namespace holdfast {
 
 using Json = nlohmann::ordered_json;
 
+namespace {
+
+Json drawn_json(const std::optional<DrawnDrill>& drawn) {
+  if (!drawn) return {};
+  Json json;
+  json["what"] = drawn->what;
+  json["seed"] = drawn->seed;
+  json["repeat"] = drawn->repeat;
+  return json;
+}
+
+}  // namespace
+
 Json drill_report_json(const DrillReport& report) {
   Json json;
   json["passed"] = report.passed();
   json["backup"] = report.backup ? Json(report.backup->name.id.text) : Json();
   json["history"] = report.backup ? Json(to_string(report.backup->name.history)) : Json();
   json["target"] = report.target;
+  json["drawn"] = drawn_json(report.drawn);
   json["began"] = to_rfc3339(report.began);
   json["restored_bytes"] = report.bytes;
   json["restore_seconds"] = report.restore_seconds;

@@ -15,16 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-RecoveryTarget parse_target(const Config& config, TargetRequest request) {
-  const auto zone = TimeZone::find(config.timezone);
-  if (!zone) {
-    throw Error(ErrorKind::kConfiguration, "no such time zone", {.object = "timezone"});
-  }
-  request.zone = *zone;
-  request.now = system_clock().now();
-  return parse_recovery_target(request);
-}
-
 bool has_target(const RecoveryTarget& target) {
   return target.kind != RecoveryTarget::Kind::kLatest;
 }
@@ -227,6 +217,16 @@ std::optional<RestorePreview::Wal> replayed_wal(const RecoveryPlan& plan) {
 }
 
 }  // namespace
+
+RecoveryTarget parse_target(const Config& config, TargetRequest request) {
+  const auto zone = TimeZone::find(config.timezone);
+  if (!zone) {
+    throw Error(ErrorKind::kConfiguration, "no such time zone", {.object = "timezone"});
+  }
+  request.zone = *zone;
+  request.now = system_clock().now();
+  return parse_recovery_target(request);
+}
 
 RestorePreview preview_restore(const Config& config, const RepositoryConfig& repository,
                                RestoreRequest request, const std::stop_token& stop) {

@@ -68,4 +68,7 @@ RestorePreview preview_restore(const Config& config, const RepositoryConfig& rep
 RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
                       RestoreRequest request, Progress& progress, const std::stop_token& stop);
 
+// With the zone of the configuration and the present moment.
+RecoveryTarget parse_target(const Config& config, TargetRequest request);
+
 }  // namespace holdfast

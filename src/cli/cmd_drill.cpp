@@ -1,5 +1,8 @@
 // `drill`: bring a backup back in a place of its own, look at it, measure, clear up.
+#include <charconv>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "app/drill.h"
 #include "app/drill_report.h"
@@ -14,10 +17,13 @@ namespace {
 
 using Verdict = CheckResult::Verdict;
 
+constexpr const char* kRandom = "random";
+
 struct Arguments {
   DrillRequest request;
   std::string scratch;
   bool keep = false;
+  std::optional<std::uint64_t> seed;
   ThawOptions thaw;
   PipelineOptions pipeline;
 };
@@ -57,18 +63,49 @@ std::string text_of(const DrillReport& report, const Style& style) {
     table.add_row({check.name, cell_of(check.verdict), check.detail});
   }
   text += table.render(style);
+  if (report.drawn) {
+    text += fmt::format("By chance (seed {}): {}. The same again:\n  {}\n", report.drawn->seed,
+                        fmt::join(report.drawn->what, " and "), report.drawn->repeat);
+  }
   if (!report.data_directory.empty()) {
     text += fmt::format("The copy is kept in {}.\n", report.data_directory.string());
   }
   return text + fmt::format("Report: {}\n", report.report.string());
 }
 
+Option seed_option(std::optional<std::uint64_t>& into) {
+  return {"--seed", "NUMBER", "Let chance fall as it did with this seed",
+          [&into](const std::string& text) {
+            std::uint64_t seed = 0;
+            const char* const end = text.data() + text.size();
+            const auto [at, error] = std::from_chars(text.data(), end, seed);
+            if (error != std::errc{} || at != end) refuse_value("--seed", text, "a whole number");
+            into = seed;
+          }};
+}
+
+// What the words leave to chance.
+void take_chance(Arguments& arguments) {
+  DrillRequest& request = arguments.request;
+  DrillChance& chance = request.chance;
+  if (chance.backup && !request.backup.empty()) {
+    throw Error(ErrorKind::kUsage, "either a backup or --random", {.object = request.backup});
+  }
+  if (request.point.time == kRandom) {
+    chance.moment = true;
+    request.point.time.reset();
+  }
+  chance.seed = arguments.seed;
+  if (chance.seed && !chance.any()) {
+    throw Error(
+        ErrorKind::kUsage, "nothing is left to chance",
+        {.object = "--seed", .hint = "It goes with --random and with --target-time random."});
+  }
+}
+
 CommandResult run(Arguments& arguments, CommandContext& context) {
   apply(arguments.pipeline, context.config());
-  if (arguments.request.random && !arguments.request.backup.empty()) {
-    throw Error(ErrorKind::kUsage, "either a backup or --random",
-                {.object = arguments.request.backup});
-  }
+  take_chance(arguments);
   arguments.request.scratch = arguments.scratch;
   arguments.request.thaw = arguments.thaw.choice();
   if (arguments.keep) arguments.request.remains = DrillRemains::kKeep;
@@ -104,16 +141,24 @@ CommandSpec drill_command() {
       "ID", "An id, a name, latest or oldest (default: the newest that reaches the target)",
       arguments->request.backup, Presence::kOptional)};
   spec.options = {
-      switch_option({"--random", "Any complete backup, by chance"}, arguments->request.random),
+      switch_option({"--random", "Any backup from which the target can be reached, by chance"},
+                    arguments->request.chance.backup),
+      seed_option(arguments->seed),
       text_option({"--scratch", "DIR", "Where to make the copy (default: the state directory)"},
                   arguments->scratch),
       switch_option({"--keep", "Leave the copy there, stopped"}, arguments->keep)};
   add_thaw_options(spec.options, arguments->thaw);
   add_target_options(spec.options, arguments->request.point, arguments->request.history);
+  for (Option& option : spec.options) {
+    if (option.names == "--target-time") {
+      option.help = "Recover to this point in time; random: to any that can be reached";
+    }
+  }
   add_pipeline_options(spec.options, arguments->pipeline);
   spec.examples = {{"holdfast drill", "The latest backup, to the end of the archive"},
                    {"holdfast drill --target-time -1h --scratch /srv/drills", "An hour ago"},
-                   {"holdfast drill --random", "Any backup"}};
+                   {"holdfast drill --target-time random", "To any moment of the window"},
+                   {"holdfast drill --random", "From any backup, to the end of the archive"}};
   spec.run = [arguments](CommandContext& context) { return run(*arguments, context); };
   return spec;
 }

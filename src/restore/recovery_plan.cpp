@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "repository/recoverable_window.h"
+#include "restore/recovery_line.h"
 #include "restore/recovery_search.h"
 #include "restore/xid_epoch.h"
 
@@ -14,9 +15,6 @@ namespace {
 using Interval = RecoverableInterval;
 using Kind = RecoveryTarget::Kind;
 using LastCommit = Interval::LastCommit;
-
-// A plan may look far for the last commit: a wrong refusal costs more than requests.
-constexpr std::uint64_t kMaxHeadsForPlan = 4096;
 
 [[noreturn]] void refuse(const RecoveryTarget& target, std::string message, std::string hint) {
   throw Error(ErrorKind::kRefused, std::move(message),
@@ -377,12 +375,9 @@ class Planner {
                   {.object = repository_.store().describe(),
                    .hint = "Is this the right repository and cluster name?"});
     }
-    if (request_.backup) {
-      wanted_ = find_backup(repository_, survey_.cluster, *request_.backup, stop_);
-    }
-    history_ = choose_history();
+    line_ = choose_recovery_line(repository_, survey_, request_, stop_);
     std::optional<Error> first_failure;
-    for (const TimelineId timeline : choose_timelines()) {
+    for (const TimelineId timeline : line_.timelines) {
       try {
         return plan_on(timeline);
       } catch (const Error& error) {
@@ -391,24 +386,24 @@ class Planner {
       }
     }
     if (first_failure) throw *first_failure;
-    refuse(request_.target, fmt::format("history {} has no backup yet", to_string(history_)),
+    refuse(request_.target, fmt::format("history {} has no backup yet", to_string(line_.history)),
            "'holdfast list' shows the backups of all histories.");
   }
 
  private:
   RecoveryPlan plan_on(TimelineId timeline) {
     TimelinePlanner planner(request_.target,
-                            recoverable_line(repository_, survey_, history_, timeline,
+                            recoverable_line(repository_, survey_, line_.history, timeline,
                                              {.max_heads = kMaxHeadsForPlan}, stop_),
-                            wanted_);
+                            line_.wanted);
     RecoveryPlan plan = planner.plan(repository_, stop_);
     const auto entry = std::ranges::find(survey_.backups, plan.backup.name, &CatalogueEntry::name);
     HF_INVARIANT(entry != survey_.backups.end());
     plan.backup = *entry;
     if (plan.needs_archive) look_for_tablespaces(planner.path(), plan);
-    if (!wanted_) mind_damaged_backups(plan);
+    if (!line_.wanted) mind_damaged_backups(plan);
     if (request_.target.xid_epoch && plan.point) check_epoch(plan);
-    plan.warnings.insert(plan.warnings.begin(), warnings_.begin(), warnings_.end());
+    plan.warnings.insert(plan.warnings.begin(), line_.warnings.begin(), line_.warnings.end());
     plan.warnings.insert(plan.warnings.begin(), survey_.damaged_histories.begin(),
                          survey_.damaged_histories.end());
     return plan;
@@ -464,67 +459,11 @@ class Planner {
     }
   }
 
-  bool line_has(const HistoryName& history, const CatalogueEntry& backup) const {
-    const BackupInfo& info = backup.outcome.info;
-    return std::ranges::any_of(line_of(survey_.histories, history), [&](const LineStep& step) {
-      return step.history == backup.name.history && step.has_timeline(info.timeline) &&
-             (!step.until || info.stop_lsn <= step.until->lsn);
-    });
-  }
-
-  HistoryName choose_history() {
-    if (request_.history) {
-      wal_line(survey_.cluster, survey_.histories, *request_.history);  // kNotFound
-      return *request_.history;
-    }
-    const HistoryName newest = newest_history(survey_.histories).name;
-    if (!wanted_ || line_has(newest, *wanted_)) return newest;
-    warnings_.push_back(
-        fmt::format("backup {} is of history {}, which {} does not go on from: recovering along "
-                    "the older one",
-                    wanted_->name.id.text, to_string(wanted_->name.history), to_string(newest)));
-    return wanted_->name.history;
-  }
-
-  // In the order in which to try them.
-  std::vector<TimelineId> choose_timelines() const {
-    const WalLine line = wal_line(survey_.cluster, survey_.histories, history_);
-    const std::vector<TimelineId> stored = timelines_of_line(survey_, line);
-    const RecoveryTimeline& asked = request_.target.timeline;
-    if (asked.kind == RecoveryTimeline::Kind::kCurrent) return timelines_of_backups();
-    if (stored.empty()) return {};
-    if (asked.kind == RecoveryTimeline::Kind::kLatest) return {stored.back()};
-    if (std::ranges::find(stored, asked.number) == stored.end()) {
-      std::string known;
-      for (const TimelineId timeline : stored) {
-        known += (known.empty() ? "" : ", ") + std::to_string(timeline.value);
-      }
-      refuse(request_.target,
-             fmt::format("history {} has no timeline {}", to_string(history_), asked.number.value),
-             fmt::format("Stored timelines: {}.", known));
-    }
-    return {asked.number};
-  }
-
-  // Of the newest backup first.
-  std::vector<TimelineId> timelines_of_backups() const {
-    if (wanted_) return {wanted_->outcome.info.timeline};
-    std::vector<TimelineId> timelines;
-    for (auto entry = survey_.backups.rbegin(); entry != survey_.backups.rend(); ++entry) {
-      if (entry->state != BackupState::kCommitted || !line_has(history_, *entry)) continue;
-      const TimelineId timeline = entry->outcome.info.timeline;
-      if (std::ranges::find(timelines, timeline) == timelines.end()) timelines.push_back(timeline);
-    }
-    return timelines;
-  }
-
   const Repository& repository_;
   const RecoveryPlanRequest& request_;
   const ArchiveSurvey survey_;
   const std::stop_token stop_;
-  std::optional<CatalogueEntry> wanted_;
-  HistoryName history_;
-  std::vector<std::string> warnings_;
+  RecoveryLine line_;
 };
 
 }  // namespace
