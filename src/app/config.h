@@ -69,7 +69,9 @@ struct RepositoryConfig {
   bool wal = true;
   RetentionConfig retention;
   CopyConfig copy;
-  std::optional<Timestamp> as_of = {};  // --as-of, no key of the file: seen as it was, read-only
+  // No keys of the file. Both are seen read-only.
+  std::optional<Timestamp> as_of = {};  // --as-of: as it was
+  std::string damaged_object = {};      // drill --corrupt: with this object rotten
 };
 
 struct PostgresConfig {
@@ -106,6 +108,20 @@ struct WalConfig {
 struct ObjectivesConfig {
   std::chrono::milliseconds recovery_point{0};  // how old the newest recovered data may be
   std::chrono::milliseconds recovery_time{0};   // until a recovered copy answers
+};
+
+// What a drill takes where its command line leaves it open.
+struct DrillConfig {
+  std::string scratch;                    // where the copy is made; empty: the state directory
+  std::string monthly_target = "random";  // as --target-time
+  std::string yearly_repository;          // empty: the one that is cold by its settings
+  std::string yearly_thaw;                // "bulk", "standard" or "expedited"; empty: none
+};
+
+// The row that proves the recovery point (app/canary.h).
+struct CanaryConfig {
+  std::chrono::milliseconds interval{0};  // 0: no unit for it
+  unsigned keep = 1000;                   // rows
 };
 
 // A question to a recovered copy (recover/sql_checks.h).
@@ -167,6 +183,8 @@ struct Config {
   BackupConfig backup;
   WalConfig wal;
   ObjectivesConfig objectives;
+  DrillConfig drill;
+  CanaryConfig canary;
   std::vector<CheckConfig> checks;
   RecoverConfig recover;
   HooksConfig hooks;

@@ -54,6 +54,8 @@ constexpr std::uint64_t kObjectiveMax = 365ULL * 24 * 60 * 60 * kSecond;
 
 constexpr std::uint64_t kHookTimeoutMax = 24ULL * 60 * 60 * kSecond;
 constexpr std::uint64_t kApprovalsMax = 20;
+constexpr std::uint64_t kCanaryIntervalMax = 24ULL * 60 * 60 * kSecond;
+constexpr std::uint64_t kCanaryRowsMax = 1'000'000;
 
 constexpr const char* kHookHelp_stop_application =
     "Shell command that keeps the application from writing, before a promotion or a rollback.";
@@ -267,6 +269,32 @@ constexpr ConfigKey kKeys[] = {
        to.config.objectives.recovery_time = std::chrono::milliseconds(value.number);
      },
      "", 0, kObjectiveMax},
+
+    {"drill.scratch", Type::kPath, kReady, "",
+     "Where `drill` makes its copy. Default: the state directory.", HF_SET(drill.scratch)},
+    {"drill.monthly.target", Type::kText, kReady, "random",
+     "The moment to which `drill --preset monthly` goes, as `--target-time` takes it: `-1h`, or "
+     "`random`.",
+     HF_SET(drill.monthly_target)},
+    {"drill.yearly.repository", Type::kText, kReady, "",
+     "The repository that `drill --preset yearly` restores from. Default: the first with "
+     "`copy.standalone`, else with a frozen storage class, else with `copy.schedule`.",
+     HF_SET(drill.yearly_repository)},
+    {"drill.yearly.thaw", Type::kChoice, kReady, "",
+     "Consent to what it costs that `drill --preset yearly` thaws what is frozen, at this speed.",
+     HF_SET(drill.yearly_thaw), "bulk|standard|expedited"},
+
+    {"canary.interval", Type::kDuration, kReady, "0",
+     "How often `canary` writes its row. 0: no unit for it; when started by hand, every 5 s.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.canary.interval = std::chrono::milliseconds(value.number);
+     },
+     "", 0, kCanaryIntervalMax},
+    {"canary.keep", Type::kCount, kReady, "1000", "So many rows, the newest ones, stay.",
+     [](KeyTarget to, const KeyValue& value) {
+       to.config.canary.keep = static_cast<unsigned>(value.number);
+     },
+     "", 1, kCanaryRowsMax},
 
     {"checks[].name", Type::kText, kReady, "", "What is asked, in a few words. Required.",
      HF_CHECK(name)},

@@ -27,9 +27,11 @@ std::vector<SqlCheck> questions_of(const Config& config) {
 }  // namespace
 
 std::vector<CheckResult> check_running_copy(const Config& config, const CheckedServer& server,
-                                            const std::stop_token& stop) {
+                                            AskSource source, const std::stop_token& stop) {
   std::vector<CheckResult> results = check_databases(server, stop);
-  const QuestionedServers servers{.copy = server.connection, .live = config.postgres.connection};
+  const QuestionedServers servers{
+      .copy = server.connection,
+      .live = source == AskSource::kNever ? "" : config.postgres.connection};
   for (CheckResult& result : run_sql_checks(questions_of(config), servers, stop)) {
     results.push_back(std::move(result));
   }

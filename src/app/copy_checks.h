@@ -13,9 +13,11 @@
 
 namespace holdfast {
 
-// The running copy, in this order: files, indexes, tables, the configured questions.
+// The running copy, in this order: files, indexes, tables, the configured questions. With kNever
+// those that compare with the source's server are skipped, and it is not asked.
+enum class AskSource { kWhereNeeded, kNever };
 std::vector<CheckResult> check_running_copy(const Config& config, const CheckedServer& server,
-                                            const std::stop_token& stop);
+                                            AskSource source, const std::stop_token& stop);
 
 // The configured questions alone, to the cluster itself; not those whose answer is compared with
 // the cluster's.

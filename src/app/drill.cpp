@@ -1,11 +1,13 @@
 #include "app/drill.h"
 
+#include <algorithm>
 #include <chrono>
 
-#include <unistd.h>
-
 #include "app/copy_checks.h"
+#include "app/drill_damage.h"
+#include "app/drill_folder.h"
 #include "app/drill_report.h"
+#include "app/drill_surroundings.h"
 #include "app/open.h"
 #include "app/version.h"
 #include "core/cancellation.h"
@@ -16,7 +18,6 @@
 #include "recover/isolated_server.h"
 #include "repository/proof.h"
 #include "system/files.h"
-#include "system/users.h"
 
 namespace holdfast {
 namespace {
@@ -25,63 +26,24 @@ namespace fs = std::filesystem;
 using SteadyClock = std::chrono::steady_clock;
 using Verdict = CheckResult::Verdict;
 
-constexpr std::string_view kDrillMark = "holdfast.drill";
+// A canary may have to wait for a server that is busy.
+constexpr std::chrono::minutes kCanaryPatience{1};
+
+constexpr const char* kServerLog = "postgresql.log";
+constexpr std::size_t kServerLogBytesMax = std::size_t{64} << 20U;
+
+// Another repository would have what is damaged here.
+DrillSource source_of(const DrillRequest& request) {
+  return request.corrupt ? DrillSource::kOneRepository : request.source;
+}
 
 double seconds_since(SteadyClock::time_point began) {
   return std::chrono::duration<double>(SteadyClock::now() - began).count();
 }
 
-// The drill's folder: nobody else's is ever removed.
-class DrillFolder {
- public:
-  DrillFolder(fs::path path, DrillRemains remains) : path_(std::move(path)), remains_(remains) {
-    if (fs::exists(path_) && !fs::is_empty(path_)) {
-      if (!fs::exists(path_ / kDrillMark)) {
-        throw Error(ErrorKind::kRefused,
-                    "the folder for the drill holds something else, or a copy that was kept",
-                    {.object = path_,
-                     .hint = "Remove it if nobody needs it, or choose another place with "
-                             "--scratch."});
-      }
-      remove_everything();  // of a drill that was killed
-    }
-    make_folders(path_, 0700);
-    write_durably(path_ / kDrillMark, as_bytes("A drill of holdfast works here.\n"), 0600,
-                  Overwrite::kNo);
-  }
-  ~DrillFolder() {
-    try {
-      if (remains_ == DrillRemains::kRemove) {
-        remove_everything();
-        fs::remove(path_);
-      } else {
-        fs::remove(path_ / kDrillMark);  // no longer a drill's: nobody removes it unasked
-      }
-    } catch (const fs::filesystem_error&) {
-      // What stays is removed by the next drill, which knows it by its mark.
-    }
-  }
-  DrillFolder(const DrillFolder&) = delete;
-  DrillFolder& operator=(const DrillFolder&) = delete;
-
-  const fs::path& path() const { return path_; }
-  fs::path data() const { return path_ / "data"; }
-
-  // As root, PostgreSQL runs as the owner of the data directory, who must get there.
-  void give_to_owner_of_data() const { give_owner({.path = path_, .like = data()}); }
-
- private:
-  // The mark goes last: what is left of an interrupted removal is still known for a drill's.
-  void remove_everything() const {
-    for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
-      if (entry.path().filename() != kDrillMark) fs::remove_all(entry.path());
-    }
-    fs::remove(path_ / kDrillMark);
-  }
-
-  const fs::path path_;
-  const DrillRemains remains_;
-};
+RepositoryConfig& config_repository(Config& config, const std::string& name) {
+  return *std::ranges::find(config.repositories, name, &RepositoryConfig::name);
+}
 
 FileLock lock_drill(const Config& config) {
   prepare_state_directory(config);
@@ -95,8 +57,8 @@ class DrillRun {
  public:
   DrillRun(const Config& config, const RepositoryConfig& repository, const DrillRequest& request,
            Progress& progress, const std::stop_token& stop)
-      : config_(config),
-        repository_(repository),
+      : config_(seen_from(config, repository, source_of(request))),
+        repository_(config_repository(config_, repository.name)),
         request_(request),
         progress_(progress),
         stop_(stop),
@@ -107,18 +69,25 @@ class DrillRun {
         folder_((request.scratch.empty()
                      ? config.state_directory / "drill"
                      : fs::absolute(request.scratch) / ("holdfast-drill-" + config.cluster)),
-                request.remains) {}
+                request.remains),
+        environment_(
+            environment_of(config, repository, source_of(request), folder_.path() / "state")) {}
 
   DrillReport run() {
     report_.began = system_clock().now();
+    report_.preset = request_.preset;
+    report_.repository = repository_.name;
+    if (request_.corrupt) report_.damage.emplace();
     const auto began = SteadyClock::now();
     try {
       leave_to_chance();
+      if (request_.corrupt) see_damage();
       restore_copy();
       recover_and_check();
     } catch (const Error& error) {
       // What is wrong with the backup is the drill's result; what is wrong elsewhere is not.
       if (error.kind() != ErrorKind::kDamage && error.kind() != ErrorKind::kPostgres) throw;
+      failure_ = error;
       report_.checks.push_back({.name = report_.checks.empty() ? "recovery" : "questions",
                                 .verdict = Verdict::kFailed,
                                 .detail = error.object().empty()
@@ -126,8 +95,12 @@ class DrillRun {
                                               : error.message() + ": " + error.object()});
     }
     if (request_.remains == DrillRemains::kKeep) report_.data_directory = folder_.data();
-    judge_objectives();
-    store_proof(seconds_since(began));
+    if (report_.damage) {
+      judge_damage();
+    } else {
+      judge_objectives();
+      store_proof(seconds_since(began));
+    }
     report_.report = save_drill_report(config_, report_);
     return std::move(report_);
   }
@@ -135,13 +108,69 @@ class DrillRun {
  private:
   // From here on the drill does what somebody could have asked for in words.
   void leave_to_chance() {
-    if (!request_.chance.any()) return;
-    report_.drawn =
-        draw_drill(config_, repository_,
-                   {request_.chance, request_.backup, request_.history, request_.point}, stop_);
-    backup_ = report_.drawn->backup;
-    history_ = report_.drawn->history;
-    point_ = report_.drawn->point;
+    if (!request_.chance.any() && !request_.corrupt) return;
+    DrawnDrill drawn = draw_drill(config_, repository_,
+                                  {.chance = request_.chance,
+                                   .backup = request_.backup,
+                                   .history = request_.history,
+                                   .point = request_.point,
+                                   .options = repeated_options()},
+                                  stop_);
+    backup_ = drawn.backup;
+    history_ = drawn.history;
+    point_ = drawn.point;
+    if (!drawn.note.empty()) report_.warnings.push_back(drawn.note);
+    needs_archive_ = drawn.needs_archive;
+    if (request_.corrupt) {
+      drawn.what.emplace_back("damaged object");
+      drawn.repeat += fmt::format(" --seed {}", drawn.seed);
+    }
+    if (!drawn.what.empty()) report_.drawn = std::move(drawn);
+  }
+
+  std::string repeated_options() const {
+    std::string options;
+    if (request_.preset != DrillPreset::kNone) {
+      options = fmt::format("--preset {}", to_string(request_.preset));
+    }
+    if (request_.corrupt) options += options.empty() ? "--corrupt" : " --corrupt";
+    return options;
+  }
+
+  // From here on the object is rotten, for this process and for archive-get.
+  void see_damage() {
+    const auto opened = open_repository(repository_, stop_);
+    report_.damage->object = draw_damaged_object(*opened,
+                                                 {.cluster = config_.cluster,
+                                                  .backup = backup_,
+                                                  .needs_archive = needs_archive_,
+                                                  .seed = report_.drawn->seed},
+                                                 stop_);
+    repository_.damaged_object = report_.damage->object;
+    environment_ = environment_with_damage(std::move(environment_), report_.damage->object);
+  }
+
+  // Noticed is only what names the object: a drill that fails for another reason has not shown it.
+  void judge_damage() {
+    DamageReport& damage = *report_.damage;
+    const auto names_it = [&](const std::string& text) {
+      return !damage.object.empty() && text.find(damage.object) != std::string::npos;
+    };
+    if (failure_) {
+      const auto log = read_file(folder_.path() / kServerLog, kServerLogBytesMax);
+      damage.noticed = names_it(failure_->object()) || names_it(failure_->message()) ||
+                       (failure_->kind() == ErrorKind::kPostgres && log && names_it(*log));
+      damage.detail = failure_->message();
+    } else {
+      damage.detail = all_passed(report_.checks)
+                          ? "the backup came back as if nothing were wrong"
+                          : "checks of the copy failed, but nothing named it";
+    }
+    report_.checks.clear();
+  }
+
+  bool has_target() const {
+    return point_.time || point_.xid || point_.lsn || point_.name || point_.immediate;
   }
 
   RestoreRequest restore_request() {
@@ -156,10 +185,7 @@ class DrillRun {
         .thaw = request_.thaw,
         .planned = [this](const BackupInfo& chosen) { report_.backup = chosen; }};
     // A copy that nobody will use goes on to where one can look at all of it.
-    const TargetRequest& point = request.point;
-    if (point.time || point.xid || point.lsn || point.name || point.immediate) {
-      request.point.action = "promote";
-    }
+    if (has_target()) request.point.action = "promote";
     return request;
   }
 
@@ -168,9 +194,18 @@ class DrillRun {
     const RestoreAnswer answer = restore(config_, repository_, restore_request(), progress_, stop_);
     report_.restore_seconds = seconds_since(began);
     report_.bytes = answer.restored.backup.data_bytes;
+    note_target(answer.recovery);
     report_.target = answer.recovery ? to_string(answer.recovery->target) : "the end of the backup";
-    report_.warnings = answer.restored.warnings;
+    report_.warnings.insert(report_.warnings.end(), answer.restored.warnings.begin(),
+                            answer.restored.warnings.end());
     folder_.give_to_owner_of_data();
+  }
+
+  // Until when everything should have come back.
+  void note_target(const std::optional<RecoverySettings>& recovery) {
+    using Kind = RecoveryTarget::Kind;
+    if (!has_target()) wanted_until_ = report_.began;
+    if (recovery && recovery->target.kind == Kind::kTime) wanted_until_ = recovery->target.time;
   }
 
   void recover_and_check() {
@@ -180,19 +215,23 @@ class DrillRun {
     IsolatedServer server(
         {.data_directory = folder_.data(),
          .bin_directory = programs,
-         .log = folder_.path() / "postgresql.log",
+         .log = folder_.path() / kServerLog,
          .major_version = major,
-         .known_roles = {user_of_connection(config_.postgres.connection), "postgres"}});
+         .known_roles = {user_of_connection(config_.postgres.connection), "postgres"},
+         .environment = environment_});
     server.wait_until_open(progress_, stop_);
     report_.replay_seconds = seconds_since(began);
     note_recovered_point(server);
+    note_canary(server);
     const auto checks_began = SteadyClock::now();
     progress_.phase("checks", 0);
     const auto connection = [&](const std::string& database) {
       return server.connection(database);
     };
-    for (CheckResult& check :
-         check_running_copy(config_, {.connection = connection, .major_version = major}, stop_)) {
+    const AskSource ask =
+        request_.source == DrillSource::kEverything ? AskSource::kWhereNeeded : AskSource::kNever;
+    for (CheckResult& check : check_running_copy(
+             config_, {.connection = connection, .major_version = major}, ask, stop_)) {
       report_.checks.push_back(std::move(check));
     }
     server.stop(stop_);
@@ -223,18 +262,48 @@ class DrillRun {
          .duration_seconds = report_.recovery_seconds()});
   }
 
+  void note_canary(const IsolatedServer& server) {
+    try {
+      report_.canary = last_canary_row(
+          server.connection(database_of_connection(config_.postgres.connection)), stop_);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kPostgres) throw;
+      report_.warnings.push_back(
+          fmt::format("whether there is a canary could not be read: {}", error.message()));
+    }
+  }
+
   // Only of a copy that opened: what did not come back has failed already.
   void judge_objectives() {
     if (report_.recovered_lsn.empty()) return;
     judge_objective("recovery time", config_.objectives.recovery_time, report_.recovery_seconds());
-    const TargetRequest& point = point_;
-    if (point.time || point.xid || point.lsn || point.name || point.immediate) return;
-    const Timestamp newest =
-        std::max(report_.last_transaction.value_or(Timestamp{}), report_.backup->stop_time);
+    if (!wanted_until_) return;
+    const Timestamp newest = newest_that_came_back();
     report_.recovery_point_seconds =
-        std::max(0.0, std::chrono::duration<double>(report_.began - newest).count());
+        std::max(0.0, std::chrono::duration<double>(*wanted_until_ - newest).count());
     judge_objective("recovery point", config_.objectives.recovery_point,
                     *report_.recovery_point_seconds);
+  }
+
+  Timestamp newest_that_came_back() {
+    using Measure = DrillReport::Measure;
+    const Timestamp backup = report_.backup->stop_time;
+    const Timestamp transaction = report_.last_transaction.value_or(Timestamp{});
+    if (report_.canary) {
+      const Timestamp last = report_.canary->written;
+      const auto patience =
+          std::max<std::chrono::milliseconds>(3 * config_.canary.interval, kCanaryPatience);
+      if (std::max(transaction, backup) - last <= patience) {
+        report_.measured_by = Measure::kCanary;
+        return last;
+      }
+      report_.warnings.push_back(
+          fmt::format("the canary's last row is of {}, and newer data came back: it did not write "
+                      "any more, and does not measure the recovery point",
+                      to_rfc3339_seconds(last)));
+    }
+    report_.measured_by = transaction >= backup ? Measure::kTransaction : Measure::kBackup;
+    return std::max(transaction, backup);
   }
 
   void judge_objective(const char* name, std::chrono::milliseconds limit, double seconds) {
@@ -256,6 +325,7 @@ class DrillRun {
                       .objects = report_.checks.size(),
                       .bytes = report_.bytes,
                       .duration_seconds = duration_seconds,
+                      .recovery_point_seconds = report_.recovery_point_seconds,
                       .host = host_name(),
                       .holdfast_version = holdfast_version()};
     for (const CheckResult& check : report_.checks) {
@@ -274,21 +344,54 @@ class DrillRun {
     }
   }
 
-  const Config& config_;
-  const RepositoryConfig& repository_;
+  Config config_;
+  RepositoryConfig& repository_;  // in config_
   const DrillRequest& request_;
   Progress& progress_;
   const std::stop_token& stop_;
   std::string backup_, history_;  // of the request, or by chance
   TargetRequest point_;
+  bool needs_archive_ = true;
+  std::optional<Timestamp> wanted_until_;
+  std::optional<Error> failure_;  // of the backup or the copy
   const FileLock lock_;
   const DrillFolder folder_;
+  CopyEnvironment environment_;  // of the copy's commands
   DrillReport report_;
 };
 
 }  // namespace
 
+std::string_view to_string(DrillPreset preset) {
+  switch (preset) {
+    case DrillPreset::kNone:
+      return "";
+    case DrillPreset::kMonthly:
+      return "monthly";
+    case DrillPreset::kQuarterly:
+      return "quarterly";
+    case DrillPreset::kYearly:
+      break;
+  }
+  return "yearly";
+}
+
+std::string_view to_string(DrillReport::Measure measure) {
+  switch (measure) {
+    case DrillReport::Measure::kNone:
+      return "";
+    case DrillReport::Measure::kCanary:
+      return "canary";
+    case DrillReport::Measure::kTransaction:
+      return "transaction";
+    case DrillReport::Measure::kBackup:
+      break;
+  }
+  return "backup";
+}
+
 bool DrillReport::passed() const {
+  if (damage) return damage->noticed;
   return all_passed(checks);
 }
 

@@ -8,6 +8,8 @@
 //   anything, unless a configured check compares with it. The server does not outlive this process,
 //   however that ends; what a killed drill left on disk is removed by the next one, which knows the
 //   folder by its mark. One drill of a cluster at a time on a host.
+// With `corrupt` the drill passes when it notices that one object is damaged, which is so in its
+//   own view of the repository alone; its report is kept apart from those of other drills.
 // What went wrong with the backup or on the copy is a result, and stored as a failed proof. So is
 //   an answer that is not the expected one and an objective that was missed, but the proof of the
 //   backup does not fail for these: nothing of it is damaged. What
@@ -20,15 +22,19 @@
 #include <string>
 #include <vector>
 
+#include "app/canary.h"
 #include "app/config.h"
 #include "app/drill_chance.h"
+#include "app/drill_folder.h"
+#include "app/drill_surroundings.h"
 #include "app/restore.h"
 #include "core/progress.h"
 #include "recover/database_checks.h"
 
 namespace holdfast {
 
-enum class DrillRemains { kRemove, kKeep };
+enum class DrillPreset { kNone, kMonthly, kQuarterly, kYearly };  // app/drill_preset.h
+std::string_view to_string(DrillPreset preset);                   // "monthly"; "" of kNone
 
 struct DrillRequest {
   std::string backup;  // as RestoreRequest has it
@@ -38,9 +44,23 @@ struct DrillRequest {
   ThawChoice thaw = {};
   std::filesystem::path scratch;  // where the drill's folder is made; empty: the state directory
   DrillRemains remains = DrillRemains::kRemove;
+  DrillSource source = DrillSource::kEverything;
+  DrillPreset preset = DrillPreset::kNone;
+  // One object that the recovery has to read is seen as if it had rotted: the drill is to notice.
+  // Nothing is written, no proof is stored, and the other repositories do not help.
+  bool corrupt = false;
+};
+
+// What came of `corrupt`.
+struct DamageReport {
+  std::string object;  // that was seen damaged
+  bool noticed = false;
+  std::string detail;  // for people: how, or what happened instead
 };
 
 struct DrillReport {
+  DrillPreset preset = DrillPreset::kNone;
+  std::string repository;            // its name
   std::optional<BackupInfo> backup;  // none: not even its manifest could be read
   std::string target;                // for people: "the end of the archive"
   std::optional<DrawnDrill> drawn;   // something was left to chance
@@ -51,18 +71,28 @@ struct DrillReport {
   std::uint64_t bytes = 0;                    // restored
   std::optional<Timestamp> last_transaction;  // the newest one that came back from WAL
   std::string recovered_lsn;                  // empty: the server did not open
-  // How old the newest transaction that came back was when the drill began; only of a drill to the
-  // end of the archive. The end of the backup counts where no transaction followed it.
+  // How much of what was written did not come back, in time: from the newest row or transaction
+  // that did to the target, of a drill to a moment; to when the drill began, of one to the end of
+  // the archive. Of other targets it is not known.
   std::optional<double> recovery_point_seconds;
+  // By what: the canary's last row where the canary wrote until then, else the newest transaction
+  // from WAL, else the end of the backup.
+  enum class Measure { kNone, kCanary, kTransaction, kBackup };
+  Measure measured_by = Measure::kNone;
+  std::optional<CanaryRow> canary;       // its last row
   std::vector<CheckResult> checks;       // "recovery" is the first
   std::filesystem::path data_directory;  // kept: where
   std::uint32_t proof = 0;               // its number beside the backup; 0: none was stored
   std::filesystem::path report;          // JSON, in the state directory
   std::vector<std::string> warnings;
 
-  bool passed() const;  // no check failed
+  std::optional<DamageReport> damage;  // of `corrupt`; then there are no checks and no proof
+
+  bool passed() const;  // no check failed; of `corrupt`: the damage was noticed
   double recovery_seconds() const { return restore_seconds + replay_seconds; }
 };
+
+std::string_view to_string(DrillReport::Measure measure);  // "canary"; "" of kNone
 
 DrillReport drill(const Config& config, const RepositoryConfig& repository,
                   const DrillRequest& request, Progress& progress, const std::stop_token& stop);

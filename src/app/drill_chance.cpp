@@ -12,6 +12,7 @@ namespace holdfast {
 namespace {
 
 using Kind = RecoveryTarget::Kind;
+using Moment = DrillChance::Moment;
 
 // For the shell.
 std::string quoted(const std::string& word) {
@@ -34,7 +35,7 @@ class Draw {
         target_(asked_target()) {}
 
   DrawnDrill run() {
-    if (!request_.chance.backup) return drawn(request_.backup);
+    if (!request_.chance.backup) return of_backup();
     std::vector<std::string> left = backups();
     std::optional<Error> first_refusal;
     while (!left.empty()) {  // those that cannot be used are drawn again: uniform over the others
@@ -55,8 +56,27 @@ class Draw {
   // "now" stands in for the moment, so that a second target is refused as ever.
   RecoveryTarget asked_target() const {
     TargetRequest point = request_.point;
-    if (request_.chance.moment) point.time = "now";
+    if (request_.chance.moment != Moment::kGiven) point.time = "now";
     return parse_target(config_, point);
+  }
+
+  DrawnDrill of_backup() {
+    if (request_.chance.moment != Moment::kWhereThereIsOne) return drawn(request_.backup);
+    std::vector<std::string> tried{request_.backup};
+    if (request_.backup.empty()) tried = {"latest", ""};
+    for (const std::string& backup : tried) {
+      if (!moments_of(backup).empty()) return drawn(backup);
+    }
+    target_ = parse_target(config_, request_.point);
+    DrawnDrill drill = planned(plan_request(request_.backup));
+    drill.note =
+        "no archived transaction is known to follow a backup, so there was no moment to draw: to "
+        "the end of the archive instead";
+    return drill;
+  }
+
+  std::vector<MomentRange> moments_of(const std::string& backup) const {
+    return reachable_times(*opened_, config_.cluster, plan_request(backup), stop_);
   }
 
   RecoveryPlanRequest plan_request(const std::string& backup) const {
@@ -88,22 +108,31 @@ class Draw {
 
   DrawnDrill drawn(const std::string& backup) {
     RecoveryPlanRequest wanted = plan_request(backup);
-    if (request_.chance.moment) draw_moment_of(wanted);
+    if (request_.chance.moment != Moment::kGiven) draw_moment_of(wanted);
+    DrawnDrill drill = planned(wanted);
+    if (request_.chance.backup) drill.what.emplace_back("backup");
+    if (request_.chance.moment != Moment::kGiven) drill.what.emplace_back("moment");
+    return drill;
+  }
+
+  DrawnDrill planned(const RecoveryPlanRequest& wanted) const {
     const RecoveryPlan plan = plan_recovery(*opened_, config_.cluster, wanted, stop_);
-    DrawnDrill drawn{.seed = seed_,
+    DrawnDrill drill{.what = {},
+                     .seed = seed_,
                      .backup = plan.backup.name.id.text,
                      .history = to_string(plan.history),
-                     .point = request_.point};
-    if (request_.chance.backup) drawn.what.emplace_back("backup");
-    if (request_.chance.moment) drawn.what.emplace_back("moment");
-    if (wanted.target.kind == Kind::kTime) drawn.point.time = wanted.target.time_text;
-    drawn.point.timeline = std::to_string(plan.timeline.value);
-    drawn.repeat = repeat_command(drawn);
-    return drawn;
+                     .point = request_.point,
+                     .needs_archive = plan.needs_archive,
+                     .repeat = {},
+                     .note = {}};
+    if (wanted.target.kind == Kind::kTime) drill.point.time = wanted.target.time_text;
+    drill.point.timeline = std::to_string(plan.timeline.value);
+    drill.repeat = repeat_command(drill);
+    return drill;
   }
 
   void draw_moment_of(RecoveryPlanRequest& wanted) {
-    const auto ranges = reachable_times(*opened_, config_.cluster, wanted, stop_);
+    const auto ranges = moments_of(wanted.backup.value_or(""));
     if (ranges.empty()) {
       throw Error(ErrorKind::kRefused,
                   wanted.backup ? "no archived transaction is known to follow the backup"
@@ -117,12 +146,11 @@ class Draw {
   }
 
   std::string repeat_command(const DrawnDrill& drawn) const {
-    std::string command = "holdfast";
-    if (repository_.name != config_.repositories.front().name) {
-      command += " --repo " + repository_.name;
-    }
-    command += fmt::format(" drill {} --history {} --target-timeline {}", drawn.backup,
-                           drawn.history, *drawn.point.timeline);
+    std::string command =
+        fmt::format("holdfast --repo {} drill {}", repository_.name, drawn.backup);
+    if (!request_.options.empty()) command += " " + request_.options;
+    command +=
+        fmt::format(" --history {} --target-timeline {}", drawn.history, *drawn.point.timeline);
     const TargetRequest& point = drawn.point;
     if (point.time) command += " --target-time " + *point.time;
     if (point.xid) command += " --target-xid " + *point.xid;
@@ -140,7 +168,7 @@ class Draw {
   const std::unique_ptr<Repository> opened_;
   const std::uint64_t seed_;
   Chance chance_;
-  const RecoveryTarget target_;
+  RecoveryTarget target_;
 };
 
 }  // namespace

@@ -22,25 +22,35 @@
 namespace holdfast {
 
 struct DrillChance {
+  enum class Moment {
+    kGiven,  // nothing is left to chance
+    kAny,    // else kRefused
+    // Behind the latest backup, unless one is named; else of the window; else the end of the
+    // archive, with a note that says so.
+    kWhereThereIsOne,
+  };
   bool backup = false;
-  bool moment = false;
+  Moment moment = Moment::kGiven;
   std::optional<std::uint64_t> seed = {};  // nullopt: another one each time
 
-  bool any() const { return backup || moment; }
+  bool any() const { return backup || moment != Moment::kGiven; }
 };
 
 struct ChanceRequest {
   DrillChance chance;
   std::string backup, history;  // as RestoreRequest has these three
   TargetRequest point;          // without a time, when the moment is drawn
+  std::string options = {};     // of `drill`, that doing it again takes as well
 };
 
 struct DrawnDrill {
-  std::vector<std::string> what;  // "backup", "moment"
+  std::vector<std::string> what;  // "backup", "moment"; empty: there was no moment to draw
   std::uint64_t seed = 0;
   std::string backup, history;
   TargetRequest point;
+  bool needs_archive = true;
   std::string repeat;  // the command that does it again
+  std::string note;    // for people; may be empty
 };
 DrawnDrill draw_drill(const Config& config, const RepositoryConfig& repository,
                       const ChanceRequest& request, const std::stop_token& stop);

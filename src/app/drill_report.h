@@ -1,6 +1,7 @@
 #pragma once
 // The JSON form of a drill's report (docs/json.md), and the file of it in the state directory:
-// drills/<when>.json, which is never removed by Holdfast.
+// drills/<when>.json, or drills-corrupt/<when>.json where damage was to be noticed: what reads
+// the reports as evidence must not take one for the other. Holdfast never removes them.
 
 #include <filesystem>
 

@@ -248,6 +248,7 @@ DrillEvidence drill_of(const ProofRecord& proof, const BackupName& backup) {
           .passed = proof.ok,
           .proven = proof.ok,
           .backup = backup.id.text,
+          .recovery_point_seconds = proof.recovery_point_seconds,
           .failed = proof.damaged.empty() ? "" : proof.damaged.front()};
 }
 

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "storage/damaged_view.h"
 #include "system/files.h"
 
 namespace holdfast {
@@ -66,7 +67,13 @@ std::unique_ptr<Repository> open_repository(const RepositoryConfig& config,
     store.s3.stall_timeout = std::clamp(std::chrono::ceil<std::chrono::seconds>(*options.patience),
                                         std::chrono::seconds(1), store.s3.stall_timeout);
   }
-  return in_repository(config, [&] { return Repository::open(open_store(store), key, stop); });
+  return in_repository(config, [&] {
+    auto opened = open_store(store);
+    if (!config.damaged_object.empty()) {
+      opened = make_damaged_view(std::move(opened), config.damaged_object);
+    }
+    return Repository::open(std::move(opened), key, stop);
+  });
 }
 
 std::string host_name() {

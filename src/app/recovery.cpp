@@ -392,7 +392,7 @@ RecoveryView check_recovery(const Config& config, const std::string& name, Progr
         {.connection =
              [&](const std::string& database) { return work.server().connection(database, stop); },
          .major_version = record.major_version},
-        stop);
+        AskSource::kWhereNeeded, stop);
     work.server().stop(stop);
     verdict.checks.push_back(check_page_checksums(
         {.data_directory = record.data_directory(),

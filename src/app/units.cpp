@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/drill_preset.h"
 #include "core/error.h"
 #include "system/cron.h"
 #include "system/files.h"
@@ -43,6 +44,22 @@ bool has_retention(const RetentionConfig& retention) {
                                              0;
 }
 
+// On other Sundays than the drill of the month: one drill at a time.
+void add_rare_drills(const Config& config, std::vector<Job>& jobs) {
+  jobs.push_back({.name = "drill-quarterly",
+                  .what = "recovery with nothing but the repositories",
+                  .commands = {"drill --preset quarterly"},
+                  .times = {at(config, "Sun *-01,04,07,10-08..14 10:00:00")},
+                  .limit = "24h"});
+  const RepositoryConfig* const cold = cold_repository(config);
+  if (cold == nullptr || wants_consent_to_thaw(config, *cold)) return;
+  jobs.push_back({.name = "drill-yearly",
+                  .what = fmt::format("recovery from repository {}", cold->name),
+                  .commands = {"drill --preset yearly"},
+                  .times = {at(config, "Sun *-02-15..21 10:00:00")},
+                  .limit = "5d"});  // a thaw in bulk takes two of them
+}
+
 std::vector<Job> jobs_of(const Config& config) {
   std::vector<Job> jobs;
   const bool of_server = !config.postgres.data_directory.empty();
@@ -68,9 +85,10 @@ std::vector<Job> jobs_of(const Config& config) {
                   .limit = "24h"});
   jobs.push_back({.name = "drill",
                   .what = "rehearsed recovery",
-                  .commands = {"drill"},
+                  .commands = {"drill --preset monthly"},
                   .times = {at(config, "Sun *-*-01..07 10:00:00")},
                   .limit = "24h"});
+  add_rare_drills(config, jobs);
   for (const RepositoryConfig& repository : config.repositories) {
     if (!has_retention(repository.retention)) continue;
     jobs.push_back({.name = "expire-" + repository.name,
@@ -128,6 +146,20 @@ std::string service_of(const Config& config, const UnitPlace& place, const std::
   return out;
 }
 
+// It runs on, and comes back after a crash; what is wrong for longer starts the notification.
+std::string canary_service(const Config& config, const UnitPlace& place,
+                           const std::string& prefix) {
+  std::string out = header(config);
+  out += fmt::format("[Unit]\nDescription=Holdfast: canary of {}\n", config.cluster);
+  out += "After=network-online.target\nWants=network-online.target\n";
+  out += fmt::format("OnFailure={}failed@%n.service\n", prefix);
+  out += "StartLimitIntervalSec=1h\nStartLimitBurst=10\n\n";
+  out += fmt::format("[Service]\nType=simple\nUser={}\n", place.user);
+  out += command_line(place, "canary");
+  out += "Restart=on-failure\nRestartSec=1min\nTimeoutStopSec=10\nUMask=0077\n\n";
+  return out + "[Install]\nWantedBy=multi-user.target\n";
+}
+
 std::string timer_of(const Config& config, const Job& job) {
   std::string out = header(config);
   out += fmt::format("[Unit]\nDescription=Holdfast: when the {} of {} is due\n\n[Timer]\n",
@@ -169,6 +201,9 @@ std::vector<SystemdUnit> make_units(const Config& config, const UnitPlace& place
   for (const Job& job : jobs_of(config)) {
     units.push_back({prefix + job.name + ".service", service_of(config, place, prefix, job)});
     units.push_back({prefix + job.name + ".timer", timer_of(config, job)});
+  }
+  if (config.canary.interval.count() > 0) {
+    units.push_back({prefix + "canary.service", canary_service(config, place, prefix)});
   }
   units.push_back({prefix + "failed@.service", failed_service(config, place)});
   return units;

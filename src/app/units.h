@@ -2,9 +2,12 @@
 // systemd's services and timers for everything that has to happen by itself.
 //
 // Which: a backup by backup.schedule, unless that is empty; a check every hour; a verification of
-//   the latest backup every week; a drill on the first Sunday of the month; for each repository
-//   with a retention an expiry every day; for each with copy.schedule a copy by that. Times are of
-//   `timezone`.
+//   the latest backup every week; a drill on the first Sunday of the month; one with nothing but
+//   the repositories on the second Sunday of each quarter; where a repository is cold, one from
+//   there in February, unless that needs a thaw to whose cost nobody consented
+//   (app/drill_preset.h); for each repository with a retention an expiry every day; for each with
+//   copy.schedule a copy by that; and, with canary.interval, the canary, which runs on and has no
+//   timer. Times are of `timezone`.
 // Each service ends within a time limit, may run once at a time (systemd sees to that; what must
 //   not meet itself from elsewhere locks itself: docs/locking.md), and starts
 //   holdfast-<cluster>-failed@.service when it failed, which calls `holdfast notify`.

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "app/drill.h"
+#include "app/drill_preset.h"
 #include "app/drill_report.h"
 #include "cli/command.h"
 #include "cli/render.h"
@@ -24,6 +25,7 @@ struct Arguments {
   std::string scratch;
   bool keep = false;
   std::optional<std::uint64_t> seed;
+  DrillPreset preset = DrillPreset::kNone;
   ThawOptions thaw;
   PipelineOptions pipeline;
 };
@@ -37,6 +39,15 @@ std::string times_of(const DrillReport& report) {
   if (report.last_transaction) {
     text += fmt::format("  newest transaction  {}\n", to_rfc3339_seconds(*report.last_transaction));
   }
+  if (report.canary) {
+    text += fmt::format("  last canary row     {}, number {}\n",
+                        to_rfc3339_seconds(report.canary->written), report.canary->number);
+  }
+  if (report.recovery_point_seconds) {
+    text += fmt::format("  recovery point      {}, by the {}\n",
+                        human_duration(Seconds(*report.recovery_point_seconds)),
+                        to_string(report.measured_by));
+  }
   return text;
 }
 
@@ -47,8 +58,33 @@ Cell cell_of(Verdict verdict) {
   return {std::string(holdfast::to_string(verdict)), colour};
 }
 
+std::string capitalised(std::string_view word) {
+  std::string out(word);
+  if (!out.empty() && out[0] >= 'a' && out[0] <= 'z')
+    out[0] = static_cast<char>(out[0] - 'a' + 'A');
+  return out;
+}
+
+std::string chance_text(const DrillReport& report) {
+  if (!report.drawn) return "";
+  return fmt::format("By chance (seed {}): {}. The same again:\n  {}\n", report.drawn->seed,
+                     fmt::join(report.drawn->what, " and "), report.drawn->repeat);
+}
+
+std::string damage_text(const DrillReport& report, const Style& style) {
+  const DamageReport& damage = *report.damage;
+  const std::string verdict = damage.noticed ? style.paint(Colour::kGreen, "was noticed")
+                                             : style.paint(Colour::kRed, "was not noticed");
+  return fmt::format("The damage {} in {}:\n  {}\n", verdict, damage.object, damage.detail) +
+         chance_text(report) + fmt::format("Report: {}\n", report.report.string());
+}
+
 std::string text_of(const DrillReport& report, const Style& style) {
-  std::string text = fmt::format("Drill of {} to {}: {}.\n",
+  if (report.damage) return damage_text(report, style);
+  std::string title = report.preset == DrillPreset::kNone
+                          ? "Drill"
+                          : fmt::format("{} drill", capitalised(to_string(report.preset)));
+  std::string text = fmt::format("{} of {} to {}: {}.\n", title,
                                  report.backup ? report.backup->name.id.text : "no backup",
                                  report.target.empty() ? "its target" : report.target,
                                  report.passed() ? style.paint(Colour::kGreen, "passed")
@@ -62,11 +98,7 @@ std::string text_of(const DrillReport& report, const Style& style) {
   for (const CheckResult& check : report.checks) {
     table.add_row({check.name, cell_of(check.verdict), check.detail});
   }
-  text += table.render(style);
-  if (report.drawn) {
-    text += fmt::format("By chance (seed {}): {}. The same again:\n  {}\n", report.drawn->seed,
-                        fmt::join(report.drawn->what, " and "), report.drawn->repeat);
-  }
+  text += table.render(style) + chance_text(report);
   if (!report.data_directory.empty()) {
     text += fmt::format("The copy is kept in {}.\n", report.data_directory.string());
   }
@@ -92,14 +124,20 @@ void take_chance(Arguments& arguments) {
     throw Error(ErrorKind::kUsage, "either a backup or --random", {.object = request.backup});
   }
   if (request.point.time == kRandom) {
-    chance.moment = true;
+    chance.moment = DrillChance::Moment::kAny;
     request.point.time.reset();
   }
   chance.seed = arguments.seed;
-  if (chance.seed && !chance.any()) {
+  if (request.corrupt && arguments.keep) {
+    throw Error(ErrorKind::kUsage, "a copy of what is damaged is not kept",
+                {.object = "--corrupt --keep"});
+  }
+  const bool monthly = arguments.preset == DrillPreset::kMonthly;
+  const bool yearly = arguments.preset == DrillPreset::kYearly;
+  if (chance.seed && !chance.any() && !monthly && !yearly && !request.corrupt) {
     throw Error(
         ErrorKind::kUsage, "nothing is left to chance",
-        {.object = "--seed", .hint = "It goes with --random and with --target-time random."});
+        {.object = "--seed", .hint = "It goes with --random, --target-time random and --corrupt."});
   }
 }
 
@@ -109,12 +147,20 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   arguments.request.scratch = arguments.scratch;
   arguments.request.thaw = arguments.thaw.choice();
   if (arguments.keep) arguments.request.remains = DrillRemains::kKeep;
-  const DrillReport report = drill(context.config(), context.repository(), arguments.request,
+  const Config& config = context.config();
+  const std::string repository =
+      apply_preset(config, arguments.preset, context.globals().repo, arguments.request);
+  const DrillReport report = drill(config, find_repository(config, repository), arguments.request,
                                    context.progress(), context.stop());
   for (const std::string& warning : report.warnings) context.warn(warning);
   CommandResult result{.json = drill_report_json(report), .text = text_of(report, context.style())};
   result.json["report"] = report.report.string();
-  if (!report.passed()) {
+  if (report.damage && !report.damage->noticed) {
+    result.failure = Error(ErrorKind::kCheckFailed, "the damage was not noticed",
+                           {.object = report.damage->object,
+                            .hint = "'holdfast verify --deep' tells whether the backup is what it "
+                                    "should be. This drill has to fail: please report it."});
+  } else if (!report.passed()) {
     result.failure = Error(
         ErrorKind::kCheckFailed, "the drill failed",
         {.object = report.backup ? report.backup->name.id.text : context.config().cluster,
@@ -135,18 +181,28 @@ CommandSpec drill_command() {
       "Restores into a folder of its own, starts PostgreSQL there cut off from everything else,\n"
       "recovers to the target, checks files, indexes, tables and page checksums, measures, stores\n"
       "the result beside the backup as proof, and clears up. Exits 1 when anything failed.\n"
+      "Presets: monthly to a moment by chance, quarterly everything with nothing but the\n"
+      "repositories, yearly a backup by chance with nothing but the cold repository.\n"
       "Needs room for the whole cluster, and the programs of its PostgreSQL version.";
   spec.needs = Needs::kConfig;
   spec.arguments = {text_argument(
       "ID", "An id, a name, latest or oldest (default: the newest that reaches the target)",
       arguments->request.backup, Presence::kOptional)};
   spec.options = {
+      choice_option<DrillPreset>(
+          {"--preset", "The drill of the month, the quarter or the year; other options go first"},
+          {{"monthly", DrillPreset::kMonthly},
+           {"quarterly", DrillPreset::kQuarterly},
+           {"yearly", DrillPreset::kYearly}},
+          arguments->preset),
       switch_option({"--random", "Any backup from which the target can be reached, by chance"},
                     arguments->request.chance.backup),
       seed_option(arguments->seed),
       text_option({"--scratch", "DIR", "Where to make the copy (default: the state directory)"},
                   arguments->scratch),
-      switch_option({"--keep", "Leave the copy there, stopped"}, arguments->keep)};
+      switch_option({"--keep", "Leave the copy there, stopped"}, arguments->keep),
+      switch_option({"--corrupt", "See one object as rotten, and pass when that is noticed"},
+                    arguments->request.corrupt)};
   add_thaw_options(spec.options, arguments->thaw);
   add_target_options(spec.options, arguments->request.point, arguments->request.history);
   for (Option& option : spec.options) {
@@ -158,6 +214,8 @@ CommandSpec drill_command() {
   spec.examples = {{"holdfast drill", "The latest backup, to the end of the archive"},
                    {"holdfast drill --target-time -1h --scratch /srv/drills", "An hour ago"},
                    {"holdfast drill --target-time random", "To any moment of the window"},
+                   {"holdfast drill --preset quarterly", "With nothing of what this machine keeps"},
+                   {"holdfast drill --corrupt", "Would damage be noticed?"},
                    {"holdfast drill --random", "From any backup, to the end of the archive"}};
   spec.run = [arguments](CommandContext& context) { return run(*arguments, context); };
   return spec;

@@ -38,6 +38,8 @@ Json proof_json(const ProofRecord& proof) {
           {"damaged_objects", proof.damaged_objects},
           {"damaged", proof.damaged},
           {"duration_seconds", proof.duration_seconds},
+          {"recovery_point_seconds",
+           proof.recovery_point_seconds ? Json(*proof.recovery_point_seconds) : Json()},
           {"host", proof.host},
           {"holdfast_version", proof.holdfast_version}};
 }

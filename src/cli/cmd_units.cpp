@@ -38,7 +38,7 @@ CommandResult run_units(const UnitArguments& arguments, CommandContext& context)
   }
   result.text += "Nothing is enabled yet:\n  systemctl daemon-reload\n  systemctl enable --now";
   for (const SystemdUnit& unit : units) {  // systemctl takes no pattern for what is not loaded
-    if (unit.name.ends_with(".timer")) result.text += " \\\n    " + unit.name;
+    if (unit.content.find("[Install]") != std::string::npos) result.text += " \\\n    " + unit.name;
   }
   result.text += "\n";
   return result;
@@ -53,16 +53,17 @@ CommandSpec units_command() {
   spec.summary = "Print or write systemd's units for everything that has to happen by itself";
   spec.details =
       "A service and a timer each: the backup by backup.schedule (none where that is empty), a\n"
-      "check every hour, a verification every week, a drill on the first Sunday of the month,\n"
-      "expiry every day, copies by copy.schedule. A service that fails tells so (notify).\n"
-      "Nothing is enabled or started.";
+      "check every hour, a verification every week, drills for the month, the quarter and the "
+      "year,\n"
+      "expiry every day, copies by copy.schedule; and with canary.interval the canary. A service\n"
+      "that fails tells so (notify). Nothing is enabled or started.";
   spec.needs = Needs::kConfig;
   spec.options = {
       switch_option({"--install", "Write them instead of printing them"}, arguments->install),
       text_option({"--directory", "DIR", "Where to (default: /etc/systemd/system)"},
                   arguments->directory)};
   spec.examples = {{"holdfast units", "What would be written"},
-                   {"holdfast units --install", "As root; then enable the timers"}};
+                   {"holdfast units --install", "As root; then enable them"}};
   spec.run = [arguments](CommandContext& context) { return run_units(*arguments, context); };
   return spec;
 }

@@ -15,6 +15,7 @@ CommandSpec show_command();
 CommandSpec window_command();
 CommandSpec restore_command();
 CommandSpec verify_command();
+CommandSpec canary_command();
 CommandSpec drill_command();
 CommandSpec recover_start_command();
 CommandSpec recover_status_command();
@@ -62,6 +63,7 @@ const std::vector<CommandSpec>& all_commands() {
       restore_command(),
       verify_command(),
       drill_command(),
+      canary_command(),
       recover_start_command(),
       recover_status_command(),
       recover_connect_command(),

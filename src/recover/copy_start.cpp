@@ -63,6 +63,7 @@ ChildStart prepare_copy_server(const CopyServerOptions& options, const CopyStart
                    .arguments = {"-D", options.data_directory},
                    .log = options.log,
                    .user = start.user,
+                   .environment = options.environment,
                    .on_our_death = start.on_our_death};
   for (const auto& [name, value] : isolation_settings({.major_version = options.major_version,
                                                        .data_directory = options.data_directory,

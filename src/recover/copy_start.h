@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "postgres/standby_settings.h"
@@ -23,6 +24,8 @@ struct CopyServerOptions {
   int major_version = 0;
   // Roles of which one exists in the copy: as one of them its first superuser is found.
   std::vector<std::string> known_roles = {};
+  // For the commands that it runs: restore_command.
+  std::vector<std::pair<std::string, std::string>> environment = {};
 };
 
 // As root, which PostgreSQL refuses to be, the owner of the data directory.

@@ -160,7 +160,7 @@ void answer_check(CheckResult& result, const SqlCheck& check, const QuestionedSe
   if (check.expectation.live) {
     const Answer other =
         servers.live.empty()
-            ? Answer{.failure = "no postgres.connection is configured"}
+            ? Answer{.failure = "there is none to ask"}
             : ask(connection_to_database(servers.live, check.database), check.sql, stop);
     if (!other.failure.empty()) {
       result.verdict = Verdict::kSkipped;

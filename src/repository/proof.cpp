@@ -28,10 +28,17 @@ Bytes encode(const Repository& repository, const std::string& name, const ProofR
   json["damaged_objects"] = proof.damaged_objects;
   json["damaged"] = proof.damaged;
   json["duration_seconds"] = proof.duration_seconds;
+  if (proof.recovery_point_seconds) json["recovery_point_seconds"] = *proof.recovery_point_seconds;
   json["host"] = proof.host;
   json["holdfast_version"] = proof.holdfast_version;
   return seal_record(ContainerKind::kProof, repository.keys(), repository.keys().cipher,
                      as_bytes(json.dump(-1, ' ', false, Json::error_handler_t::replace)));
+}
+
+std::optional<double> optional_number(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end()) return std::nullopt;
+  return found->get<double>();
 }
 
 }  // namespace
@@ -103,6 +110,7 @@ ProofRecord parse_proof_record(ByteView plain, std::string_view name) {
             .damaged_objects = json.at("damaged_objects"),
             .damaged = json.at("damaged").get<std::vector<std::string>>(),
             .duration_seconds = json.at("duration_seconds"),
+            .recovery_point_seconds = optional_number(json, "recovery_point_seconds"),
             .host = json.at("host"),
             .holdfast_version = json.at("holdfast_version")};
   } catch (const nlohmann::json::exception& error) {

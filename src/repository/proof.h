@@ -1,5 +1,5 @@
 #pragma once
-// Proofs: what a verification (later: a drill) found, stored beside the backup that it looked at as
+// Proofs: what a verification or a drill found, stored beside the backup that it looked at as
 // <backup>/proof/NNNN. Create-only and numbered; the highest number is the last one.
 
 #include <cstdint>
@@ -20,13 +20,16 @@ inline constexpr std::size_t kMaxProofObjects = 20;
 struct ProofRecord {
   std::uint32_t number = 0;
   std::string time;  // RFC 3339, by the clock of `host`
-  std::string mode;  // "quick", "full" or "deep"
+  std::string mode;  // "quick", "full", "deep" or "drill"
   bool ok = false;
   std::uint64_t objects = 0;  // looked at
   std::uint64_t bytes = 0;    // read; with "quick": what the listing said
   std::uint64_t damaged_objects = 0;
   std::vector<std::string> damaged;  // the first of them
   double duration_seconds = 0;
+  // Of a drill that could measure it: how much time the newest that came back lies before the
+  // target.
+  std::optional<double> recovery_point_seconds = {};
   std::string host, holdfast_version;
 };
 

@@ -1,6 +1,8 @@
 #include "system/child_process.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <string_view>
 #include <thread>
 
 #include <fcntl.h>
@@ -12,6 +14,8 @@
 #include "system/after_fork.h"
 #include "system/files.h"
 
+extern char** environ;
+
 namespace holdfast {
 namespace {
 
@@ -20,7 +24,7 @@ constexpr std::chrono::milliseconds kPoll{20};
 // Everything that the child needs, made before the fork: behind it only async-signal-safe calls.
 struct ChildPlan {
   const char* program = nullptr;
-  std::vector<char*> arguments;
+  std::vector<char*> arguments, environment;
   int log = -1;
   int null = -1;
   int report = -1;  // told an errno when the program could not be executed; closed by exec
@@ -47,8 +51,21 @@ struct ChildPlan {
   const bool kept = plan.report == kReport || ::dup3(plan.report, kReport, O_CLOEXEC) == kReport;
   if (!kept) report_exec_failure(plan.report);
   close_descriptors_from(kReport + 1);
-  ::execv(plan.program, plan.arguments.data());
+  ::execve(plan.program, plan.arguments.data(), plan.environment.data());
   report_exec_failure(kReport);
+}
+
+// "NAME=value" of each.
+std::vector<std::string> variables_of(const ChildStart& start) {
+  std::vector<std::string> variables;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view variable = *entry;
+    const bool replaced = std::ranges::any_of(
+        start.environment, [&](const auto& set) { return variable.starts_with(set.first + "="); });
+    if (!replaced) variables.emplace_back(variable);
+  }
+  for (const auto& [name, value] : start.environment) variables.push_back(name + "=" + value);
+  return variables;
 }
 
 int exit_code_of(int status) {
@@ -68,6 +85,7 @@ ChildProcess::ChildProcess(const ChildStart& start) {
   words.insert(words.end(), start.arguments.begin(), start.arguments.end());
   ChildPlan plan{.program = start.program.c_str(),
                  .arguments = {},
+                 .environment = {},
                  .log = log.get(),
                  .null = null.get(),
                  .report = report.get(),
@@ -76,6 +94,9 @@ ChildProcess::ChildProcess(const ChildStart& start) {
                  .on_our_death = start.on_our_death};
   for (std::string& word : words) plan.arguments.push_back(word.data());
   plan.arguments.push_back(nullptr);
+  std::vector<std::string> variables = variables_of(start);
+  for (std::string& variable : variables) plan.environment.push_back(variable.data());
+  plan.environment.push_back(nullptr);
 
   pid_ = ::fork();
   if (pid_ < 0) throw_errno(errno, "start", start.program.native());

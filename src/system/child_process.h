@@ -5,7 +5,7 @@
 //   then ends the child in its way. The kernel sends it `on_our_death` when the thread that started
 //   it ends, also by SIGKILL of this process: so no server stays behind. It reads
 //   /dev/null, appends both outputs to `log`, has default signal actions, nothing blocked, and none
-//   of this process's descriptors. The environment is inherited.
+//   of this process's descriptors. The environment is inherited, but for what `environment` sets.
 // Lifetime: destroying a ChildProcess whose child still runs kills it (SIGKILL) and waits, unless
 // it
 //   was left running.
@@ -18,6 +18,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <sys/types.h>
@@ -34,7 +35,8 @@ struct ChildStart {
   std::vector<std::string> arguments;  // behind the program's name
   std::filesystem::path log;
   std::optional<ChildUser> user = {};  // for a caller that is root
-  int on_our_death = SIGKILL;          // 0: nothing
+  std::vector<std::pair<std::string, std::string>> environment = {};
+  int on_our_death = SIGKILL;  // 0: nothing
 };
 
 class ChildProcess {

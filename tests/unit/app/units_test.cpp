@@ -71,12 +71,14 @@ TEST_F(UnitsTest, FollowTheConfiguration) {
                       "repositories:\n  - {name: hot, url: \"file:///srv/b\"}\n")
                      .config,
                  kPlace);
-  EXPECT_THAT(names_of(small),
-              ElementsAre("holdfast-small-backup.service", "holdfast-small-backup.timer",
-                          "holdfast-small-check.service", "holdfast-small-check.timer",
-                          "holdfast-small-verify.service", "holdfast-small-verify.timer",
-                          "holdfast-small-drill.service", "holdfast-small-drill.timer",
-                          "holdfast-small-failed@.service"));
+  EXPECT_THAT(
+      names_of(small),
+      ElementsAre("holdfast-small-backup.service", "holdfast-small-backup.timer",
+                  "holdfast-small-check.service", "holdfast-small-check.timer",
+                  "holdfast-small-verify.service", "holdfast-small-verify.timer",
+                  "holdfast-small-drill.service", "holdfast-small-drill.timer",
+                  "holdfast-small-drill-quarterly.service", "holdfast-small-drill-quarterly.timer",
+                  "holdfast-small-failed@.service"));
   const std::string timer = content_of(small, "holdfast-small-backup.timer");
   EXPECT_THAT(timer, HasSubstr("OnCalendar=*-*-13 01:30:00 Europe/Berlin\n"
                                "OnCalendar=Fri *-*-* 01:30:00 Europe/Berlin\n"));
@@ -93,11 +95,46 @@ TEST_F(UnitsTest, AnEmptyScheduleIsNoBackupOfOurs) {
   EXPECT_THAT(names_of(units), Contains("holdfast-small-check.timer"));
 }
 
+TEST_F(UnitsTest, RehearseFromAColdRepositoryWhereNothingHasToBeConsentedTo) {
+  const auto names = [&](const std::string& more, const std::string& cold) {
+    return names_of(make_units(load("cluster: small\n" + more +
+                                    "repositories:\n  - {name: hot, url: \"file:///srv/b\"}\n"
+                                    "  - {name: cold, url: \"s3://b/c\"" +
+                                    cold + "}\n")
+                                   .config,
+                               kPlace));
+  };
+  constexpr const char* kYearly = "holdfast-small-drill-yearly.timer";
+  const std::string frozen = ", storage_class: {data: GLACIER}";
+  EXPECT_THAT(names("", ""), Not(Contains(kYearly)));
+  EXPECT_THAT(names("", ", copy: {standalone: true}"), Contains(kYearly));
+  EXPECT_THAT(names("", ", copy: {schedule: '@monthly'}"), Contains(kYearly));
+  EXPECT_THAT(names("drill: {yearly: {repository: hot}}\n", ""), Contains(kYearly));
+  EXPECT_THAT(names("", frozen), Not(Contains(kYearly)));
+  EXPECT_THAT(names("drill: {yearly: {thaw: bulk}}\n", frozen), Contains(kYearly));
+}
+
+TEST_F(UnitsTest, HaveACanaryWhereItIsConfigured) {
+  const auto units = [&](const std::string& more) {
+    return make_units(
+        load("cluster: small\n" + more + "repositories:\n  - {name: hot, url: \"file:///srv/b\"}\n")
+            .config,
+        kPlace);
+  };
+  constexpr const char* kService = "holdfast-small-canary.service";
+  EXPECT_THAT(names_of(units("")), Not(Contains(kService)));
+  const auto with = units("canary: {interval: 5s}\n");
+  EXPECT_THAT(content_of(with, kService), AllOf(HasSubstr("canary\n"), HasSubstr("[Install]")));
+  EXPECT_THAT(names_of(with), Not(Contains("holdfast-small-canary.timer")));
+}
+
 TEST_F(UnitsTest, SystemdTakesThem) {
   // Its check looks whether the program and the user are there.
   std::vector<std::string> verify{"systemd-analyze", "verify"};
+  Config config = example();
+  config.canary.interval = std::chrono::seconds(5);
   const std::vector<SystemdUnit> units = make_units(
-      example(),
+      config,
       {.program = "/bin/true", .configuration = "/etc/a 'b' %c \"d\" $e.yaml", .user = "root"});
   const fs::path folder = made_folder();
   for (const SystemdUnit& unit : units) {

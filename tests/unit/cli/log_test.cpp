@@ -205,6 +205,8 @@ TEST(Recorded, EveryCommandThatIsNotKnownToLookOnly) {
   EXPECT_TRUE(is_recorded("of tomorrow", {}));
   EXPECT_FALSE(is_recorded("expire", {"expire", "--dry-run"}));
   EXPECT_FALSE(is_recorded("expire", {"--repo=hot", "expire", "--yes", "--dry-run"}));
+  EXPECT_TRUE(is_recorded("canary", {"canary", "--interval", "5s"}));
+  EXPECT_FALSE(is_recorded("canary", {"canary", "--once"}));
   EXPECT_FALSE(is_recorded("checklist", {"checklist"}));
   EXPECT_TRUE(is_recorded("checklist", {"checklist", "--attest", "key", "--by", "Ada"}));
 }

@@ -41,6 +41,16 @@ TEST_F(Child, TellsHowItEndedAndLogsBothOutputs) {
   EXPECT_EQ(killed.wait(30s, {}), 128 + SIGTERM);
 }
 
+TEST_F(Child, InheritsTheEnvironmentButForWhatIsSet) {
+  ::setenv("HOLDFAST_TEST_CHILD", "old", 1);
+  ::setenv("HOLDFAST_TEST_CHILDREN", "kept", 1);
+  ChildStart start = shell("echo $HOLDFAST_TEST_CHILD $HOLDFAST_TEST_CHILDREN $HOLDFAST_TEST_NEW");
+  start.environment = {{"HOLDFAST_TEST_CHILD", "other"}, {"HOLDFAST_TEST_NEW", "new"}};
+  ChildProcess child(start);
+  EXPECT_EQ(child.wait(30s, {}), 0);
+  EXPECT_EQ(log(), "other kept new\n");
+}
+
 TEST_F(Child, ThatDoesNotExistIsAnError) {
   EXPECT_THROW(ChildProcess({.program = folder_ / "nothing", .log = folder_ / "log"}), Error);
 }
