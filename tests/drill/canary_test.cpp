@@ -51,8 +51,8 @@ TEST(Canary, KeepsTheNewestRowsAndLeavesNoSession) {
 TEST(Canary, WritesNothingOnAStandbyAndTheServersLogStaysSilent) {
   Written written;
   written.once();
-  written.server.sql(
-      "alter system set default_transaction_read_only = on; select pg_reload_conf()");
+  written.server.sql("alter system set default_transaction_read_only = on");
+  written.server.sql("select pg_reload_conf()");
   written.server.wait_for("current_setting('default_transaction_read_only') = 'on'");
   EXPECT_EQ(written.once().at("state"), "read-only");
 
