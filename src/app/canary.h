@@ -60,9 +60,12 @@ struct CanaryLoop {
 [[noreturn]] void run_canary(const Config& config, const CanaryLoop& loop,
                              const std::stop_token& stop);
 
-// The newest row of a recovered copy. nullopt: there was no canary. `connection` is to the database
-// in which it wrote.
-std::optional<CanaryRow> last_canary_row(const std::string& connection,
-                                         const std::stop_token& stop);
+// The newest row of a recovered copy. nullopt: there was no canary, or something else has its name:
+// reading that could run its owner's code.
+struct CanaryPlace {
+  std::string connection;  // to the database in which it wrote
+  std::string role;        // that wrote; or a superuser did
+};
+std::optional<CanaryRow> last_canary_row(const CanaryPlace& place, const std::stop_token& stop);
 
 }  // namespace holdfast

@@ -264,8 +264,11 @@ class DrillRun {
 
   void note_canary(const IsolatedServer& server) {
     try {
-      report_.canary = last_canary_row(
-          server.connection(database_of_connection(config_.postgres.connection)), stop_);
+      const std::string& source = config_.postgres.connection;
+      report_.canary =
+          last_canary_row({.connection = server.connection(database_of_connection(source)),
+                           .role = user_of_connection(source)},
+                          stop_);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kPostgres) throw;
       report_.warnings.push_back(

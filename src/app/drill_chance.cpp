@@ -15,7 +15,7 @@ using Kind = RecoveryTarget::Kind;
 using Moment = DrillChance::Moment;
 
 // For the shell.
-std::string quoted(const std::string& word) {
+std::string quoted_for_repeat(const std::string& word) {
   std::string out = "'";
   for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";
@@ -155,7 +155,7 @@ class Draw {
     if (point.time) command += " --target-time " + *point.time;
     if (point.xid) command += " --target-xid " + *point.xid;
     if (point.lsn) command += " --target-lsn " + *point.lsn;
-    if (point.name) command += " --target-name " + quoted(*point.name);
+    if (point.name) command += " --target-name " + quoted_for_repeat(*point.name);
     if (point.immediate) command += " --target-immediate";
     if (point.exclusive) command += " --target-exclusive";
     return command;
