@@ -15,14 +15,14 @@ const std::stop_token kNoStop;
 class DamagedViewTest : public ::testing::Test {
  protected:
   DamagedViewTest() {
-    const auto whole = make_folder_store(folder_.path());
+    const auto whole = repository_.open();
     for (const char* name : {"a/rotten", "a/rotten/not", "a/well"}) {
       whole->put(name, content_, {}, kNoStop);
     }
-    view_ = make_damaged_view(make_folder_store(folder_.path()), "a/rotten");
+    view_ = make_damaged_view(repository_.open(), "a/rotten");
   }
 
-  test::TemporaryFolder folder_;
+  test::FolderRepository repository_;
   const Bytes content_ = Bytes(100, std::byte{7});
   std::unique_ptr<ObjectStore> view_;
 };
@@ -49,7 +49,7 @@ TEST_F(DamagedViewTest, WritesAndRemovesNothing) {
   EXPECT_THROW(view_->put("a/new", content_, {}, kNoStop), Error);
   EXPECT_THROW(view_->remove("a/well", kNoStop), Error);
   EXPECT_THROW(view_->remove_many({"a/well"}, kNoStop), Error);
-  const auto whole = make_folder_store(folder_.path());
+  const auto whole = repository_.open();
   EXPECT_EQ(whole->get("a/rotten", kNoStop), content_);
   EXPECT_EQ(whole->get("a/well", kNoStop), content_);
   EXPECT_EQ(whole->get("a/new", kNoStop), std::nullopt);
