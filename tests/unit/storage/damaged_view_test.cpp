@@ -16,7 +16,7 @@ class DamagedViewTest : public ::testing::Test {
  protected:
   DamagedViewTest() {
     const auto whole = repository_.open();
-    for (const char* name : {"a/rotten", "a/rotten/not", "a/well"}) {
+    for (const char* name : {"a/rotten", "a/rotten-not", "a/well"}) {
       whole->put(name, content_, {}, kNoStop);
     }
     view_ = make_damaged_view(repository_.open(), "a/rotten");
@@ -41,7 +41,7 @@ TEST_F(DamagedViewTest, DamagesOneObjectTheSameWayHoweverItIsRead) {
         << offset;
   }
   EXPECT_EQ(view_->get("a/well", kNoStop), content_);
-  EXPECT_EQ(view_->get("a/rotten/not", kNoStop), content_);
+  EXPECT_EQ(view_->get("a/rotten-not", kNoStop), content_);
   EXPECT_EQ(view_->get("a/absent", kNoStop), std::nullopt);
 }
 
