@@ -1,14 +1,11 @@
 #include "app/drill_folder.h"
 
-#include <cerrno>
 #include <chrono>
 #include <thread>
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "core/error.h"
 #include "system/files.h"
+#include "system/users.h"
 
 namespace holdfast {
 namespace {
@@ -52,11 +49,7 @@ DrillFolder::~DrillFolder() {
 }
 
 void DrillFolder::give_to_owner_of_data() const {
-  struct stat owner{};
-  if (::geteuid() != 0 || ::stat(data().c_str(), &owner) != 0) return;
-  if (::chown(path_.c_str(), owner.st_uid, owner.st_gid) != 0) {
-    throw_errno(errno, "set the owner of", path_.native());
-  }
+  give_owner({.path = path_, .like = data()});
 }
 
 // The data directory goes first: without it archive-get's helper ends, which until then may write
