@@ -47,16 +47,24 @@ void add_found(TargetSearch& search, const TargetOccurrence& occurrence) {
   }
 }
 
-// Reads the indexes of `wanted` in parallel, some at a time, and hands them on in order.
-void for_each_index(
-    const SearchSpace& space, const std::vector<std::uint64_t>& wanted, const std::stop_token& stop,
-    const std::function<void(std::uint64_t, const std::optional<JoinedIndex>&)>& visit) {
+using IndexVisit = std::function<void(std::uint64_t, const std::optional<JoinedIndex>&)>;
+
+// Reads the indexes of `wanted` in parallel, some at a time, and hands them on in order. What lies
+// in front of segment `alone` is not looked at.
+void for_each_index(const SearchSpace& space, const std::vector<std::uint64_t>& wanted,
+                    const std::stop_token& stop, const IndexVisit& visit,
+                    std::optional<std::uint64_t> alone = {}) {
   const SummaryReader reader(space.repository, space.path);
   const std::size_t threads = space.repository.store().capabilities().parallel_requests;
   for (std::size_t first = 0; first < wanted.size(); first += threads) {
     std::vector<std::optional<JoinedIndex>> read(std::min(threads, wanted.size() - first));
     parallel_for(read.size(), threads, stop, [&](std::size_t i, const std::stop_token& inner) {
-      read[i] = reader.read_joined(wanted[first + i], inner);
+      const std::uint64_t number = wanted[first + i];
+      if (number != alone) {
+        read[i] = reader.read_joined(number, inner);
+      } else if (auto index = reader.read_index(number, inner)) {
+        read[i] = JoinedIndex{std::move(*index), false};
+      }
     });
     for (std::size_t i = 0; i < read.size(); ++i) visit(wanted[first + i], read[i]);
   }
@@ -276,12 +284,14 @@ TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayEnd&
     }
   }
   Lsn end = until.end;
-  for_each_index(space, wanted, stop,
-                 [&](std::uint64_t number, const std::optional<JoinedIndex>& joined) {
-                   if (Lsn{number * space.path.segment_size().bytes} >= end) return;
-                   if (!joined) ++search.unchecked;
-                   if (joined) take_tablespaces(joined->index, until, end, search);
-                 });
+  for_each_index(
+      space, wanted, stop,
+      [&](std::uint64_t number, const std::optional<JoinedIndex>& joined) {
+        if (Lsn{number * space.path.segment_size().bytes} >= end) return;
+        if (!joined) ++search.unchecked;
+        if (joined) take_tablespaces(joined->index, until, end, search);
+      },
+      wanted.empty() ? std::nullopt : std::optional(wanted.front()));
   return search;
 }
 
