@@ -99,7 +99,10 @@ void judge_unfinished(const Diagnosing& diagnosing, const RepositoryEvidence& re
                     .evidence = {what},
                     .consequence = "No other backup can be taken meanwhile, and PostgreSQL keeps "
                                    "the WAL since its start.",
-                    .remedy = "Look at its log and at its process; SIGTERM ends it cleanly.",
+                    .remedy =
+                        "A first backup of a large cluster takes that long: 'holdfast list' has "
+                        "the durations of others, 'holdfast list --all' and its process tell "
+                        "whether this one goes on. SIGTERM ends it cleanly.",
                     .causes = {"backup_overdue"}});
     return;
   }
@@ -109,8 +112,9 @@ void judge_unfinished(const Diagnosing& diagnosing, const RepositoryEvidence& re
                   .title = "the last backup died before it was complete",
                   .evidence = {what},
                   .consequence = "It does not count, and what it stored takes room.",
-                  .remedy = "Its log says why. 'holdfast backup' takes the next, and removes what "
-                            "it left.",
+                  .remedy =
+                      "'holdfast log --since 2d' and the journal of what started it may say why. "
+                      "'holdfast backup' takes the next, and removes what it left.",
                   .causes = {"backup_overdue", "no_backup"}});
 }
 
@@ -147,8 +151,11 @@ void judge_drills(const Diagnosing& diagnosing) {
          .consequence = last.proven ? "The backup came back, but not as it should: too late, too "
                                       "old, or with other content."
                                     : "The backup could not be brought back.",
-         .remedy = "The report in the state directory says more. 'holdfast backup --type full', "
-                   "then 'holdfast drill'."});
+         .remedy = last.proven
+                       ? "The report in the state directory says which objective or question "
+                         "it was; docs/drills.md says what each means."
+                       : "The report in the state directory says more. 'holdfast backup "
+                         "--type full', then 'holdfast drill'."});
   } else if (evidence.now - last.time > kDrillOverdue) {
     diagnosing.add({.code = "drill_overdue",
                     .title = fmt::format("the last drill was {}", ago(evidence.now, last.time)),

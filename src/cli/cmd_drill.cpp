@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "app/copy_checks.h"
 #include "app/drill.h"
 #include "app/drill_preset.h"
 #include "app/drill_report.h"
@@ -164,8 +165,11 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
     result.failure = Error(
         ErrorKind::kCheckFailed, "the drill failed",
         {.object = report.backup ? report.backup->name.id.text : context.config().cluster,
-         .hint = "Take a new full backup now, then 'holdfast verify --all --deep' tells what else "
-                 "is affected. With --keep the copy stays for a closer look."});
+         .hint = backup_passed(report.checks)
+                     ? "The backup came back: an objective or a question of yours was missed, see "
+                       "above. With --keep the copy stays for a closer look."
+                     : "Take a new full backup now, then 'holdfast verify --all --deep' tells what "
+                       "else is affected. With --keep the copy stays for a closer look."});
   }
   return result;
 }
