@@ -18,6 +18,7 @@
 #include "core/text.h"
 #include "postgres/connection_string.h"
 #include "postgres/control_file.h"
+#include "postgres/data_files.h"
 #include "postgres/local_server.h"
 #include "postgres/session.h"
 #include "postgres/standby_settings.h"
@@ -36,6 +37,7 @@ constexpr std::chrono::minutes kCatchUpPatience{10};  // without any progress
 constexpr std::chrono::milliseconds kCatchUpPoll{200};
 constexpr int kDefaultPort = 5432;
 constexpr int kPortMax = 65535;
+constexpr std::size_t kMarkBytesMax = 1024;
 constexpr std::string_view kBegin = "# Settings of a standby that Holdfast made: begin";
 constexpr std::string_view kEnd = "# Settings of a standby that Holdfast made: end";
 
@@ -65,10 +67,37 @@ int next_port(int from, const std::vector<RecoveryStandby>& planned) {
               {.object = std::to_string(from), .hint = "Give a lower one: --standby-port"});
 }
 
+bool is_empty_or_absent(const fs::path& directory) {
+  if (!fs::exists(directory)) return true;
+  if (!fs::is_directory(directory)) return false;
+  const fs::directory_iterator entries(directory);
+  return std::ranges::all_of(entries, [](const fs::directory_entry& entry) {
+    // The temporary file of a mark that was being written.
+    return entry.path().filename().string().starts_with(std::string(kStandbyMark) + ".");
+  });
+}
+
 void require_room(const fs::path& directory) {
-  if (!fs::exists(directory) || (fs::is_directory(directory) && fs::is_empty(directory))) return;
+  if (is_empty_or_absent(directory)) return;
   refuse("the directory for a standby is not empty", directory,
          "Move it away if nobody needs it, or choose another place: --standbys-under DIR");
+}
+
+bool is_marked(const fs::path& directory, const std::string& recovery) {
+  return read_file(directory / kStandbyMark, kMarkBytesMax) == recovery + "\n";
+}
+
+// An empty one is taken, by a mark: that is all that is ever written into a directory of which it
+// is not known whose it is.
+void claim(const fs::path& directory, const std::string& recovery) {
+  if (is_marked(directory, recovery)) return;
+  if (!is_empty_or_absent(directory)) {
+    refuse("somebody else made the directory for a standby meanwhile", directory,
+           "Move it away if nobody needs it, and promote again; 'holdfast recover promote "
+           "--instances 1' goes on without it.");
+  }
+  make_folders(directory, 0700);
+  write_durably(directory / kStandbyMark, as_bytes(recovery + "\n"), 0600, Overwrite::kNo);
 }
 
 }  // namespace
@@ -85,7 +114,7 @@ void plan_standbys(const Config& config, const fs::path& place, const StandbyWis
                 {.object = "--instances"});
   }
   const std::size_t wanted = wish.instances - 1;
-  if (planned.size() > wanted) planned.resize(wanted);
+  for (std::size_t i = 0; i < planned.size(); ++i) planned[i].dropped = i >= wanted;
   const fs::path under = wish.under.empty() ? place.parent_path() : fs::absolute(wish.under);
   const std::string port = port_of_connection(config.postgres.connection);
   const int primary = port.empty() ? kDefaultPort : std::stoi(port);
@@ -102,7 +131,7 @@ void plan_standbys(const Config& config, const fs::path& place, const StandbyWis
   }
   if (wish.first_port == 0) return;
   for (RecoveryStandby& standby : planned) {  // also those that could not start on theirs
-    if (running_server(standby.data_directory)) continue;
+    if (standby.dropped || running_server(standby.data_directory)) continue;
     standby.port = 0;
     standby.port = next_port(static_cast<int>(wish.first_port), planned);
   }
@@ -164,7 +193,8 @@ void StandbyBuilder::require_ours() const {
   if (follows && system == build_.system_identifier) return;
   refuse(follows ? "the directory is another cluster's" : "the server in it is no standby any more",
          directory(),
-         "If it is wanted as it is, 'holdfast recover promote --instances 1' goes on without it.");
+         "If it is wanted as it is, 'holdfast recover promote --instances 1' goes on without it "
+         "(a rollback sets it aside all the same).");
 }
 
 std::string StandbyBuilder::socket_directory() {
@@ -256,6 +286,7 @@ std::string StandbyBuilder::await_caught_up() {
 }
 
 std::string StandbyBuilder::build() {
+  claim(directory(), build_.recovery);
   unfence(directory());  // by a rollback that was turned round before it had renamed it
   if (!fs::exists(directory() / kControlFilePath)) restore_it();
   require_ours();
@@ -278,10 +309,11 @@ std::string build_standby(const Config& config, const StandbyBuild& build, Recov
   return StandbyBuilder(config, build, standby, progress, stop).build();
 }
 
-void set_standby_aside(RecoveryStandby& standby, const std::function<void()>& save,
-                       const std::stop_token& stop) {
+bool set_standby_aside(const std::string& recovery, RecoveryStandby& standby,
+                       const std::function<void()>& save, const std::stop_token& stop) {
   const fs::path& directory = standby.data_directory;
-  if (!fs::exists(directory)) return;
+  if (is_empty_or_absent(directory)) return true;
+  if (!is_marked(directory, recovery)) return false;
   if (standby.aside.empty() || fs::exists(standby.aside)) {
     const std::string now = to_compact(system_clock().now());
     standby.aside = directory.native() + ".set-aside-" + now;
@@ -290,6 +322,7 @@ void set_standby_aside(RecoveryStandby& standby, const std::function<void()>& sa
   stop_server_in(directory, stop);
   if (fs::exists(directory / kControlFilePath)) fence(directory);
   rename_durably(directory, standby.aside);
+  return true;
 }
 
 }  // namespace holdfast

@@ -9,9 +9,12 @@
 //   has replayed what the primary had written when it was looked at.
 // Never two servers that write: a standby is started only with standby.signal in its directory.
 // Crashes: where it goes is in the record before anything is written there; a directory that was
-//   begun is gone on with (restore/restore.h), a server that runs already is looked at. Nothing of
-//   somebody else's is touched: what is not empty when it is planned is refused.
-// Rollback: a standby of what is taken back serves nobody. It is stopped, fenced
+//   begun is gone on with (restore/restore.h), a server that runs already is looked at.
+// Nothing of somebody else's is touched: what is not empty when it is planned is refused, and a
+//   directory that is there later without the mark of this recovery (kStandbyMark) was made by
+//   somebody else meanwhile.
+// Fewer than before: those that are too many stay in the record as dropped. They run on.
+// Rollback: a standby of what is taken back, dropped or not, serves nobody. It is stopped, fenced
 //   (recover/replaced_server.h), and its directory renamed; nothing is removed.
 // Errors: kRefused, kPostgres, those of restore. Threads: one.
 
@@ -34,11 +37,12 @@ struct StandbyWish {
   std::filesystem::path under;   // where the directories are made; empty: next to the primary
   std::uint64_t first_port = 0;  // 0: behind the primary's
 };
-// Brings `planned`, of which those that were built stay, to what is wished.
+// Brings `planned`, of which nothing is ever taken out, to what is wished.
 void plan_standbys(const Config& config, const std::filesystem::path& place,
                    const StandbyWish& wish, std::vector<RecoveryStandby>& planned);
 
 struct StandbyBuild {
+  std::string recovery;    // its lasting name
   std::string repository;  // its name
   std::string backup;      // of the new line
   std::uint64_t system_identifier = 0;
@@ -49,7 +53,8 @@ std::string build_standby(const Config& config, const StandbyBuild& build, Recov
                           const std::function<void()>& save, Progress& progress,
                           const std::stop_token& stop);
 
-void set_standby_aside(RecoveryStandby& standby, const std::function<void()>& save,
-                       const std::stop_token& stop);
+// Nothing where it was not begun. False: what is there is not this recovery's, and stays as it is.
+bool set_standby_aside(const std::string& recovery, RecoveryStandby& standby,
+                       const std::function<void()>& save, const std::stop_token& stop);
 
 }  // namespace holdfast

@@ -112,7 +112,7 @@ void PromotionSteps::promote() {
   }
   for (std::size_t i = 0; i < promotion().standbys.size(); ++i) {
     const std::string name = standby_step(i);
-    if (work_.record().has_done_since_turn(name)) continue;
+    if (promotion().standbys[i].dropped || work_.record().has_done_since_turn(name)) continue;
     progress_.phase(name, 0);
     work_.step(name, [&] { return build_standby_of(i); });
   }
@@ -457,7 +457,8 @@ std::string PromotionSteps::build_standby_of(std::size_t index) {
   const RecoveryPromotion& at = promotion();
   return build_standby(
       config_,
-      {.repository = work_.record().repository,
+      {.recovery = work_.record().lasting_name(),
+       .repository = work_.record().repository,
        .backup = at.fresh_backup,
        .system_identifier = at.system_identifier},
       work_.change().promotion->standbys.at(index), [&] { work_.save(); }, progress_, stop_);
@@ -467,7 +468,10 @@ std::string PromotionSteps::build_standby_of(std::size_t index) {
 std::string PromotionSteps::set_standbys_aside() {
   std::string said;
   for (RecoveryStandby& standby : work_.change().promotion->standbys) {
-    set_standby_aside(standby, [&] { work_.save(); }, stop_);
+    if (!set_standby_aside(work_.record().lasting_name(), standby, [&] { work_.save(); }, stop_)) {
+      warnings_.push_back(fmt::format("{} was left as it is: somebody else made it",
+                                      standby.data_directory.native()));
+    }
     if (!standby.aside.empty()) said += (said.empty() ? "" : ", ") + standby.aside.native();
   }
   return said.empty() ? "there are none" : said;

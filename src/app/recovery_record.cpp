@@ -126,7 +126,8 @@ Json json_of(const RecoveryPromotion& promotion) {
     standbys.push_back({{"data_directory", standby.data_directory.string()},
                         {"tablespaces", standby.tablespaces.string()},
                         {"port", standby.port},
-                        {"aside", standby.aside.string()}});
+                        {"aside", standby.aside.string()},
+                        {"dropped", standby.dropped}});
   }
   return {{"lost", promotion.lost},
           {"backup", promotion.backup},
@@ -159,7 +160,8 @@ std::optional<RecoveryPromotion> promotion_from(const Json& json) {
     promotion.standbys.push_back({.data_directory = standby.at("data_directory").get<std::string>(),
                                   .tablespaces = standby.at("tablespaces").get<std::string>(),
                                   .port = standby.at("port"),
-                                  .aside = standby.at("aside").get<std::string>()});
+                                  .aside = standby.at("aside").get<std::string>(),
+                                  .dropped = standby.value("dropped", false)});
   }
   return promotion;
 }
@@ -190,12 +192,6 @@ RecoveryRecord record_from(const Json& json) {
   return record;
 }
 
-// Of all recoveries that ever had the name, this one.
-std::string lasting_name(const RecoveryRecord& record) {
-  const auto began = parse_rfc3339(record.began);
-  return fmt::format("{}-{}", record.name, began ? to_compact(*began) : std::string("unknown"));
-}
-
 }  // namespace
 
 std::string_view to_string(Result result) {
@@ -208,6 +204,11 @@ std::string_view to_string(Result result) {
       return "failed";
   }
   return "?";
+}
+
+std::string RecoveryRecord::lasting_name() const {
+  const auto time = parse_rfc3339(began);
+  return fmt::format("{}-{}", name, time ? to_compact(*time) : std::string("unknown"));
 }
 
 bool RecoveryRecord::has_begun(std::string_view step) const {
@@ -231,7 +232,8 @@ bool RecoveryRecord::has_done_since_turn(std::string_view step) const {
 bool RecoveryRecord::is_promoted() const {
   if (!promotion || is_being_rolled_back() || !has_done(kLastPromotionStep)) return false;
   for (std::size_t i = 0; i < promotion->standbys.size(); ++i) {
-    if (!has_done_since_turn(standby_step(i))) return false;
+    const bool wanted = !promotion->standbys[i].dropped;
+    if (wanted && !has_done_since_turn(standby_step(i))) return false;
   }
   return true;
 }
@@ -357,13 +359,13 @@ void RecoveryStore::write(const RecoveryRecord& record) const {
 }
 
 fs::path RecoveryStore::report_stem(const RecoveryRecord& record) const {
-  return folder_ / "reports" / lasting_name(record);
+  return folder_ / "reports" / record.lasting_name();
 }
 
 fs::path RecoveryStore::retire(const RecoveryRecord& record) const {
   const fs::path ended = folder_ / "ended";
   make_folders(ended, 0700);
-  fs::path path = ended / (lasting_name(record) + ".json");
+  fs::path path = ended / (record.lasting_name() + ".json");
   rename_durably(path_of(record.name), path);
   return path;
 }

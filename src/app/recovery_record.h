@@ -61,6 +61,8 @@ struct RecoveryStandby {
   std::filesystem::path data_directory, tablespaces;
   int port = 0;
   std::filesystem::path aside;  // where a rollback put it; empty: none did
+  // Fewer were asked for later. What was built of it runs on, and a rollback must know of it.
+  bool dropped = false;
 };
 
 // What a promotion (app/promotion.h) has to know of itself when it goes on after a crash.
@@ -75,7 +77,7 @@ struct RecoveryPromotion {
   std::uint64_t system_identifier = 0;            // of the copy and of what it replaces
   bool unarchived = false;                // the copy has WAL of its own that is archived nowhere
   std::string fresh_backup;               // of the new line, when it was taken
-  std::vector<RecoveryStandby> standbys;  // that were asked for
+  std::vector<RecoveryStandby> standbys;  // that were ever asked for
 };
 
 struct RecoveryRecord {
@@ -95,12 +97,14 @@ struct RecoveryRecord {
   std::optional<RecoveryPromotion> promotion;
 
   std::filesystem::path data_directory() const { return folder / "data"; }
+  // Of all recoveries that ever had the name, this one.
+  std::string lasting_name() const;
   bool has_begun(std::string_view step) const;
   bool has_done(std::string_view step) const;
   // The same since the last turn from promoting to rolling back, or back again.
   bool has_done_since_turn(std::string_view step) const;
   bool is_being_abandoned() const;
-  // The copy is in production, and every standby that was asked for follows it.
+  // The copy is in production, and every standby that is still asked for follows it.
   bool is_promoted() const;
   bool is_being_rolled_back() const;  // or was, and nothing but its end came after that
 };

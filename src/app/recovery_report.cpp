@@ -85,7 +85,8 @@ ReportSection promotion_of(const RecoveryPromotion& promotion) {
   }
   for (const RecoveryStandby& standby : promotion.standbys) {
     section.facts.emplace_back(
-        "Standby", fmt::format("{}, port {}", standby.data_directory.string(), standby.port));
+        "Standby", fmt::format("{}, port {}{}", standby.data_directory.string(), standby.port,
+                               standby.dropped ? ", no longer asked for" : ""));
   }
   for (const std::string& file : promotion.differing) {
     section.facts.emplace_back("Differs from the replaced one", file);

@@ -64,7 +64,8 @@ Json promotion_json(const RecoveryRecord& record) {
   for (const RecoveryStandby& standby : promotion.standbys) {
     standbys.push_back({{"data_directory", standby.data_directory.string()},
                         {"port", standby.port},
-                        {"set_aside", optional_text(standby.aside.string())}});
+                        {"set_aside", optional_text(standby.aside.string())},
+                        {"dropped", standby.dropped}});
   }
   return {{"place", promotion.place.string()},
           {"replaced_directory", optional_text(promotion.aside.string())},
@@ -80,7 +81,8 @@ std::string promotion_text(const RecoveryPromotion& promotion) {
     text += fmt::format("  aside   {}\n", promotion.aside.string());
   }
   for (const RecoveryStandby& standby : promotion.standbys) {
-    text += fmt::format("  standby {}, port {}\n", standby.data_directory.string(), standby.port);
+    text += fmt::format("  standby {}, port {}{}\n", standby.data_directory.string(), standby.port,
+                        standby.dropped ? ", no longer asked for" : "");
   }
   for (const std::string& file : promotion.differing) {
     text += fmt::format("  differs {}: it is as it was in the backup\n", file);

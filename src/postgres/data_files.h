@@ -48,5 +48,7 @@ Carry carried_by_backup(std::string_view path,
 // Marker files of Holdfast in the root of a data directory; never backed up, nor is any other file
 // there whose name begins with "holdfast.".
 inline constexpr std::string_view kRestoreMarker = "holdfast.restore";
+// Of a standby that a promotion made (app/new_standbys.h): of which recovery.
+inline constexpr std::string_view kStandbyMark = "holdfast.standby-of";
 
 }  // namespace holdfast

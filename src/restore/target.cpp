@@ -35,7 +35,8 @@ bool is_empty_or_absent(const fs::path& folder) {
   if (error) throw_errno(error.value(), "list", folder.string());
   return std::ranges::all_of(entries, [](const fs::directory_entry& entry) {
     // All that a restore leaves that was killed before its marker stood: lock and temporary file.
-    return entry.path().filename().string().starts_with(std::string(kRestoreMarker) + ".");
+    const std::string name = entry.path().filename();
+    return name.starts_with(std::string(kRestoreMarker) + ".") || name.starts_with(kStandbyMark);
   });
 }
 

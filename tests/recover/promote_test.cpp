@@ -258,5 +258,52 @@ TEST_P(PromoteOn, WithNewStandbys) {
   EXPECT_EQ(server.sql("select count(*) from t"), "10");
 }
 
+// Neither a directory of somebody else's is touched, nor a standby forgotten that is not asked for
+// any more: it would go on as a server of the line that was taken back.
+TEST(Promote, WithFewerStandbysThanWereBuilt) {
+  ArchivedCluster cluster;
+  Promoting recover(cluster);
+  PostgresCluster& server = cluster.server();
+  server.sql("create table t as select generate_series(1, 10) as n");
+  cluster.holdfast().backup({"--type", "full"});
+  cluster.archive();
+  cluster.holdfast().settings().lines = {"recover: {approvals: 0}"};
+  recover.must({"start"});
+  recover.must({"check"});
+  const fs::path first = recover.place().native() + ".standby-1";
+  const fs::path second = recover.place().native() + ".standby-2";
+  const StopsServers stops{{first, second}};
+  const Answer killed = recover.run({"promote", "--confirm", "demo", "--instances", "3",
+                                     "--standby-port", std::to_string(free_port(2))},
+                                    "recover.step_begun#12:kill");
+  ASSERT_EQ(killed.outcome.signal, SIGKILL) << killed.text();
+  ASSERT_TRUE(recover.is_under_way("standby 2"));
+  ASSERT_FALSE(fs::exists(second));
+  const fs::path fenced = second / "global/pg_control.set-aside-by-holdfast";
+  fs::create_directories(fenced.parent_path());
+  write_text(fenced, "of another server");
+  give_to_server_user(second);
+
+  const Answer refused = recover.run({"promote", "--confirm", "demo"});
+  EXPECT_EQ(refused.outcome.exit_code, 3) << refused.text();
+  EXPECT_THAT(refused.error(), HasSubstr("somebody else made"));
+  EXPECT_EQ(read_text(fenced), "of another server");
+  const Json promoted = recover.must({"promote", "--confirm", "demo", "--instances", "1"});
+  EXPECT_EQ(promoted.at("state"), "promoted");
+  EXPECT_GT(postmaster_of(first), 0);
+  for (const Json& standby : promoted.at("promotion").at("standbys")) {
+    EXPECT_TRUE(standby.at("dropped")) << standby.dump();
+  }
+
+  const Answer back = recover.run({"rollback", "--confirm", "demo"});
+  ASSERT_TRUE(back.ok()) << back.text();
+  EXPECT_THAT(back.text(), HasSubstr("standby-2 was left as it is"));
+  EXPECT_FALSE(fs::exists(first));
+  EXPECT_FALSE(recover.starts(
+      back.result().at("promotion").at("standbys").at(0).at("set_aside").get<std::string>()));
+  EXPECT_EQ(read_text(fenced), "of another server");
+  EXPECT_EQ(server.sql("select count(*) from t"), "10");
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -47,22 +47,22 @@ RecoveryRecord full_record() {
                                   .duration_seconds = 0.5},
                                  {.name = "tables", .verdict = CheckResult::Verdict::kSkipped}}};
   record.approvals = {{.by = "grace", .time = "2026-11-22T14:02:00Z", .host = "ada@db1"}};
-  record.promotion =
-      RecoveryPromotion{.lost = "a <b>disk</b> | died",
-                        .backup = "20261122T030000Z-0001",
-                        .place = "/var/lib/data",
-                        .aside = "/var/lib/data.replaced-20261122T140300Z",
-                        .start_options = {"-p", "5432"},
-                        .differing = {"pg_hba.conf"},
-                        .copy_device = 7,
-                        .copy_inode = 42,
-                        .system_identifier = 7340123456789012345,
-                        .unarchived = true,
-                        .fresh_backup = "20261122T150000Z-0002",
-                        .standbys = {{.data_directory = "/var/lib/data.standby-1",
-                                      .tablespaces = "/srv/spaces",
-                                      .port = 5433,
-                                      .aside = "/var/lib/data.standby-1.set-aside"}}};
+  record.promotion = RecoveryPromotion{.lost = "a <b>disk</b> | died",
+                                       .backup = "20261122T030000Z-0001",
+                                       .place = "/var/lib/data",
+                                       .aside = "/var/lib/data.replaced-20261122T140300Z",
+                                       .start_options = {"-p", "5432"},
+                                       .differing = {"pg_hba.conf"},
+                                       .copy_device = 7,
+                                       .copy_inode = 42,
+                                       .system_identifier = 7340123456789012345,
+                                       .unarchived = true,
+                                       .fresh_backup = "20261122T150000Z-0002",
+                                       .standbys = {{.data_directory = "/var/lib/data.standby-1",
+                                                     .tablespaces = "/srv/spaces",
+                                                     .port = 5433,
+                                                     .aside = "/var/lib/data.standby-1.set-aside",
+                                                     .dropped = true}}};
   return record;
 }
 
