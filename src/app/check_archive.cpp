@@ -177,8 +177,9 @@ void check_arrivals(CheckFindings& findings, Session& session, const ArchiveChec
       check_dropped(findings, config, *each.repository, history.name, stop);
       const std::size_t rank = rank_of(config, each.config.name);
       // Only the first gets WAL in the order in which it is archived.
-      if (rank == 0 && !check_other_writers(findings, session,
-                                            {*each.repository, history, config.cluster}, stop)) {
+      if (rank == 0 &&
+          !check_other_writers(
+              findings, {*each.repository, history, config.cluster, session.timeline()}, stop)) {
         others_write = true;
       }
       const bool must = rank < config.wal.acknowledge;

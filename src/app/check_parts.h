@@ -77,8 +77,9 @@ struct WritersCheck {
   const Repository& repository;
   const HistoryRecord& history;
   std::string cluster;
+  TimelineId timeline;  // that this server writes
 };
-bool check_other_writers(CheckFindings& findings, Session& session, const WritersCheck& check,
+bool check_other_writers(CheckFindings& findings, const WritersCheck& check,
                          const std::stop_token& stop);
 
 struct RepositoryCheck {

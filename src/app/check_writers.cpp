@@ -82,10 +82,10 @@ void check_left_timelines(CheckFindings& findings, const WritersCheck& check, co
 
 }  // namespace
 
-bool check_other_writers(CheckFindings& findings, Session& session, const WritersCheck& check,
+bool check_other_writers(CheckFindings& findings, const WritersCheck& check,
                          const std::stop_token& stop) {
   const WalPlace place{check.cluster, check.history.name};
-  const TimelineId ours = session.timeline();
+  const TimelineId ours = check.timeline;
   const auto stored = list_timelines(check.repository, place, stop);
   if (stored.empty()) return true;
   if (stored.back() > ours) {

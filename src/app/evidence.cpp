@@ -89,6 +89,7 @@ class Gathering {
 
  private:
   void look_at_server_and_settings() {
+    const SharedSession::SetAtLast at_last(session_);
     LookAtServer server = look_at_server(config_, options_, limit_);
     evidence_.server = std::move(server.evidence);
     if (options_.depth == EvidenceDepth::kDoctor) {
@@ -130,6 +131,7 @@ Trouble TimeLimit::too_late(ErrorKind kind) const {
 
 void SharedSession::set(std::optional<Session> session) {
   const std::lock_guard lock(mutex_);
+  if (set_) return;
   session_ = std::move(session);
   set_ = true;
   changed_.notify_all();

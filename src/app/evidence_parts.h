@@ -58,11 +58,22 @@ class TimeLimit {
 };
 
 // The server's session for the threads that look at repositories. They begin before it is there,
-// and take turns with it.
+// and take turns with it: whoever has it asks the server, and nobody else.
 class SharedSession {
  public:
-  // Once. nullopt: the server cannot be asked.
+  // nullopt: the server cannot be asked. Once; what comes later changes nothing.
   void set(std::optional<Session> session);
+  // However its scope ends, nobody goes on waiting.
+  class SetAtLast {
+   public:
+    explicit SetAtLast(SharedSession& session) : session_(session) {}
+    SetAtLast(const SetAtLast&) = delete;
+    SetAtLast& operator=(const SetAtLast&) = delete;
+    ~SetAtLast() { session_.set(std::nullopt); }
+
+   private:
+    SharedSession& session_;
+  };
   // Waits for set(), then calls `use` with a pointer that may be null.
   template <class Use>
   void use(const std::stop_token& stop, Use use) {

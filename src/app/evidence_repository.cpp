@@ -164,12 +164,14 @@ class Looking {
   }
 
   void look_for_writers() {
+    std::optional<TimelineId> written;
     session_.use(stop_, [&](Session* session) {
-      if (session == nullptr || session->in_recovery()) return;
-      CheckFindings writers;
-      check_other_writers(writers, *session, {*opened_, history_, config_.cluster}, stop_);
-      for (CheckFinding& finding : writers.take()) evidence_.writers.push_back(std::move(finding));
+      if (session != nullptr && !session->in_recovery()) written = session->timeline();
     });
+    if (!written) return;
+    CheckFindings writers;
+    check_other_writers(writers, {*opened_, history_, config_.cluster, *written}, stop_);
+    for (CheckFinding& finding : writers.take()) evidence_.writers.push_back(std::move(finding));
   }
 
   void note_window(const RecoverableLine& line) {

@@ -120,5 +120,22 @@ TEST_F(EvidenceTest, WhoeverStopsItNeedNotWait) {
   }
 }
 
+// Else those who wait for it would do so until the time is up.
+TEST(SharedSessionTest, IsSetHoweverTheLookAtTheServerEnds) {
+  SharedSession session;
+  bool told = false;
+  {
+    const std::jthread waiting(
+        [&] { session.use({}, [&](const Session* given) { told = given == nullptr; }); });
+    try {
+      const SharedSession::SetAtLast at_last(session);
+      throw std::runtime_error("a damaged disk");
+    } catch (const std::runtime_error&) {
+      EXPECT_FALSE(told);
+    }
+  }
+  EXPECT_TRUE(told);
+}
+
 }  // namespace
 }  // namespace holdfast
