@@ -37,6 +37,11 @@ struct Finding {
 inline constexpr std::chrono::hours kBackupsApart{24};
 inline constexpr std::chrono::hours kBackupMayTake{2};  // until it counts as missed
 inline constexpr std::chrono::hours kBackupTooLong{2};
+// In which a backup that goes on stores something.
+inline constexpr std::chrono::minutes kBackupQuiet{30};
+inline constexpr std::chrono::hours kCopyMayTake{12};
+// The canary writes again a minute after its server is back.
+inline constexpr std::chrono::minutes kCanarySilent{5};
 inline constexpr std::chrono::days kDrillOverdue{35};
 // Where objectives.recovery_point is not set: WAL that waits longer is critical.
 inline constexpr std::chrono::hours kWalAtRiskLong{1};

@@ -78,6 +78,38 @@ void judge_bad(const Diagnosing& diagnosing, const RepositoryEvidence& repositor
                   .remedy = "'holdfast backup --type full', then 'holdfast verify --all'."});
 }
 
+// It runs, and has for long. A backup that goes on stores something every now and then.
+void judge_long(const Diagnosing& diagnosing, const RepositoryEvidence& repository,
+                const std::string& what) {
+  const Evidence& evidence = diagnosing.evidence;
+  const UnfinishedBackup& backup = repository.unfinished.back();
+  const auto running = evidence.now - parse_rfc3339(backup.started).value_or(evidence.now);
+  const auto& stored = backup.last_stored;
+  const bool goes_on = stored && evidence.now - *stored <= kBackupQuiet;
+  Finding finding{.code = goes_on ? "backup_long" : "backup_stuck",
+                  .severity = goes_on ? ProblemSeverity::kNotice : ProblemSeverity::kWarning,
+                  .repository = repository.name,
+                  .title = fmt::format("a backup has been running for {}{}",
+                                       human_duration(running), goes_on ? ", and goes on" : ""),
+                  .evidence = {what},
+                  .consequence =
+                      "No other backup can be taken meanwhile, and PostgreSQL keeps the WAL since "
+                      "its start.",
+                  .remedy = "'holdfast list' has the durations of others.",
+                  .causes = {"backup_overdue"}};
+  if (stored) {
+    finding.evidence.push_back(
+        fmt::format("the last of it was stored {}", ago(evidence.now, *stored)));
+  }
+  if (!goes_on) {
+    finding.remedy =
+        "An incremental that finds nothing changed stores nothing while it reads. 'holdfast list' "
+        "has the durations of others, its process and its log tell whether this one goes on. "
+        "SIGTERM ends it cleanly.";
+  }
+  diagnosing.add(std::move(finding));
+}
+
 void judge_unfinished(const Diagnosing& diagnosing, const RepositoryEvidence& repository) {
   const Evidence& evidence = diagnosing.evidence;
   if (repository.unfinished.empty()) return;
@@ -91,19 +123,7 @@ void judge_unfinished(const Diagnosing& diagnosing, const RepositoryEvidence& re
                   newest.host.empty() ? "an unknown host" : newest.host, newest.pid);
   const bool too_long = started && evidence.now - *started > kBackupTooLong;
   if (backup_runs(evidence) || (!evidence.server.backup_runs && !superseded)) {
-    if (!too_long || superseded) return;
-    diagnosing.add({.code = "backup_stuck",
-                    .repository = repository.name,
-                    .title = fmt::format("a backup has been running for {}",
-                                         human_duration(evidence.now - *started)),
-                    .evidence = {what},
-                    .consequence = "No other backup can be taken meanwhile, and PostgreSQL keeps "
-                                   "the WAL since its start.",
-                    .remedy =
-                        "A first backup of a large cluster takes that long: 'holdfast list' has "
-                        "the durations of others, 'holdfast list --all' and its process tell "
-                        "whether this one goes on. SIGTERM ends it cleanly.",
-                    .causes = {"backup_overdue"}});
+    if (too_long && !superseded) judge_long(diagnosing, repository, what);
     return;
   }
   if (superseded) return;
@@ -196,12 +216,65 @@ void judge_checks(const Diagnosing& diagnosing) {
   }
 }
 
+Timestamp ended(const CatalogueEntry& entry) {
+  return entry.outcome.info.stop_time;
+}
+
+// Of those behind `after`, the first that could have been copied.
+const CatalogueEntry* first_behind(const RepositoryEvidence& repository, Timestamp after) {
+  const CatalogueEntry* first = nullptr;
+  for (const CatalogueEntry& entry : repository.backups) {
+    const bool counts = entry.state == BackupState::kCommitted && !entry.outcome.info.recovered;
+    if (!counts || ended(entry) <= after) continue;
+    if (first == nullptr || ended(entry) < ended(*first)) first = &entry;
+  }
+  return first;
+}
+
+std::optional<Timestamp> end_of_newest(const RepositoryEvidence& repository) {
+  std::optional<Timestamp> newest;
+  for (const CatalogueEntry& entry : repository.backups) {
+    if (entry.state != BackupState::kCommitted) continue;
+    newest = std::max(newest.value_or(ended(entry)), ended(entry));
+  }
+  return newest;
+}
+
+// Waited for is the first backup that is newer than whatever was copied.
+void judge_copies(const Diagnosing& diagnosing, const RepositoryEvidence& repository) {
+  const Evidence& evidence = diagnosing.evidence;
+  const auto& all = diagnosing.config.repositories;
+  const auto own = std::ranges::find(all, repository.name, &RepositoryConfig::name);
+  const RepositoryEvidence& source = evidence.repositories.front();
+  if (own == all.end() || own->copy.schedule.empty() || repository.trouble) return;
+  if (!source.first || source.trouble) return;
+  const auto copied = end_of_newest(repository);
+  const CatalogueEntry* const waits = first_behind(source, copied.value_or(Timestamp{}));
+  if (waits == nullptr) return;
+  const auto apart =
+      interval_around(parse_cron(own->copy.schedule), wall_clock(diagnosing.config, ended(*waits)));
+  if (evidence.now - ended(*waits) <= apart + kCopyMayTake) return;
+  diagnosing.add(
+      {.code = "copy_overdue",
+       .repository = repository.name,
+       .title = fmt::format("no backup was copied to {} since {}", repository.name,
+                            to_rfc3339_seconds(ended(*waits))),
+       .evidence = {fmt::format(
+           "{} waits; the newest copy is of {}; copy.schedule is '{}'", waits->name.id.text,
+           copied ? to_rfc3339_seconds(*copied) : std::string("no time"), own->copy.schedule)},
+       .consequence =
+           fmt::format("Without {}, what was backed up since then is lost.", source.name),
+       .remedy = fmt::format("'holdfast copy latest --to {}{}' now; then look at what should start "
+                             "it: 'systemctl list-timers', cron.",
+                             repository.name, own->copy.standalone ? " --standalone" : "")});
+}
+
 }  // namespace
 
-BackupLimits backup_limits(const Config& config, Timestamp ended) {
+BackupLimits backup_limits(const Config& config, Timestamp end) {
   std::chrono::minutes apart = kBackupsApart;
   if (!config.backup.schedule.empty()) {
-    apart = interval_around(parse_cron(config.backup.schedule), wall_clock(config, ended));
+    apart = interval_around(parse_cron(config.backup.schedule), wall_clock(config, end));
   }
   return {.overdue = apart + kBackupMayTake, .long_overdue = 2 * apart + kBackupMayTake};
 }
@@ -214,6 +287,7 @@ void judge_backups(const Diagnosing& diagnosing, const RepositoryEvidence& repos
     judge_age(diagnosing, repository);
   }
   judge_bad(diagnosing, repository);
+  judge_copies(diagnosing, repository);
 }
 
 void judge_machine(const Diagnosing& diagnosing) {

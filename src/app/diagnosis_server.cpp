@@ -122,6 +122,24 @@ void judge_archive_settings(const Diagnosing& diagnosing) {
   }
 }
 
+void judge_canary(const Diagnosing& diagnosing) {
+  const Evidence& evidence = diagnosing.evidence;
+  if (!evidence.server.canary) return;
+  const auto interval = diagnosing.config.canary.interval;
+  const auto& last = evidence.server.canary->last;
+  if (last && evidence.now - *last <= std::max<Seconds>(3 * interval, kCanarySilent)) return;
+  diagnosing.add(
+      {.code = "canary_silent",
+       .title = last ? fmt::format("the canary wrote its last row {}", ago(evidence.now, *last))
+                     : std::string("there is no row of a canary"),
+       .evidence = {fmt::format("canary.interval is {}{}", human_duration(interval),
+                                last ? ", its last row is of " + to_rfc3339_seconds(*last) : "")},
+       .consequence = "A drill cannot tell from it how much a recovery would lose.",
+       .remedy = "'holdfast canary --once' writes a row, or says why it cannot. Then look at what "
+                 "runs it: the canary's unit ('holdfast units', 'systemctl status'). If there "
+                 "is to be none: canary.interval 0."});
+}
+
 }  // namespace
 
 void judge_server(const Diagnosing& diagnosing) {
@@ -138,6 +156,7 @@ void judge_server(const Diagnosing& diagnosing) {
                     .causes = {"setting"}});
     return;
   }
+  judge_canary(diagnosing);
   if (!server.restored) return;
   const bool archives = server.archiver.on;
   diagnosing.add(

@@ -69,6 +69,10 @@ struct ReplayEvidence {
   std::vector<std::pair<std::string, unsigned>> waits = {};  // what it waited for, how often seen
 };
 
+struct CanaryEvidence {
+  std::optional<Timestamp> last = {};  // of its newest row; nullopt: there is none
+};
+
 struct ServerEvidence {
   std::optional<Trouble> trouble = {};  // nothing else is known then
   std::string version = {};
@@ -80,11 +84,15 @@ struct ServerEvidence {
   std::optional<BacklogEvidence> backlog = {};  // nullopt: pg_wal cannot be read here
   std::optional<ReplayEvidence> replay = {};
   std::optional<bool> backup_runs = {};  // whether a backup holds its lock in this server
+  // Of a primary, with canary.interval; nullopt: it could not be read.
+  std::optional<CanaryEvidence> canary = {};
 };
 
 struct UnfinishedBackup {
   std::string id, host, started = {};
   std::uint64_t pid = 0;
+  // By the store's clock, when something of it was last stored. Of one that has taken long.
+  std::optional<Timestamp> last_stored = {};
 };
 
 struct WindowEvidence {

@@ -6,6 +6,7 @@
 #include "app/archive.h"
 #include "app/check_parts.h"
 #include "app/clock.h"
+#include "app/diagnosis.h"
 #include "app/evidence_parts.h"
 #include "app/open.h"
 #include "backup/preflight.h"
@@ -144,8 +145,21 @@ class Looking {
         unfinished.pid = begin->pid;
         unfinished.started = begin->started;
       }
+      const auto started = parse_rfc3339(unfinished.started);
+      if (started && system_clock().now() - *started > kBackupTooLong) {
+        unfinished.last_stored = last_stored(entry.name);
+      }
       evidence_.unfinished.push_back(std::move(unfinished));
     }
+  }
+
+  std::optional<Timestamp> last_stored(const BackupName& backup) {
+    std::optional<Timestamp> last;
+    for_each_object(opened_->store(), names::backup_prefix(backup), stop_,
+                    [&](const ObjectInfo& object) {
+                      last = std::max(last.value_or(object.modified), object.modified);
+                    });
+    return last;
   }
 
   void look_at_wal() {

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include "app/canary.h"
 #include "app/clock.h"
 #include "app/evidence_parts.h"
 #include "backup/archived_wal.h"
@@ -91,6 +92,13 @@ bool backup_holds_lock(Session& session) {
              .at(0) != "0";
 }
 
+// As who the canary would write: postgres.connection is its connection too.
+CanaryEvidence canary_of(Session& session, const Config& config, const std::stop_token& stop) {
+  const std::string role = session.query("select current_user").at(0).at(0).value_or("");
+  const auto row = last_canary_row({.connection = config.postgres.connection, .role = role}, stop);
+  return {.last = row ? std::optional(row->written) : std::nullopt};
+}
+
 void look_at(Session& session, const Config& config, const EvidenceOptions& options,
              ServerEvidence& evidence, const std::stop_token& stop) {
   const ServerInfo& server = session.server();
@@ -109,6 +117,8 @@ void look_at(Session& session, const Config& config, const EvidenceOptions& opti
   }
   if (evidence.standby) {
     evidence.replay = look_at_replay(session, {"this standby", options.depth}, stop);
+  } else if (config.canary.interval.count() > 0) {
+    looked_at([&] { evidence.canary = canary_of(session, config, stop); });
   }
 }
 

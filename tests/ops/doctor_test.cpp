@@ -137,6 +137,16 @@ TEST_F(Doctor, FindsABackupThatDiedAndRetentionThatDoesNotRun) {
   EXPECT_EQ(found(), kNothing);
 }
 
+TEST_F(Doctor, FindsACanaryThatFellSilent) {
+  observed({.program = {.lines = {"canary: {interval: 5s}"}}}).holdfast().backup();
+  const Codes silent{"canary_silent"};
+  EXPECT_EQ(Observed::codes(ask_for(silent), "findings"), silent) << "it never wrote";
+  observed().holdfast().must({"canary", "--once"});
+  EXPECT_EQ(found(), kNothing);
+  server().sql("update holdfast.canary set written = written - interval '6 min'");
+  EXPECT_EQ(Observed::codes(ask_for(silent), "findings"), silent);
+}
+
 TEST_F(Doctor, KnowsOfADrillFromItsReportAndFromItsProof) {
   HoldfastProgram& holdfast = observed().holdfast();
   holdfast.backup();

@@ -169,6 +169,27 @@ const std::vector<Case>& cases() {
          evidence.server.backup_runs = true;
        },
        "backup_stuck", ProblemSeverity::kWarning},
+      {"BackupThatStoresNothing",
+       [](Evidence& evidence) {
+         unfinished_since(evidence, 3h);
+         first_of(evidence).unfinished.back().last_stored = kNow - 31min;
+         evidence.server.backup_runs = true;
+       },
+       "backup_stuck", ProblemSeverity::kWarning},
+      {"BackupThatGoesOn",
+       [](Evidence& evidence) {
+         unfinished_since(evidence, 30h);
+         first_of(evidence).unfinished.back().last_stored = kNow - 29min;
+         evidence.server.backup_runs = true;
+       },
+       ""},
+      {"CanarySilent",
+       [](Evidence& evidence) { evidence.server.canary = CanaryEvidence{kNow - 6min}; },
+       "canary_silent", ProblemSeverity::kWarning},
+      {"CanaryNeverWrote", [](Evidence& evidence) { evidence.server.canary.emplace(); },
+       "canary_silent", ProblemSeverity::kWarning},
+      {"CanarySings",
+       [](Evidence& evidence) { evidence.server.canary = CanaryEvidence{kNow - 4min}; }, ""},
       {"BackupFailed",
        [](Evidence& evidence) {
          with_backup_of(27h)(evidence);
@@ -294,6 +315,45 @@ TEST(Diagnosis, BackupsAreExpectedByTheirSchedule) {
   EXPECT_EQ(severity("0 14 * * mon-fri", 3 * 24h + 21h), ProblemSeverity::kWarning);
   EXPECT_EQ(severity("0 14 * * mon-fri", 3 * 24h + 1h), ProblemSeverity::kNotice);
   EXPECT_EQ(severity("0 2 * * mon-fri", 34h), ProblemSeverity::kWarning);
+}
+
+// In which a canary writes seldom, it is silent later.
+TEST(Diagnosis, TheCanaryIsExpectedByItsInterval) {
+  Evidence evidence = good_evidence();
+  evidence.server.canary = CanaryEvidence{kNow - 25min};
+  Config config;
+  config.canary.interval = 10min;
+  EXPECT_EQ(worst_of(diagnose(config, evidence)), ProblemSeverity::kNotice);
+  config.canary.interval = 8min;
+  EXPECT_EQ(worst_of(diagnose(config, evidence)), ProblemSeverity::kWarning);
+}
+
+// kNow is the 10th at noon.
+TEST(Diagnosis, CopiesAreExpectedByTheirSchedule) {
+  const auto codes = [](const std::string& schedule, std::vector<std::chrono::hours> backups,
+                        std::vector<std::chrono::hours> copies) {
+    Evidence evidence = good_evidence();
+    RepositoryEvidence& first = first_of(evidence);
+    first.backups.clear();
+    for (const auto age : backups) first.backups.push_back(backup_that_ended(kNow - age));
+    for (const auto age : copies) {
+      evidence.repositories[1].backups.push_back(backup_that_ended(kNow - age));
+    }
+    Config config;
+    config.repositories = {{.name = "hot"}, {.name = "cold", .copy = {.schedule = schedule}}};
+    std::vector<std::string> found;
+    for (const Finding& finding : diagnose(config, evidence)) found.push_back(finding.code);
+    return found;
+  };
+  const auto overdue = ElementsAre("copy_overdue");
+  EXPECT_THAT(codes("0 6 * * *", {58h, 34h, 10h}, {58h}), IsEmpty());
+  EXPECT_THAT(codes("0 6 * * *", {61h, 37h, 13h}, {61h}), overdue);
+  EXPECT_THAT(codes("0 6 * * *", {61h, 37h, 13h}, {13h}), IsEmpty());
+  EXPECT_THAT(codes("0 6 * * *", {61h}, {61h}), IsEmpty()) << "there is nothing to copy";
+  EXPECT_THAT(codes("0 6 * * *", {37h}, {}), overdue) << "nothing was ever copied";
+  EXPECT_THAT(codes("0 6 1 * *", {28 * 24h, 10h}, {29 * 24h}), IsEmpty());
+  EXPECT_THAT(codes("0 6 1 * *", {40 * 24h, 10h}, {41 * 24h}), overdue);
+  EXPECT_THAT(codes("", {61h}, {}), IsEmpty()) << "by hand";
 }
 
 // 00:10 on Monday in Berlin is still Sunday in UTC.
