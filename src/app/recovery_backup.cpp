@@ -161,7 +161,8 @@ BackupOptions SafetyBackupRun::options(RecoveredCopy copy) {
           .rate = config_.backup.rate,
           .memory_bytes = config_.memory_bytes,
           .host = host_name(),
-          .holdfast_version = holdfast_version()};
+          .holdfast_version = holdfast_version(),
+          .before_commit = [this](const BackupName& backup) { hold(backup); }};
 }
 
 void SafetyBackupRun::hold(const BackupName& backup) {
@@ -175,7 +176,8 @@ void SafetyBackupRun::hold(const BackupName& backup) {
                 .by = fmt::format("{}@{}, recover backup", operator_name(), host_name())},
                stop_);
     held_until_ = now + kSafetyBackupHeld;
-  } catch (const Error& error) {  // the backup is there, and whoever asked for it learns its id
+  } catch (const Error& error) {  // whoever asked for it learns its id, and can hold it
+    if (error.kind() == ErrorKind::kCancelled) throw;
     warnings_.push_back(
         fmt::format("it is not held, so that it may expire: {}; 'holdfast hold {}' holds it",
                     error.message(), backup.id.text));
@@ -192,7 +194,6 @@ BackupResult SafetyBackupRun::run(const DetachedServer::Position& position) {
                      .timelines = timelines()};
   store_timeline_history(copy.history);
   BackupResult result = take_backup(*repository_, options(std::move(copy)), progress_, stop_);
-  hold(result.info.name);
   std::ranges::move(warnings_, std::back_inserter(result.warnings));
   return result;
 }

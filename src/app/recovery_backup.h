@@ -11,8 +11,8 @@
 // backups of a line that was left are.
 //
 // Crashes: nothing is listed before its commit. The line is opened first and found again by the
-//   next call; one without a backup is an empty folder to everybody. A call that is killed between
-//   the commit and the hold leaves a backup that is not held.
+//   next call; one without a backup is an empty folder to everybody. The hold is placed before the
+//   commit: of a backup that is never committed it means nothing to anybody.
 // The copy goes on standing where it stands: its verdict and approvals stay.
 // Errors: kRefused where the recovery does not stand at its target, and for a copy of which no
 //   consistent backup can be had; those of backup/backup.h. Threads: app/recovery_record.h.

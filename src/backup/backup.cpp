@@ -499,6 +499,7 @@ void BackupRun::commit() {
   put_once(repository_.store(), names::manifest(info.name), manifest, ObjectClass::kCatalogue,
            stop_);
   fault_point("backup.manifest_stored");
+  if (options_.before_commit) options_.before_commit(info.name);
   Outcome outcome{.committed = true,
                   .time = to_rfc3339_seconds(system_clock().now()),
                   .by = fmt::format("{} process {}", options_.host, ::getpid()),

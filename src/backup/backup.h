@@ -64,6 +64,9 @@ struct BackupOptions {
 
   std::string host;
   std::string holdfast_version;
+  // When all of the backup is stored and it does not exist yet: for what it must never be without.
+  // What this throws fails the backup.
+  std::function<void(const BackupName&)> before_commit = {};
   // Tests put their own file access around the real one here.
   std::function<std::unique_ptr<DataSource>(std::unique_ptr<DataSource>)> wrap_source = {};
 };

@@ -60,6 +60,12 @@ TEST_P(SafetyBackupOn, IsTheCopyAndNothingBehindIt) {
   const Answer taken = recover.run({"backup", "--name", "kept"});
   EXPECT_EQ(taken.outcome.exit_code, 3) << taken.text();
 
+  // Killed behind its commit it is held all the same, and the copy stands where it stood.
+  EXPECT_EQ(recover.run({"backup", "--name", "again"}, "backup.committed:kill").outcome.signal,
+            SIGKILL);
+  EXPECT_EQ(cluster_.holdfast().must({"show", "again"}).at("hold").at("active"), true);
+  EXPECT_EQ(recover.status().at("state"), "paused");
+
   // Neither the source nor a recovery of it meets it.
   EXPECT_EQ(cluster_.holdfast().must({"show", "latest"}).at("id"), full);
   source.sql("insert into t values (5)");
