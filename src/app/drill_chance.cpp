@@ -34,6 +34,11 @@ class Draw {
         chance_(seed_),
         target_(asked_target()) {}
 
+  // Nothing is thawed to draw from: how much that costs would be left to chance too.
+  bool needs_frozen_wal(const Error& error) const {
+    return is_about_frozen(*opened_, error, stop_);
+  }
+
   DrawnDrill run() {
     if (!request_.chance.backup) return of_backup();
     std::vector<std::string> left = backups();
@@ -175,7 +180,18 @@ class Draw {
 
 DrawnDrill draw_drill(const Config& config, const RepositoryConfig& repository,
                       const ChanceRequest& request, const std::stop_token& stop) {
-  return Draw(config, repository, request, stop).run();
+  Draw draw(config, repository, request, stop);
+  try {
+    return draw.run();
+  } catch (const Error& error) {
+    if (!draw.needs_frozen_wal(error)) throw;
+    throw Error(ErrorKind::kRefused,
+                "archived WAL is frozen, and chance can only draw from what can be read",
+                {.object = error.object(),
+                 .hint = "Name backup and target, and what they need is brought back: 'holdfast "
+                         "drill ID --target-time TIME --thaw SPEED --yes'. Or drill from another "
+                         "repository: --repo."});
+  }
 }
 
 }  // namespace holdfast

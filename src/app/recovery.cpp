@@ -96,12 +96,6 @@ void plan_target(const Config& config, const RestorePreview& preview, RecoveryRe
   record.to = preview.wal ? preview.wal->to : backup.stop_lsn;
 }
 
-RestorePreview plan(const Config& config, const RepositoryConfig& repository,
-                    RestoreRequest request, const std::stop_token& stop) {
-  request.archiving = RecoverySettings::Archiving::kOff;
-  return preview_restore(config, repository, std::move(request), stop);
-}
-
 // Where the state directory is on another file system than the cluster, from which a copy could not
 // be put in the cluster's place: beside the cluster, if that is possible. Empty: no.
 fs::path place_beside_cluster(const Config& config) {
@@ -116,7 +110,7 @@ fs::path place_beside_cluster(const Config& config) {
 
 RecoveryRecord new_record(const Config& config, const RepositoryConfig& repository,
                           const RecoveryStore& store, const RecoveryStart& request,
-                          const std::stop_token& stop) {
+                          Progress& progress, const std::stop_token& stop) {
   RecoveryRecord record{.name = request.name,
                         .cluster = config.cluster,
                         .began = recovery_time_now(),
@@ -129,14 +123,16 @@ RecoveryRecord new_record(const Config& config, const RepositoryConfig& reposito
                                                           request.name);
   refuse_foreign_folder(record.folder);
   const RestorePreview preview =
-      plan(config, repository,
-           {.backup = request.backup,
-            .history = request.history,
-            .target = {.data_directory = record.data_directory(),
-                       .tablespaces_under = record.folder / "tablespaces"},
-            .point = request.point,
-            .apart = record.data_directory()},
-           stop);
+      plan_restore(config, repository,
+                   {.backup = request.backup,
+                    .history = request.history,
+                    .target = {.data_directory = record.data_directory(),
+                               .tablespaces_under = record.folder / "tablespaces"},
+                    .point = request.point,
+                    .archiving = RecoverySettings::Archiving::kOff,
+                    .apart = record.data_directory(),
+                    .thaw = request.thaw},
+                   progress, stop);
   record.backup = preview.backup.name.id.text;
   record.major_version = preview.backup.postgres_version_num / 10000;
   plan_target(config, preview, record);
@@ -308,7 +304,7 @@ RecoveryView start_recovery(const Config& config, const RepositoryConfig& reposi
                              "{0}' alone goes on with it; for another one give --name.",
                              request.name)});
   }
-  if (!record) record = new_record(config, repository, store, request, stop);
+  if (!record) record = new_record(config, repository, store, request, progress, stop);
   RecoveryWork work(config, store, std::move(*record), progress, stop);
   work.refuse_abandoned();
   work.refuse_promoted();
@@ -338,14 +334,16 @@ RecoveryView forward_recovery(const Config& config, const std::string& name,
   work.refuse_promoted();
   const DetachedServer::Position position = work.require_paused();
   RecoveryRecord planned = work.record();
-  const RestorePreview preview = plan(config, find_repository(config, planned.repository),
-                                      {.backup = planned.backup,
-                                       .history = planned.history,
-                                       .target = {.data_directory = planned.folder / "none",
-                                                  .tablespaces_under = planned.folder / "none"},
-                                       .point = point,
-                                       .apart = planned.data_directory()},
-                                      stop);
+  const RestorePreview preview =
+      preview_restore(config, find_repository(config, planned.repository),
+                      {.backup = planned.backup,
+                       .history = planned.history,
+                       .target = {.data_directory = planned.folder / "none",
+                                  .tablespaces_under = planned.folder / "none"},
+                       .point = point,
+                       .archiving = RecoverySettings::Archiving::kOff,
+                       .apart = planned.data_directory()},
+                      stop);
   plan_target(config, preview, planned);
   // A server that was started again does not know its last transaction before it replays one.
   const RecoveryTarget& now = work.record().target;

@@ -58,14 +58,6 @@ HistoryName followed_history(const RestoreRequest& request,
   return newest;
 }
 
-// Whether what failed is an object that is frozen.
-bool is_frozen(const Repository& repository, const Error& error, const std::stop_token& stop) {
-  if (error.kind() != ErrorKind::kRepository || error.object().empty()) return false;
-  if (!repository.store().capabilities().storage_classes) return false;
-  const auto state = thaw_state(repository.store(), error.object(), stop);
-  return state && *state != ThawState::kReadable;
-}
-
 // Planning reads indexes that lie in the archived WAL. When that is frozen, everything that the
 // named backup and its WAL need is brought back first.
 std::optional<Thawed> thaw_for_plan(const Config& config, const Repository& repository,
@@ -91,16 +83,33 @@ ThawedPlan plan_or_thaw(const Config& config, const Repository& repository,
   try {
     return {make_plan(config, repository, request, target, stop)};
   } catch (const Error& error) {
-    if (!is_frozen(repository, error, stop)) throw;
+    if (!is_about_frozen(repository, error, stop)) throw;
     if (request.backup.empty()) {
-      throw Error(error.kind(), error.message(),
+      throw Error(ErrorKind::kRefused, error.message(),
                   {.object = error.object(),
                    .hint = "Archived WAL is frozen, and without it no backup can be chosen. Name "
-                           "one: 'holdfast restore ID', and --thaw brings back what it needs."});
+                           "one ('holdfast list'), and --thaw SPEED --yes brings back what it "
+                           "needs."});
     }
   }
   const auto thawed = thaw_for_plan(config, repository, request, progress, stop);
   return {make_plan(config, repository, request, target, stop), thawed};
+}
+
+// Nothing is thawed for a look.
+ThawedPlan plan_or_refuse(const Config& config, const Repository& repository,
+                          const RestoreRequest& request, const RecoveryTarget& target,
+                          const std::stop_token& stop) {
+  try {
+    return {make_plan(config, repository, request, target, stop)};
+  } catch (const Error& error) {
+    if (!is_about_frozen(repository, error, stop)) throw;
+    throw Error(ErrorKind::kRefused,
+                "archived WAL is frozen, and without it nothing can be planned",
+                {.object = error.object(),
+                 .hint = "'holdfast restore ID' and 'holdfast recover start ID' bring it back: "
+                         "--thaw SPEED --yes."});
+  }
 }
 
 std::optional<RecoverySettings> plan_settings(const Config& config, const RestoreRequest& request,
@@ -228,13 +237,12 @@ RecoveryTarget parse_target(const Config& config, TargetRequest request) {
   return parse_recovery_target(request);
 }
 
-RestorePreview preview_restore(const Config& config, const RepositoryConfig& repository,
-                               RestoreRequest request, const std::stop_token& stop) {
-  // Nothing is thawed for a look.
-  Prepared prepared = prepare(config, repository, request, stop,
-                              [&](const Repository& opened, const RecoveryTarget& target) {
-                                return ThawedPlan{make_plan(config, opened, request, target, stop)};
-                              });
+namespace {
+
+template <class Plan>
+RestorePreview preview_by(const Config& config, const RepositoryConfig& repository,
+                          RestoreRequest& request, const std::stop_token& stop, Plan plan) {
+  Prepared prepared = prepare(config, repository, request, stop, plan);
   RestorePreview preview{.backup = prepared.plan.backup.outcome.info,
                          .history = prepared.plan.history,
                          .recovery = std::move(prepared.settings),
@@ -245,6 +253,25 @@ RestorePreview preview_restore(const Config& config, const RepositoryConfig& rep
     preview.space = space_needed(preview.target, preview.backup);
   }
   return preview;
+}
+
+}  // namespace
+
+RestorePreview preview_restore(const Config& config, const RepositoryConfig& repository,
+                               RestoreRequest request, const std::stop_token& stop) {
+  return preview_by(config, repository, request, stop,
+                    [&](const Repository& opened, const RecoveryTarget& target) {
+                      return plan_or_refuse(config, opened, request, target, stop);
+                    });
+}
+
+RestorePreview plan_restore(const Config& config, const RepositoryConfig& repository,
+                            RestoreRequest request, Progress& progress,
+                            const std::stop_token& stop) {
+  return preview_by(config, repository, request, stop,
+                    [&](const Repository& opened, const RecoveryTarget& target) {
+                      return plan_or_thaw(config, opened, request, target, progress, stop);
+                    });
 }
 
 RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,

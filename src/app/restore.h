@@ -64,6 +64,11 @@ struct RestorePreview {
 };
 RestorePreview preview_restore(const Config& config, const RepositoryConfig& repository,
                                RestoreRequest request, const std::stop_token& stop);
+// The same before a restore that is wanted: archived WAL that the plan has to read is brought back
+// where it is frozen, as restore() does it; a look is refused then.
+RestorePreview plan_restore(const Config& config, const RepositoryConfig& repository,
+                            RestoreRequest request, Progress& progress,
+                            const std::stop_token& stop);
 
 RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
                       RestoreRequest request, Progress& progress, const std::stop_token& stop);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "core/progress.h"
 #include "repository/catalogue.h"
 #include "repository/thaw.h"
@@ -35,6 +36,9 @@ struct Thawed {
 // as readable: who reads it tells of the damage.
 ColdObjects cold_objects(const Repository& repository, const std::vector<CatalogueEntry>& backups,
                          const std::stop_token& stop);
+
+// Whether what failed is the reading of an object that is frozen.
+bool is_about_frozen(const Repository& repository, const Error& error, const std::stop_token& stop);
 
 // Returns when everything can be read; nullopt when it could be from the start.
 std::optional<Thawed> bring_back(const Repository& repository, ColdObjects cold,

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "suite.h"
+#include "support/recovering.h"
 
 namespace holdfast::test {
 namespace {
@@ -180,8 +181,13 @@ TEST_F(ColdStorage, ArchivedWalComesBackToo) {
   const Variables all = frozen(1500, "GLACIER", "/pack/,/wal/");
   const Answer unnamed =
       holdfast().run({"restore", "--to", target.string(), "--thaw", "bulk", "--yes"}, all);
-  EXPECT_EQ(unnamed.kind(), "repository") << unnamed.text();
-  EXPECT_NE(unnamed.error().find("holdfast restore ID"), std::string::npos) << unnamed.text();
+  EXPECT_EQ(unnamed.kind(), "refused") << unnamed.text();
+  EXPECT_NE(unnamed.error().find("Name one"), std::string::npos) << unnamed.text();
+  const Answer looked = holdfast().run({"restore", id_, "--to", target.string(), "--dry-run"}, all);
+  EXPECT_EQ(looked.kind(), "refused") << looked.text();
+  const Answer drawn = holdfast().run({"drill", id_, "--target-time", "random"}, all);
+  EXPECT_EQ(drawn.kind(), "refused") << drawn.text();
+  EXPECT_NE(drawn.error().find("--thaw"), std::string::npos) << drawn.text();
   const Answer asked_first = holdfast().run({"restore", id_, "--to", target.string()}, all);
   EXPECT_EQ(asked_first.kind(), "refused") << asked_first.text();
   EXPECT_FALSE(fs::exists(requests()));
@@ -195,6 +201,36 @@ TEST_F(ColdStorage, ArchivedWalComesBackToo) {
   const Variable frozen_for_the_server("HOLDFAST_STORE_GLACIER", *all.at("HOLDFAST_STORE_GLACIER"));
   PostgresCluster restored = start_recovered(target);
   EXPECT_EQ(restored.sql("select count(*) from numbers"), copying_.rows());
+}
+
+// What its plan says is looked at when it can be read, and not taken for granted before.
+TEST_F(ColdStorage, ARecoveryIsPlannedFromWhatCameBack) {
+  copying_.write_rows(100);
+  copying_.archived().archive();
+  const Variables all = frozen(1500, "GLACIER", "/pack/,/wal/");
+  const Variable for_its_server("HOLDFAST_STORE_GLACIER", *all.at("HOLDFAST_STORE_GLACIER"));
+  Recovering recover(copying_.archived());
+  const Answer asked_first = recover.run({"start", id_});
+  EXPECT_EQ(asked_first.kind(), "refused") << asked_first.text();
+  EXPECT_NE(asked_first.error().find("--thaw SPEED --yes"), std::string::npos);
+  EXPECT_FALSE(fs::exists(requests()));
+  recover.must({"start", id_, "--thaw", "bulk", "--yes"});
+  EXPECT_EQ(recover.ask("count(*) from numbers"), copying_.rows());
+  expect_each_asked_for_once();
+
+  const fs::path outside = holdfast().new_path("space");
+  fs::create_directory(outside);
+  give_to_server_user(outside);
+  copying_.server().sql(fmt::format("create tablespace later location '{}'", outside.string()));
+  copying_.archived().archive();
+  const Answer behind = recover.run({"forward"});
+  EXPECT_EQ(behind.kind(), "refused") << behind.text();
+  EXPECT_NE(behind.error().find("archived WAL is frozen"), std::string::npos) << behind.text();
+  const Answer refused = recover.run({"start", id_, "--name", "later", "--thaw", "bulk", "--yes"});
+  EXPECT_EQ(refused.kind(), "refused") << refused.text();
+  EXPECT_NE(refused.error().find("makes a tablespace"), std::string::npos) << refused.text();
+  EXPECT_FALSE(fs::exists(recover.record("later")));
+  recover.must({"abandon", "--yes"});
 }
 
 TEST_F(ColdStorage, CopiesAndVerifiesWhatWasThawed) {
