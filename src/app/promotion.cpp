@@ -5,8 +5,10 @@
 #include <chrono>
 #include <iterator>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "app/open.h"
@@ -102,11 +104,17 @@ std::string require_fresh_backup(const Config& config, const RecoveryRecord& rec
          last->name.id.text, hint);
 }
 
+// Also one of the file system that is around it, which has the same device number: then only the
+// kernel knows (statx(2)).
 bool is_mount_point(const fs::path& path) {
-  struct stat own{};
+  struct statx own{};
   struct stat above{};
-  return ::lstat(path.c_str(), &own) == 0 && S_ISDIR(own.st_mode) &&
-         ::stat(path.parent_path().c_str(), &above) == 0 && own.st_dev != above.st_dev;
+  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_TYPE, &own) != 0) return false;
+  if ((own.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0) {
+    return (own.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  }
+  return ::stat(path.parent_path().c_str(), &above) == 0 &&
+         ::makedev(own.stx_dev_major, own.stx_dev_minor) != above.st_dev;
 }
 
 fs::path existing_above(fs::path path) {
@@ -130,14 +138,10 @@ void require_place(const fs::path& place, const RecoveryRecord& record) {
                        "--name ANOTHER --scratch {}'.",
                        above.native()));
   }
-  if (fs::is_symlink(place)) {
-    refuse("the data directory is a symbolic link", place,
-           fmt::format("Let postgres.data_directory name the folder itself, {}.",
-                       fs::weakly_canonical(place).native()));
-  }
   if (is_mount_point(place)) {
     refuse("the data directory is a mount point, which cannot be renamed", place,
-           "Let the server use a folder below the mount point (postgres.data_directory).");
+           "Let the data directory be a folder below the mount point, and lead there with a "
+           "symbolic link: docs/promotion.md says how.");
   }
   if (::access(above.c_str(), W_OK) != 0) throw_errno(errno, "write to", above.native());
   for (const char* signal : {"standby.signal", "recovery.signal"}) {
@@ -175,7 +179,7 @@ std::vector<std::string> differing_files_if_readable(const fs::path& old,
 
 RecoveryPromotion pass_gate(const Config& config, RecoveryWork& work, const PromoteRequest& request,
                             const std::stop_token& stop) {
-  const fs::path place = config.postgres.data_directory;
+  const fs::path place = place_of_cluster(config);
   if (place.empty()) {
     throw Error(ErrorKind::kConfiguration, "the configuration does not say what is replaced",
                 {.object = "postgres.data_directory"});

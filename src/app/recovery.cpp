@@ -99,7 +99,7 @@ void plan_target(const Config& config, const RestorePreview& preview, RecoveryRe
 // Where the state directory is on another file system than the cluster, from which a copy could not
 // be put in the cluster's place: beside the cluster, if that is possible. Empty: no.
 fs::path place_beside_cluster(const Config& config) {
-  const fs::path above = fs::path(config.postgres.data_directory).parent_path();
+  const fs::path above = place_of_cluster(config).parent_path();
   struct stat there{};
   struct stat state{};
   const bool other = ::stat(above.c_str(), &there) == 0 &&

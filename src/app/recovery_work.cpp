@@ -27,6 +27,7 @@ using Result = RecoveryStep::Result;
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kPoll{100};
+constexpr int kLinksMax = 40;       // as the kernel follows, one behind the other
 constexpr int kUnansweredMax = 50;  // by a server that says it is ready
 // How long the archive may give nothing although it had more when the recovery was planned.
 constexpr std::chrono::minutes kStarvedPatience{5};
@@ -54,6 +55,14 @@ std::string operator_name() {
 
 std::string recovery_time_now() {
   return to_rfc3339(system_clock().now());
+}
+
+fs::path place_of_cluster(const Config& config) {
+  fs::path place = config.postgres.data_directory;
+  for (int i = 0; i < kLinksMax && fs::is_symlink(place); ++i) {
+    place = (place.parent_path() / fs::read_symlink(place)).lexically_normal();
+  }
+  return place;
 }
 
 CopyServerOptions copy_server_options(const Config& config, const RecoveryRecord& record) {

@@ -7,6 +7,7 @@
 //   state for it. Lifetime: everything given to the constructor outlives it. Threads: one.
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <stop_token>
@@ -21,6 +22,10 @@ namespace holdfast {
 
 std::string operator_name();  // who called: of sudo, the one behind it
 std::string recovery_time_now();
+
+// Where the cluster's data directory lies: what postgres.data_directory leads to, also where it is
+// a symbolic link to what is lost. Empty when it is not configured.
+std::filesystem::path place_of_cluster(const Config& config);
 
 CopyServerOptions copy_server_options(const Config& config, const RecoveryRecord& record);
 std::string describe(const DetachedServer::Position& position);  // "paused at 0/3000148, …"

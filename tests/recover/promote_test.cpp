@@ -258,6 +258,32 @@ TEST_P(PromoteOn, WithNewStandbys) {
   EXPECT_EQ(server.sql("select count(*) from t"), "10");
 }
 
+TEST(Promote, ReplacesWhatASymbolicLinkLeadsTo) {
+  ArchivedCluster cluster;
+  Promoting recover(cluster);
+  PostgresCluster& server = cluster.server();
+  server.sql("create table t as select generate_series(1, 10) as n");
+  cluster.holdfast().backup({"--type", "full"});
+  server.sql("select pg_create_restore_point('before'); delete from t");
+  cluster.archive();
+  cluster.holdfast().settings().lines = {"recover: {approvals: 0}"};
+  const fs::path link = cluster.holdfast().new_path("link");
+  fs::create_symlink(recover.place(), link);
+  const Variable linked("HOLDFAST_POSTGRES_DATA_DIRECTORY", link.string());
+  recover.must({"start", "--target-name", "before"});
+  recover.must({"check"});
+  EXPECT_EQ(recover.must({"promote", "--confirm", "demo"}).at("state"), "promoted");
+  EXPECT_EQ(server.sql("select count(*) from t"), "10");
+  EXPECT_EQ(fs::read_symlink(link), recover.place());
+  EXPECT_EQ(recover.aside().parent_path(), recover.place().parent_path());
+  EXPECT_FALSE(recover.starts(recover.aside())) << "two servers";
+  cluster.archive();
+  EXPECT_EQ(recover.must({"rollback", "--confirm", "demo"}).at("state"), "rolled back");
+  EXPECT_EQ(server.sql("select count(*) from t"), "0");
+  EXPECT_EQ(fs::read_symlink(link), recover.place());
+  cluster.archive();
+}
+
 // Neither a directory of somebody else's is touched, nor a standby forgotten that is not asked for
 // any more: it would go on as a server of the line that was taken back.
 TEST(Promote, WithFewerStandbysThanWereBuilt) {
