@@ -120,6 +120,29 @@ TEST_F(EvidenceTest, WhoeverStopsItNeedNotWait) {
   }
 }
 
+// Of one that has taken long it is looked at when something was stored last: its begin, here.
+TEST_F(EvidenceTest, SaysWhenALongBackupStoredSomething) {
+  const LoadedConfig loaded = config(test::free_port(), s3_.port());
+  {
+    const auto opened = open_repository(loaded.config.repositories.front(), {});
+    const HistoryRecord history =
+        open_history(*opened, "demo", {.system_identifier = 7340123456789012345, .host = "db1"},
+                     {.reason = HistoryReason::kInit}, {});
+    const auto begin = [&](const std::string& id, std::chrono::hours ago) {
+      write_begin(*opened, {"demo", history.name, {id}},
+                  {.host = "db1", .started = to_rfc3339(system_clock().now() - ago)}, {});
+    };
+    begin("20260310T020000Z-0001", 3h);
+    begin("20260310T040000Z-0002", 1h);
+  }
+  const Evidence evidence = gather_evidence(loaded, {.repository = "good"}, {});
+  const auto& unfinished = evidence.repositories.at(0).unfinished;
+  ASSERT_THAT(unfinished, SizeIs(2));
+  ASSERT_TRUE(unfinished[0].last_stored);
+  EXPECT_LT(evidence.now - *unfinished[0].last_stored, 5min);
+  EXPECT_FALSE(unfinished[1].last_stored) << "it has not taken long";
+}
+
 // Else those who wait for it would do so until the time is up.
 TEST(SharedSessionTest, IsSetHoweverTheLookAtTheServerEnds) {
   SharedSession session;
