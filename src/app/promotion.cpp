@@ -117,6 +117,17 @@ bool is_mount_point(const fs::path& path) {
          ::makedev(own.stx_dev_major, own.stx_dev_minor) != above.st_dev;
 }
 
+// What is mounted in a data directory moves along with it, until the machine starts again: then it
+// is mounted over what has taken the place.
+fs::path mounted_in(const fs::path& place) {
+  std::error_code unreadable;
+  for (fs::directory_iterator entry(place, unreadable), end; !unreadable && entry != end;
+       entry.increment(unreadable)) {
+    if (is_mount_point(entry->path())) return entry->path();
+  }
+  return {};
+}
+
 fs::path existing_above(fs::path path) {
   while (!fs::exists(path)) path = path.parent_path();
   return path;
@@ -142,6 +153,10 @@ void require_place(const fs::path& place, const RecoveryRecord& record) {
     refuse("the data directory is a mount point, which cannot be renamed", place,
            "Let the data directory be a folder below the mount point, and lead there with a "
            "symbolic link: docs/promotion.md says how.");
+  }
+  if (const fs::path mounted = mounted_in(place); !mounted.empty()) {
+    refuse("a file system is mounted inside the data directory", mounted,
+           "Mount it elsewhere, and let a symbolic link lead there: docs/promotion.md says how.");
   }
   if (::access(above.c_str(), W_OK) != 0) throw_errno(errno, "write to", above.native());
   for (const char* signal : {"standby.signal", "recovery.signal"}) {

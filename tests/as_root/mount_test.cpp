@@ -41,15 +41,17 @@ TEST(AMountPoint, IsRefusedByAPromotionBeforeAnythingIsStopped) {
   recover.must({"check"});
   const pid_t server = postmaster_of(recover.place());
   const std::vector<std::string> promote{"promote", "--confirm", "demo"};
-  {
-    const MountedOnItself mounted(recover.place());
+  const auto refused_with_mounted = [&](const fs::path& folder, const std::string& because) {
+    const MountedOnItself mounted(folder);
     const Answer refused = recover.run(promote);
     EXPECT_EQ(refused.outcome.exit_code, 3) << refused.text();
-    EXPECT_NE(refused.error().find("is a mount point"), std::string::npos) << refused.text();
+    EXPECT_NE(refused.error().find(because), std::string::npos) << refused.text();
     EXPECT_NE(refused.error().find("docs/promotion.md"), std::string::npos) << refused.text();
     EXPECT_EQ(postmaster_of(recover.place()), server);
     EXPECT_EQ(cluster.server().sql("select count(*) from t"), "1");
-  }
+  };
+  refused_with_mounted(recover.place(), "is a mount point");
+  refused_with_mounted(recover.place() / "pg_wal", "is mounted inside the data directory");
   EXPECT_EQ(recover.must(promote).at("state"), "promoted");
 }
 
