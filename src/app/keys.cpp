@@ -25,10 +25,14 @@ struct OpenKeys {
   }
 
   void read_slots(const std::stop_token& stop) {
-    slots.clear();
     const auto generation = read_key_slots(repository->store(), nullptr, stop);
-    if (!generation) return;
-    for (const KeySlot& slot : generation->slots) slots.push_back(view_of(slot, source));
+    if (generation) slots = views_of(generation->slots);
+  }
+
+  std::vector<KeySlotView> views_of(const std::vector<KeySlot>& some) const {
+    std::vector<KeySlotView> views;
+    for (const KeySlot& slot : some) views.push_back(view_of(slot, source));
+    return views;
   }
 
   void require_encryption() const {
@@ -64,21 +68,6 @@ void refuse_known_key(const Repository& repository, const KeySource& fresh,
     throw Error(ErrorKind::kRefused, "this key opens the repository already: it is in a slot",
                 {.object = slot.id, .hint = "See 'holdfast key list'."});
   }
-}
-
-// Reads back what was stored: a slot that does not open is no way back to the backups.
-KeySlot proven_slot(const Repository& repository, const KeySource& fresh,
-                    const std::stop_token& stop) {
-  const auto generation = read_key_slots(repository.store(), nullptr, stop);
-  if (generation) {
-    for (const KeySlot& slot : generation->slots) {
-      const auto key = unwrap(slot, fresh);
-      if (key && std::ranges::equal(key->view(), repository.keys().data_key.view())) return slot;
-    }
-  }
-  throw Error(ErrorKind::kDamage, "the new key slot does not open the repository",
-              {.object = repository.store().describe(),
-               .hint = "Keep the old key. See 'holdfast key list', and try again."});
 }
 
 const KeySlotView& removable_slot(const OpenKeys& keys, const std::string& slot_id) {
@@ -121,9 +110,10 @@ KeyChanged add_key(const RepositoryConfig& repository, const AddKeyRequest& requ
   keys.require_encryption();
   refuse_known_key(*keys.repository, fresh, stop);
   KeyChange change = add_key_slot(*keys.repository, fresh, request.label, stop);
-  const KeySlot added = proven_slot(*keys.repository, fresh, stop);
-  keys.read_slots(stop);
-  return {view_of(added, keys.source), std::move(keys.slots), std::move(change.not_removed)};
+  // It was read back and opened with this key.
+  const auto added = std::ranges::find_if(
+      change.slots, [&](const KeySlot& slot) { return unwrap(slot, fresh).has_value(); });
+  return {view_of(*added, keys.source), keys.views_of(change.slots), std::move(change.not_removed)};
 }
 
 KeySlotView key_to_remove(const RepositoryConfig& repository, const std::string& slot_id,
@@ -139,8 +129,7 @@ KeyChanged remove_key(const RepositoryConfig& repository, const std::string& slo
   keys.require_encryption();
   const KeySlotView removed = removable_slot(keys, slot_id);
   KeyChange change = remove_key_slot(*keys.repository, slot_id, stop);
-  keys.read_slots(stop);
-  return {removed, std::move(keys.slots), std::move(change.not_removed)};
+  return {removed, keys.views_of(change.slots), std::move(change.not_removed)};
 }
 
 void new_key_file(const std::filesystem::path& path) {

@@ -13,6 +13,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr int kLooksAtKeySlots = 5;
+
 Json slot_to_json(const KeySlot& slot) {
   return {{"id", slot.id},
           {"kind", slot.kind},
@@ -80,18 +82,20 @@ KeyGeneration decode_key_generation(Bytes object, std::string_view name,
 
 std::optional<KeyGeneration> read_key_slots(ObjectStore& store, RepositoryId* repository_id,
                                             const std::stop_token& stop) {
-  std::uint32_t highest = 0;
-  for_each_object(store, names::kKeysPrefix, stop, [&](const ObjectInfo& object) {
-    highest = std::max(highest, names::parse_key_generation(object.name).value_or(0));
-  });
-  if (highest == 0) return std::nullopt;
-  const std::string latest = names::key_generation(highest);
-  auto object = store.get(latest, stop);
-  if (!object) {
-    throw Error(ErrorKind::kRepository, "the key slots changed while they were read",
-                {.object = latest, .hint = "Run the command again.", .retryable = true});
+  std::string latest;
+  // Whoever changes them writes a higher generation before this one goes.
+  for (int look = 0; look < kLooksAtKeySlots; ++look) {
+    std::uint32_t highest = 0;
+    for_each_object(store, names::kKeysPrefix, stop, [&](const ObjectInfo& object) {
+      highest = std::max(highest, names::parse_key_generation(object.name).value_or(0));
+    });
+    if (highest == 0) return std::nullopt;
+    latest = names::key_generation(highest);
+    auto object = store.get(latest, stop);
+    if (object) return decode_key_generation(std::move(*object), latest, repository_id);
   }
-  return decode_key_generation(std::move(*object), latest, repository_id);
+  throw Error(ErrorKind::kRepository, "the key slots changed while they were read",
+              {.object = latest, .hint = "Run the command again.", .retryable = true});
 }
 
 }  // namespace holdfast

@@ -1,6 +1,8 @@
 #include "repository/repository.h"
 
 #include <algorithm>
+#include <functional>
+#include <tuple>
 
 #include <nlohmann/json.hpp>
 
@@ -211,28 +213,7 @@ std::unique_ptr<Repository> Repository::open(std::unique_ptr<ObjectStore> store,
 
 namespace {
 
-KeyChange store_generation(const Repository& repository, const KeyGeneration& next,
-                           const std::stop_token& stop) {
-  ObjectStore& store = repository.store();
-  if (try_put_once(store, names::key_generation(next.number),
-                   encode_key_generation(next, repository.keys().repository_id),
-                   ObjectClass::kCatalogue, stop) == WriteOnceOutcome::kOtherContent) {
-    throw Error(ErrorKind::kRefused,
-                "the key slots were changed by somebody else at the same moment",
-                {.object = names::key_generation(next.number), .hint = "Run the command again."});
-  }
-  std::vector<std::string> retired;
-  for_each_object(store, names::kKeysPrefix, stop, [&](const ObjectInfo& object) {
-    const auto number = names::parse_key_generation(object.name);
-    if (number && *number < next.number) retired.push_back(object.name);
-  });
-  KeyChange change{next.slots, {}};
-  for (const RemoveFailure& failure : store.remove_many(retired, stop)) {
-    change.not_removed.push_back(failure.name);
-  }
-  return change;
-}
-
+// The generation that counts.
 KeyGeneration current_generation(const Repository& repository, const std::stop_token& stop) {
   auto generation = read_key_slots(repository.store(), nullptr, stop);
   if (!generation) {
@@ -240,6 +221,87 @@ KeyGeneration current_generation(const Repository& repository, const std::stop_t
                 {.object = repository.store().describe()});
   }
   return std::move(*generation);
+}
+
+// A change on its way into the store.
+struct PendingChange {
+  KeyGeneration next;
+  // Whether slots that were read back are as the change wants them.
+  std::function<bool(const std::vector<KeySlot>&)> holds;
+};
+
+// Whether the same sources open both.
+bool opens_alike(const KeySlot& a, const KeySlot& b) {
+  const auto parts = [](const KeySlot& slot) {
+    return std::tie(slot.id, slot.kind, slot.salt, slot.scrypt_log_n, slot.scrypt_r, slot.scrypt_p,
+                    slot.nonce, slot.wrapped);
+  };
+  return parts(a) == parts(b);
+}
+
+// What must not count is removed, so that the generations before it do.
+[[noreturn]] void take_back(const Repository& repository, const std::string& name, ErrorKind kind,
+                            const std::string& why, const std::stop_token& stop) {
+  const auto failures = repository.store().remove_many({name}, stop);
+  throw Error(kind, why,
+              {.object = name,
+               .hint = failures.empty()
+                           ? "The earlier key slots were kept. Run the command again."
+                           : fmt::format("The earlier key slots were kept, but this object could "
+                                         "not be removed: {}. Remove it, then run the command "
+                                         "again.",
+                                         failures.front().reason)});
+}
+
+// What counts after `change` was put: it, or what somebody else has built on it since.
+KeyGeneration read_back(const Repository& repository, const PendingChange& change,
+                        const std::stop_token& stop) {
+  const std::string name = names::key_generation(change.next.number);
+  KeyGeneration stored;
+  try {
+    stored = current_generation(repository, stop);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kDamage && error.kind() != ErrorKind::kNewerFormat) throw;
+    take_back(repository, name, error.kind(),
+              "the key slots cannot be read back: " + error.message(), stop);
+  }
+  if (stored.number != change.next.number) {
+    // Whoever read the same generation as this call was faster, and did not know of its change.
+    if (stored.number > change.next.number && change.holds(stored.slots)) return stored;
+    take_back(repository, name, ErrorKind::kRefused,
+              "the key slots were changed by somebody else at the same moment", stop);
+  }
+  if (!std::ranges::equal(stored.slots, change.next.slots, opens_alike) ||
+      !change.holds(stored.slots)) {
+    take_back(repository, name, ErrorKind::kDamage,
+              "the key slots that were read back are not those that were stored", stop);
+  }
+  return stored;
+}
+
+// No older generation goes before the new one was read back and holds: they are the only other way
+// to the data key.
+KeyChange store_generation(const Repository& repository, const PendingChange& change,
+                           const std::stop_token& stop) {
+  ObjectStore& store = repository.store();
+  const std::string name = names::key_generation(change.next.number);
+  if (try_put_once(store, name, encode_key_generation(change.next, repository.keys().repository_id),
+                   ObjectClass::kCatalogue, stop) == WriteOnceOutcome::kOtherContent) {
+    throw Error(ErrorKind::kRefused,
+                "the key slots were changed by somebody else at the same moment",
+                {.object = name, .hint = "Run the command again."});
+  }
+  KeyGeneration stored = read_back(repository, change, stop);
+  std::vector<std::string> retired;
+  for_each_object(store, names::kKeysPrefix, stop, [&](const ObjectInfo& object) {
+    const auto number = names::parse_key_generation(object.name);
+    if (number && *number < stored.number) retired.push_back(object.name);
+  });
+  KeyChange done{std::move(stored.slots), {}};
+  for (const RemoveFailure& failure : store.remove_many(retired, stop)) {
+    done.not_removed.push_back(failure.name);
+  }
+  return done;
 }
 
 }  // namespace
@@ -253,9 +315,16 @@ KeyChange add_key_slot(const Repository& repository, const KeySource& fresh,
                 {.object = names::kKeysPrefix,
                  .hint = "Remove one that is no longer used: 'holdfast key remove'."});
   }
-  next.slots.push_back(
-      wrap(repository.keys().data_key, fresh, label, to_rfc3339_seconds(system_clock().now())));
-  return store_generation(repository, next, stop);
+  const Secret& data_key = repository.keys().data_key;
+  next.slots.push_back(wrap(data_key, fresh, label, to_rfc3339_seconds(system_clock().now())));
+  const std::string id = next.slots.back().id;
+  const auto opens = [&](const std::vector<KeySlot>& slots) {
+    const auto added = std::ranges::find(slots, id, &KeySlot::id);
+    if (added == slots.end()) return false;
+    const auto key = unwrap(*added, fresh);
+    return key && std::ranges::equal(key->view(), data_key.view());
+  };
+  return store_generation(repository, {std::move(next), opens}, stop);
 }
 
 KeyChange remove_key_slot(const Repository& repository, const std::string& slot_id,
@@ -270,7 +339,10 @@ KeyChange remove_key_slot(const Repository& repository, const std::string& slot_
     throw Error(ErrorKind::kRefused, "this is the last key slot: without it nothing can be read",
                 {.object = slot_id, .hint = "Add another key first: 'holdfast key add'."});
   }
-  return store_generation(repository, next, stop);
+  const auto is_gone = [&](const std::vector<KeySlot>& slots) {
+    return std::ranges::find(slots, slot_id, &KeySlot::id) == slots.end();
+  };
+  return store_generation(repository, {std::move(next), is_gone}, stop);
 }
 
 }  // namespace holdfast

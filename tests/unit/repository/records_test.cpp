@@ -289,6 +289,78 @@ TEST(KeySlots, AnOlderGenerationInThePlaceOfTheNewestIsDamage) {
   EXPECT_EQ(kind_of([&] { shared.open(); }), ErrorKind::kDamage);
 }
 
+// Older generations are the only other way to the data key.
+TEST(KeySlots, AGenerationThatDoesNotReadBackIsTakenBackBeforeOlderOnesGo) {
+  for (const bool removing : {false, true}) {
+    TestRepository shared;
+    add_key_slot(*shared.open(), key_file(8), "second", kNoStop);
+    const auto before = shared.objects->objects;
+    const auto repository =
+        shared.open_on(make_fault_store(shared.store(), parse_fault_plan("get@keys/0003=flip")));
+    const std::string id = read_key_slots(repository->store(), nullptr, kNoStop)->slots[0].id;
+    EXPECT_EQ(kind_of([&] {
+                if (removing) {
+                  remove_key_slot(*repository, id, kNoStop);
+                } else {
+                  add_key_slot(*repository, key_file(9), "third", kNoStop);
+                }
+              }),
+              ErrorKind::kDamage);
+    EXPECT_EQ(shared.objects->objects, before);
+    EXPECT_TRUE(shared.open());
+  }
+}
+
+TEST(KeySlots, AnAnswerThatDoesNotComeLeavesBothGenerations) {
+  TestRepository shared;
+  const auto repository =
+      shared.open_on(make_fault_store(shared.store(), parse_fault_plan("get@keys/0002=deny")));
+  EXPECT_EQ(kind_of([&] { add_key_slot(*repository, key_file(8), "second", kNoStop); }),
+            ErrorKind::kRepository);
+  EXPECT_TRUE(shared.objects->objects.contains("keys/0001"));
+  EXPECT_TRUE(Repository::open(shared.store(), key_file(8), kNoStop));
+}
+
+// The name of a generation is free again once a later one has replaced it.
+TEST(KeySlots, AChangeThatTwoOthersOvertookIsRefusedAndLeavesNothing) {
+  TestRepository shared;
+  const auto others = shared.open();
+  const KeyChange two = add_key_slot(*others, key_file(8), "second", kNoStop);
+  FaultPlan plan;
+  plan.script = [&](const FaultCall& call) -> std::optional<FaultEffect> {
+    if (call.operation == StoreOperation::kPut && call.name == "keys/0003") {
+      add_key_slot(*others, key_file(9), "third", kNoStop);
+      add_key_slot(*others, key_file(10), "fourth", kNoStop);
+    }
+    return std::nullopt;
+  };
+  const auto slow = shared.open_on(make_fault_store(shared.store(), std::move(plan)));
+  EXPECT_EQ(kind_of([&] { remove_key_slot(*slow, two.slots[1].id, kNoStop); }),
+            ErrorKind::kRefused);
+  EXPECT_FALSE(shared.objects->objects.contains("keys/0003"));
+  const auto now = read_key_slots(others->store(), nullptr, kNoStop);
+  EXPECT_EQ(now->number, 4U);
+  EXPECT_EQ(now->slots.size(), 4U);
+}
+
+// Somebody else may build on a change before it is read back: then it holds.
+TEST(KeySlots, AChangeThatAnotherOneBuiltOnHolds) {
+  TestRepository shared;
+  const auto others = shared.open();
+  bool built = false;
+  FaultPlan plan;
+  plan.script = [&](const FaultCall& call) -> std::optional<FaultEffect> {
+    if (call.operation == StoreOperation::kGet && call.name == "keys/0002" && !built) {
+      built = true;
+      add_key_slot(*others, key_file(9), "third", kNoStop);
+    }
+    return std::nullopt;
+  };
+  const auto slow = shared.open_on(make_fault_store(shared.store(), std::move(plan)));
+  EXPECT_EQ(add_key_slot(*slow, key_file(8), "second", kNoStop).slots.size(), 3U);
+  EXPECT_TRUE(Repository::open(shared.store(), key_file(8), kNoStop));
+}
+
 TEST(KeySlots, ForeignObjectsBesideThemAreNotTakenForTheNewest) {
   TestRepository shared;
   shared.objects->objects["keys/README"] = to_bytes(as_bytes("hello"));
