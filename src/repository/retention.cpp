@@ -122,9 +122,14 @@ bool Planner::keep_last_counts(const RetentionLine& line) const {
 
 void Planner::apply_window(const RetentionLine& line, std::optional<std::size_t>& reach) {
   const Timestamp begin = window_begin();
-  // Behind the newest one at or before the begin everything is in the window, whatever its time.
+  const auto time_of = [&](std::size_t i) { return input_.backups[line.backups[i]].time; };
+  // From the first one that stopped within the window on everything is in it: one of a time before
+  // it was taken while the server's clock was wrong. A time that is yet to come tells nothing.
   std::size_t at = line.backups.size();
-  while (at > 0 && input_.backups[line.backups[at - 1]].time > begin) --at;
+  while (at > 0 && time_of(at - 1) > begin) --at;
+  for (std::size_t i = 0; i < at; ++i) {
+    if (time_of(i) > begin && time_of(i) <= input_.now) at = i;
+  }
   for (std::size_t i = 0; i < line.backups.size(); ++i) {
     const std::size_t backup = line.backups[i];
     if (i >= at || input_.backups[backup].time > begin) keep(backup, KeepWhy::kWindow);

@@ -5,9 +5,10 @@
 // A line is one way that the WAL went: a history with those it came from, to one timeline. The live
 // lines are those that nobody left; a line that a take-over or a newer timeline left behind is
 // abandoned. Rules, each of which can only keep:
-//   window    every backup within the window, and the newest one at or before its begin, the
-//             anchor, so that each point of the window can be reached; an anchor that a
-//             verification found damaged is kept, and so is the next one before it
+//   window    from the first backup that stopped within the window on every one, whatever its
+//             time (a server's clock may have been wrong), and the one before these, the anchor,
+//             so that each point of the window can be reached; an anchor that a verification
+//             found damaged is kept, and so is the next one before it
 //   keep_last the newest N of a line
 //   daily …   the newest of each of the last N days (weeks from Monday, months, years; in the
 //             configured zone) that have one. Of an abandoned line, which gets no new backups: of
