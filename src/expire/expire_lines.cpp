@@ -51,6 +51,11 @@ class LineFinder {
   void note_histories_that_left(const HistoryRecord& history, ClusterLine& line) const;
   std::optional<Timestamp> last_stop_in(const HistoryName& history) const;
   void note_timelines_that_left(const std::vector<PathOfLine>& paths, ClusterLine& line) const;
+  std::optional<Timestamp> stored_at(const std::string& object) const;
+  std::optional<Timestamp> last_sign(const HistoryName& history, TimelineId timeline,
+                                     Lsn behind) const;
+  bool goes_on(const ClusterLine& line, const TimelineSwitch& fork, TimelineId other,
+               Timestamp left) const;
 
   const Repository& repository_;
   const ArchiveSurvey& archive_;
@@ -130,16 +135,56 @@ void LineFinder::note_histories_that_left(const HistoryRecord& history, ClusterL
   if (history.side) leave(line, last_stop_in(history.name));
 }
 
+std::optional<Timestamp> LineFinder::stored_at(const std::string& object) const {
+  const auto info = repository_.store().head(object, stop_);
+  return info ? std::optional(info->modified) : std::nullopt;
+}
+
+// When the newest segment and the newest backup that a history itself has of a timeline were
+// stored, as far as they reach behind a position.
+std::optional<Timestamp> LineFinder::last_sign(const HistoryName& history, TimelineId timeline,
+                                               Lsn behind) const {
+  std::optional<Timestamp> last;
+  for (const WalListing& listing : archive_.listings) {
+    if (!(listing.place.history == history)) continue;
+    const TimelineListing* const stored = find_timeline(listing, timeline);
+    if (stored == nullptr || stored->runs.empty()) continue;
+    const SegmentName newest{timeline, stored->runs.back().last};
+    if (newest.number < behind.value / listing.segment_size.bytes) continue;
+    last =
+        std::max(last, stored_at(names::wal_segment(listing.place, newest, listing.segment_size)));
+  }
+  const CatalogueEntry* newest = nullptr;
+  for (const CatalogueEntry& entry : archive_.backups) {
+    const BackupInfo& info = entry.outcome.info;
+    if (entry.state != BackupState::kCommitted || !(entry.name.history == history)) continue;
+    if (info.timeline != timeline || info.stop_lsn <= behind) continue;
+    behind = info.stop_lsn;
+    newest = &entry;
+  }
+  if (newest != nullptr) last = std::max(last, stored_at(names::outcome(newest->name)));
+  return last;
+}
+
+// Whether somebody still writes the line's timeline although `other` left it.
+bool LineFinder::goes_on(const ClusterLine& line, const TimelineSwitch& fork, TimelineId other,
+                         Timestamp left) const {
+  const auto here = last_sign(line.history, line.timeline, fork.at);
+  if (!here || *here <= left) return false;
+  const auto there = last_sign(line.history, other, Lsn{});
+  return *here + kSilentMax > std::max(left, there.value_or(left));
+}
+
 void LineFinder::note_timelines_that_left(const std::vector<PathOfLine>& paths,
                                           ClusterLine& line) const {
   for (const PathOfLine& other : paths) {
     const auto& switches = other.path.timelines.switches;
-    if (std::ranges::find(switches, line.timeline, &TimelineSwitch::timeline) == switches.end()) {
-      continue;
-    }
-    const auto file = repository_.store().head(
-        names::timeline_history({archive_.cluster, line.history}, other.timeline), stop_);
-    leave(line, file ? std::optional(file->modified) : std::nullopt);
+    const auto fork = std::ranges::find(switches, line.timeline, &TimelineSwitch::timeline);
+    if (fork == switches.end()) continue;
+    const auto left =
+        stored_at(names::timeline_history({archive_.cluster, line.history}, other.timeline));
+    if (left && goes_on(line, *fork, other.timeline, *left)) continue;
+    leave(line, left);
   }
 }
 

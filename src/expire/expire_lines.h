@@ -6,9 +6,15 @@
 // left it: no take-over or upgrade its history, and no stored timeline of that history its
 // timeline. A side line (repository/history.h) never is: it ended with its last backup. When a line
 // was left is told by the record of the history that did, or by the store's time of the timeline's
-// history file, which are both later than it was. Errors: those of the store. Threads: any; plain
-// data.
+// history file, which are both later than it was.
+// A timeline that another one left stays live while it goes on: while something behind the fork,
+// its newest segment or backup, was stored after the other one's history file and is at most
+// kSilentMax older than the newest that the other one has. So a standby that was promoted by
+// mistake does not make production's line an abandoned one, and a segment that an old primary
+// archives late does not make its line a live one for ever. All these times are the store's.
+// Errors: those of the store. Threads: any; plain data.
 
+#include <chrono>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -18,6 +24,8 @@
 #include "repository/retention.h"
 
 namespace holdfast {
+
+inline constexpr std::chrono::days kSilentMax{30};
 
 struct ClusterLine {
   HistoryName history;
