@@ -10,6 +10,7 @@
 #include "expire/pack_removal.h"
 #include "expire/pack_use.h"
 #include "expire/wal_removal.h"
+#include "repository/proof.h"
 #include "repository/sweep.h"
 
 namespace holdfast {
@@ -63,6 +64,7 @@ class ExpireRun {
   void look_again();
   void choose_candidates();
   void read_manifests();
+  void read_lost_backups();
   void begin_deletions();
   void remove_packs();
   void settle_loose_packs();
@@ -83,6 +85,7 @@ class ExpireRun {
   std::vector<const BackupFolder*> candidates_;  // of later_: backups whose deletion is due
   std::vector<const BackupFolder*> closed_;      // whose packs may go; kDeleting or kAborted
   std::vector<BackupFolder> begun_;              // as closed_ points to those of this run
+  std::vector<BackupName> lost_;                 // without a commit record, but with a manifest
   std::optional<PackUse> use_;
   ExpireResult result_;
 };
@@ -131,9 +134,11 @@ void ExpireRun::sweep() {
   result_.removed.failed += swept.not_removed.size();
   if (!swept.not_removed.empty()) result_.removed.failed_example = swept.not_removed.front();
   for (const std::string& id : swept.lost_commit) {
-    result_.warnings.push_back(fmt::format(
-        "backup {} was verified once, but its commit record is gone; nothing of it was removed",
-        id));
+    result_.warnings.push_back(
+        fmt::format("backup {} was verified once, but its commit record is gone; nothing of it was "
+                    "removed, nor "
+                    "the WAL from its start to its stop",
+                    id));
   }
 }
 
@@ -214,6 +219,23 @@ void ExpireRun::read_manifests() {
     }
   }
   use_->read_manifests(repository_, counting, stop_);
+  read_lost_backups();
+}
+
+// A proof is written for committed backups only (repository/sweep.h).
+void ExpireRun::read_lost_backups() {
+  for (const BackupFolder& folder : later_.folders) {
+    if (folder.state != FolderState::kUnfinished) continue;
+    if (list_proofs(repository_, folder.name, stop_).empty()) continue;
+    if (use_->read_lost(repository_, folder, stop_)) {
+      lost_.push_back(folder.name);
+    } else if (plan_.wal_kept_because.empty()) {
+      plan_.wal_kept_because = fmt::format(
+          "backup {} lost its commit record and its manifest cannot be read, so nobody knows which "
+          "WAL it needs",
+          folder.name.id.text);
+    }
+  }
 }
 
 void ExpireRun::begin_deletions() {
@@ -290,6 +312,7 @@ void ExpireRun::remove_wal_of(ActOnWal act) {
                             .archive = archive_,
                             .survey = later_,
                             .kept = std::move(kept),
+                            .lost = lost_,
                             .marks = wal_marks_,
                             .grace = options_.grace},
                            act, result_.removed, stop_);

@@ -24,11 +24,11 @@ bool is_being_deleted(const Repository& repository, const BackupFolder& backup,
   }
 }
 
-// The commit record of a damaged one does not tell the hash of its manifest; the manifest's own
+// A damaged or lost commit record does not tell the hash of its manifest; the manifest's own
 // checksum has to do.
 Outcome outcome_for_manifest(const Repository& repository, const BackupFolder& backup,
                              const std::stop_token& stop) {
-  if (backup.damage.empty()) return backup.outcome;
+  if (backup.is_backup && backup.damage.empty()) return backup.outcome;
   Outcome outcome;
   outcome.info.name = backup.name;
   if (const auto object = repository.store().get(names::manifest(backup.name), stop)) {
@@ -60,6 +60,27 @@ void PackUse::note(const ManifestRoot& root, const PackRegistry& registry) {
   }
 }
 
+void PackUse::read_one(const Repository& repository, const BackupFolder& backup,
+                       const std::stop_token& stop) {
+  PackRegistry registry;
+  const ManifestRoot root =
+      read_manifest(repository, outcome_for_manifest(repository, backup, stop), registry, stop);
+  const std::lock_guard lock(mutex_);
+  note(root, registry);
+  if (!backup.is_backup || !backup.damage.empty()) facts_of_damaged_.push_back(root.info);
+}
+
+bool PackUse::read_lost(const Repository& repository, const BackupFolder& backup,
+                        const std::stop_token& stop) {
+  try {
+    read_one(repository, backup, stop);
+    return true;
+  } catch (const Error& error) {
+    if (!condemns_one_object(error.kind())) throw;
+    return false;
+  }
+}
+
 void PackUse::read_manifests(const Repository& repository,
                              const std::vector<const BackupFolder*>& backups,
                              const std::stop_token& stop) {
@@ -67,12 +88,7 @@ void PackUse::read_manifests(const Repository& repository,
       backups.size(), kManifestReaders, stop, [&](std::size_t i, const std::stop_token& inner) {
         const BackupFolder& backup = *backups[i];
         try {
-          PackRegistry registry;
-          const ManifestRoot root = read_manifest(
-              repository, outcome_for_manifest(repository, backup, inner), registry, inner);
-          const std::lock_guard lock(mutex_);
-          note(root, registry);
-          if (!backup.damage.empty()) facts_of_damaged_.push_back(root.info);
+          read_one(repository, backup, inner);
         } catch (const Error& error) {
           if (!condemns_one_object(error.kind())) throw;
           if (is_being_deleted(repository, backup, inner)) return;

@@ -28,10 +28,13 @@ class PackUse {
   // Reads the manifests of these backups and notes what they cite.
   void read_manifests(const Repository& repository, const std::vector<const BackupFolder*>& backups,
                       const std::stop_token& stop);
+  // The same of one that lost its commit record. False when its manifest cannot be read.
+  bool read_lost(const Repository& repository, const BackupFolder& backup,
+                 const std::stop_token& stop);
 
   bool is_cited(const BackupName& folder, names::PackKind kind, std::uint32_t number) const;
   bool is_any_cited(const BackupName& folder) const;
-  // What a backup with a damaged commit record says of itself in its manifest.
+  // What backups with a damaged or a lost commit record say of themselves in their manifests.
   const std::vector<BackupInfo>& facts_of_damaged() const { return facts_of_damaged_; }
 
  private:
@@ -40,6 +43,8 @@ class PackUse {
     bool any = false;
   };
   void note(const ManifestRoot& root, const PackRegistry& registry);
+  void read_one(const Repository& repository, const BackupFolder& backup,
+                const std::stop_token& stop);
 
   std::map<std::string, Bits> folders_;
   std::vector<BackupInfo> facts_of_damaged_;

@@ -201,6 +201,7 @@ std::optional<WalMarkName> due_mark(const Repository& repository, const WalRemov
   std::optional<Timestamp> oldest_begin;
   for (const BackupFolder& folder : input.survey.folders) {
     if (folder.state != FolderState::kUnfinished) continue;
+    if (std::ranges::find(input.lost, folder.name) != input.lost.end()) continue;
     const auto begin = repository.store().head(names::begin(folder.name), stop);
     const Timestamp began = begin ? begin->modified : Timestamp{};
     oldest_begin = std::min(oldest_begin.value_or(began), began);

@@ -1,6 +1,7 @@
 // Which archived WAL goes, when, and what keeps it.
 
 #include "repository/hold.h"
+#include "repository/proof.h"
 #include "repository/wal_mark.h"
 #include "unit/expire/expire_testing.h"
 
@@ -188,6 +189,40 @@ TEST(ExpireWal, ADamagedCommitRecordStillProtectsItsWal) {
   }
   EXPECT_TRUE(bed.has_segment(0));
   EXPECT_FALSE(bed.has_segment(1));
+}
+
+// It stays undecided for ever, which must not keep all other WAL for ever.
+TEST(ExpireWal, ABackupThatLostItsCommitRecordKeepsItsOwnWalAlone) {
+  Archive bed;
+  const BackupName lost = bed.day();
+  write_proof(*bed.opened, lost, {.mode = "full", .ok = true}, kNoStop);
+  bed.objects().erase(names::outcome(lost));
+  ExpireResult result;
+  for (int i = 0; i < 9; ++i) {
+    bed.day();
+    result = bed.expire();
+  }
+  EXPECT_TRUE(bed.has_segment(0));
+  EXPECT_FALSE(bed.has_segment(1));
+  EXPECT_EQ(result.wal.kept_because, "");
+  ASSERT_EQ(result.warnings.size(), 1U);
+  EXPECT_NE(result.warnings[0].find(lost.id.text), std::string::npos) << result.warnings[0];
+}
+
+TEST(ExpireWal, ALostBackupOfWhichNobodyKnowsWhatItNeedsKeepsAllAndIsNamed) {
+  Archive bed;
+  const BackupName lost = bed.day();
+  write_proof(*bed.opened, lost, {.mode = "full", .ok = true}, kNoStop);
+  bed.objects().erase(names::outcome(lost));
+  bed.objects().erase(names::manifest(lost));
+  ExpireResult result;
+  for (int i = 0; i < 9; ++i) {
+    bed.day();
+    result = bed.expire();
+  }
+  EXPECT_EQ(bed.oldest(), 0U);
+  EXPECT_NE(result.wal.kept_because.find(lost.id.text), std::string::npos)
+      << result.wal.kept_because;
 }
 
 }  // namespace
