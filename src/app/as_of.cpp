@@ -35,10 +35,13 @@ UndeleteAnswer undelete(const Config& config, const RepositoryConfig& repository
   const auto act = request.really == ReallyDo::kYes ? UndeleteOptions::Act::kBringBack
                                                     : UndeleteOptions::Act::kLook;
   return in_repository(repository, [&] {
-    return UndeleteAnswer{
-        .as_of = as_of,
-        .undeleted =
-            undelete(*store, {.cluster = config.cluster, .as_of = as_of, .act = act}, stop)};
+    return UndeleteAnswer{.as_of = as_of,
+                          .undeleted = undelete(*store,
+                                                {.cluster = config.cluster,
+                                                 .as_of = as_of,
+                                                 .act = act,
+                                                 .key = key_source(repository.encryption)},
+                                                stop)};
   });
 }
 

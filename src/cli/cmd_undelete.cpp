@@ -43,7 +43,13 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
                  {"copied_objects", done.copied_objects},
                  {"hidden_records", done.hidden_records},
                  {"failed_objects", done.failed_objects},
-                 {"backups", done.backups}};
+                 {"backups", done.backups},
+                 {"younger_keys", done.younger_keys}};
+  for (const std::string& keys : done.younger_keys) {
+    context.warn(fmt::format(
+        "the key slots of {} are younger than that: see 'holdfast key list' whether all are yours",
+        printable(keys)));
+  }
   for (const std::string& backup : done.backups) {
     result.text += fmt::format("backup {}\n", printable(backup));
   }
@@ -80,7 +86,8 @@ CommandSpec undelete_command() {
       "Everything of the cluster that was there at the time and is not there now comes back, and\n"
       "what was overwritten gets its old content; nothing that is there now is lost. Deletions "
       "that\n"
-      "were asked for since then are withdrawn. Stop 'holdfast expire' first.\n"
+      "were asked for since then are withdrawn. Stop 'holdfast backup' and 'holdfast expire' "
+      "first.\n"
       "Where nothing should change, use --as-of of restore, list, verify and the others instead.";
   spec.needs = Needs::kConfig;
   spec.options = {text_option({"--as-of", "TIME", "When all was well"}, arguments->as_of),

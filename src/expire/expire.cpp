@@ -280,8 +280,11 @@ void ExpireRun::settle_loose_packs() {
     // With a begin record a copy of this very backup has begun since it was marked.
     const bool begun = folder.state == FolderState::kMarked &&
                        repository_.store().head(names::begin(folder.name), stop_).has_value();
-    const bool needed =
-        begun || use_->is_any_cited(folder.name) || has_live_intent(later_, intents_, folder.name);
+    // With a manifest it is a backup that is being brought back (repository/undelete.h).
+    const bool returning =
+        repository_.store().head(names::manifest(folder.name), stop_).has_value();
+    const bool needed = begun || returning || use_->is_any_cited(folder.name) ||
+                        has_live_intent(later_, intents_, folder.name);
     if (folder.state == FolderState::kLoosePacks && !needed) {
       write_next(folder, TombstoneState::kMarked, "no backup needs these packs");
       fault_point("expire.marked");

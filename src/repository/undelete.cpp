@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/parallel.h"
+#include "repository/key_slots_json.h"
 #include "repository/names.h"
 #include "storage/versioning.h"
 
@@ -25,6 +26,10 @@ struct Work {
 
 bool ends_a_backup(const std::string& name) {
   return name.find("/backup/") != std::string::npos && name.ends_with("/outcome");
+}
+
+bool begins_a_backup(const std::string& name) {
+  return name.find("/backup/") != std::string::npos && name.ends_with("/begin");
 }
 
 bool says_it_goes(const std::string& name) {
@@ -58,10 +63,11 @@ class Undeletion {
     survey(names::kDescriptor);
     survey_keys();
     survey(names::cluster_prefix(options_.cluster));
-    // What is half brought back is no backup: its commit comes last, and only when all is there.
-    const bool whole = done_.failed_objects == 0;
-    if (whole) hide_records();
-    if (whole && done_.failed_objects == 0) bring_back(outcomes_);
+    // What is half brought back is no backup: its commit comes late, and only when all is there.
+    if (is_whole()) hide_records();
+    if (is_whole()) bring_back(outcomes_);
+    // A begin without a commit record is that of a dead backup, which the next one sweeps.
+    if (is_whole()) bring_back(begins_);
     std::ranges::sort(done_.backups);
     return std::move(done_);
   }
@@ -70,9 +76,16 @@ class Undeletion {
   void require_versions_kept();
   void survey(const std::string& prefix);
   void survey_keys();
+  enum class Slots { kOpen, kForeign, kDamaged };
+  Slots judge_slots(const std::string& name);
+  void settle_younger_slots(const std::string& name, Slots slots);
+  std::vector<VersionsOfName> all_versions(const std::string& prefix);
+  bool is_there(const Work& work, const std::stop_token& stop);
+  bool is_whole() const { return done_.failed_objects == 0; }
   std::optional<Work> work_for(const VersionsOfName& name);
   void bring_back(const std::vector<Work>& works);
   void bring_back(const Work& work, const std::stop_token& stop);
+  void note_backup(const Work& work);
   void hide_records();
   void failed(const std::string& name, const Error& error);
 
@@ -80,7 +93,7 @@ class Undeletion {
   Versioning& versions_;
   const UndeleteOptions& options_;
   const std::stop_token stop_;
-  std::vector<Work> outcomes_;
+  std::vector<Work> outcomes_, begins_;
   std::vector<std::string> records_;
   std::mutex mutex_;  // guards done_ while several threads bring back
   Undeleted done_;
@@ -128,7 +141,10 @@ void Undeletion::survey(const std::string& prefix) {
     for (const VersionsOfName& name : page.names) {
       auto work = work_for(name);
       if (!work) continue;
-      (ends_a_backup(work->name) ? outcomes_ : works).push_back(std::move(*work));
+      auto& where = ends_a_backup(work->name)     ? outcomes_
+                    : begins_a_backup(work->name) ? begins_
+                                                  : works;
+      where.push_back(std::move(*work));
     }
     bring_back(works);
     if (!page.next) return;
@@ -136,10 +152,70 @@ void Undeletion::survey(const std::string& prefix) {
   }
 }
 
-// The highest generation counts, so an older one is of use only when no other is left.
+std::vector<VersionsOfName> Undeletion::all_versions(const std::string& prefix) {
+  std::vector<VersionsOfName> all;
+  ListRequest request{.prefix = prefix};
+  for (;;) {
+    VersionsPage page = versions_.list_versions(request, stop_);
+    std::ranges::move(page.names, std::back_inserter(all));
+    if (!page.next) return all;
+    request.after = *page.next;
+  }
+}
+
+// Whether the slots that are there now are those of this repository.
+Undeletion::Slots Undeletion::judge_slots(const std::string& name) {
+  auto object = store_.get(name, stop_);
+  if (!object) return Slots::kDamaged;
+  try {
+    const KeyGeneration generation = decode_key_generation(std::move(*object), name, nullptr);
+    if (!options_.key) return Slots::kOpen;
+    const bool opens = std::ranges::any_of(generation.slots, [&](const KeySlot& slot) {
+      return unwrap(slot, *options_.key).has_value();
+    });
+    return opens ? Slots::kOpen : Slots::kForeign;
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kDamage) return Slots::kDamaged;
+    if (error.kind() == ErrorKind::kNewerFormat) return Slots::kForeign;
+    throw;
+  }
+}
+
+// Of a generation that was not there then. The highest counts, be it whose it may.
+void Undeletion::settle_younger_slots(const std::string& name, Slots slots) {
+  if (slots == Slots::kOpen) {
+    done_.younger_keys.push_back(name);
+  } else if (slots == Slots::kDamaged) {
+    records_.push_back(name);
+  } else {
+    failed(name, Error(ErrorKind::kRepository,
+                       "it is younger than the time, the configured key does not open it, and it "
+                       "counts. If it is yours, configure its key; if not, remove it. Then run "
+                       "this again"));
+  }
+}
+
+// An older generation is of use only when no later one counts that this repository's owner wrote.
 void Undeletion::survey_keys() {
-  const ListPage now = store_.list({.prefix = names::kKeysPrefix, .limit = 1}, stop_);
-  if (now.objects.empty()) survey(names::kKeysPrefix);
+  const std::vector<VersionsOfName> all = all_versions(names::kKeysPrefix);
+  std::uint32_t good = 0;
+  std::vector<Work> works;
+  for (const VersionsOfName& name : all) {
+    const auto number = names::parse_key_generation(name.name);
+    if (!number) continue;
+    if (auto work = work_for(name)) {
+      works.push_back(std::move(*work));
+    } else if (version_now(name) != nullptr) {
+      const bool is_younger = version_as_of(name, options_.as_of) == nullptr;
+      const Slots slots = is_younger ? judge_slots(name.name) : Slots::kOpen;
+      if (is_younger) settle_younger_slots(name.name, slots);
+      if (slots == Slots::kOpen) good = std::max(good, *number);
+    }
+  }
+  std::erase_if(works, [&](const Work& work) {
+    return !work.markers.empty() && names::parse_key_generation(work.name) < good;
+  });
+  bring_back(works);
 }
 
 void Undeletion::failed(const std::string& name, const Error& error) {
@@ -161,23 +237,46 @@ void Undeletion::bring_back(const Work& work, const std::stop_token& stop) {
     copied = true;  // to write is allowed more often than to remove versions
   }
   if (copied) versions_.copy_version(work.name, work.wanted, stop);
+  if (ends_a_backup(work.name) && !is_there(work, stop)) {
+    throw Error(ErrorKind::kRepository,
+                "something else was written over it at the same moment. Stop 'holdfast backup' "
+                "and 'holdfast expire' and run this again");
+  }
   const std::lock_guard lock(mutex_);
+  note_backup(work);
   ++done_.objects;
   done_.bytes += work.wanted.size;
   if (copied) ++done_.copied_objects;
 }
 
-void Undeletion::bring_back(const std::vector<Work>& works) {
-  for (const Work& work : works) {
-    if (!ends_a_backup(work.name)) continue;
-    const std::string folder = work.name.substr(0, work.name.rfind('/'));
-    done_.backups.push_back(folder.substr(folder.rfind('/') + 1));
+// Whether what is there now is what was wanted.
+bool Undeletion::is_there(const Work& work, const std::stop_token& stop) {
+  ListRequest request{.prefix = work.name};
+  for (;;) {
+    const VersionsPage page = versions_.list_versions(request, stop);
+    const auto found = std::ranges::find(page.names, work.name, &VersionsOfName::name);
+    if (found != page.names.end()) {
+      const ObjectVersion* now = version_now(*found);
+      return now != nullptr && is_same(*now, work.wanted);
+    }
+    if (!page.next) return false;
+    request.after = *page.next;
   }
+}
+
+void Undeletion::note_backup(const Work& work) {
+  if (!ends_a_backup(work.name)) return;
+  const std::string folder = work.name.substr(0, work.name.rfind('/'));
+  done_.backups.push_back(folder.substr(folder.rfind('/') + 1));
+}
+
+void Undeletion::bring_back(const std::vector<Work>& works) {
   if (options_.act == UndeleteOptions::Act::kLook) {
     for (const Work& work : works) {
       ++done_.objects;
       done_.bytes += work.wanted.size;
       if (work.markers.empty()) ++done_.copied_objects;
+      note_backup(work);
     }
     return;
   }

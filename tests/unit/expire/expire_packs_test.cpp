@@ -373,6 +373,20 @@ TEST(ExpirePacks, LoosePacksGoOnlyWhenNothingNeedsThem) {
   EXPECT_EQ(bed.complete(), std::vector<std::string>{newer.id.text});
 }
 
+// `undelete` brings the commit record back when all else is there, and the begin record last.
+TEST(ExpirePacks, ABackupThatIsHalfBroughtBackIsNotTakenForLoosePacks) {
+  ExpireBed bed;
+  const BackupName half = bed.backup({.start = 1, .stop = 1});
+  bed.backup({.start = 2, .stop = 2});
+  bed.segments(1, 3);
+  bed.objects().erase(names::begin(half));
+  bed.objects().erase(names::outcome(half));
+  for (int i = 0; i < 3; ++i) bed.expire_fully();
+  EXPECT_FALSE(is_tombstoned(*bed.opened, half, kNoStop));
+  EXPECT_TRUE(bed.has_pack(half, 1));
+  EXPECT_TRUE(bed.has(names::manifest(half)));
+}
+
 // What an aborted copy left, which other copies cite.
 TEST(ExpirePacks, PacksOfAnAbortedCopyStayWhileTheyAreCited) {
   Family bed;
