@@ -150,34 +150,37 @@ std::string marker_text(const std::optional<RecoverySettings>& settings) {
   return to_string(settings->target);
 }
 
+[[noreturn]] void refuse_tablespace(const std::string& location, std::string message,
+                                    std::string hint) {
+  throw Error(
+      ErrorKind::kRefused, std::move(message),
+      {.object = location,
+       .hint = "Take a new backup: a copy of it has this tablespace too. Or " + std::move(hint)});
+}
+
 // Replay makes a tablespace where WAL says, whatever moved the backup's own elsewhere. PostgreSQL
-// takes a directory that is there for its own, and overwrites what is in it.
-void judge_new_tablespaces(const Config& config, const RestoreRequest& request,
-                           RecoveryPlan& plan) {
-  const std::filesystem::path live = config.postgres.data_directory;
-  const bool beside = !request.apart && live != request.target.data_directory && !live.empty() &&
-                      running_server(live);
+// takes a directory that is there for its own and overwrites what is in it, whoever uses it: a
+// server that is stopped now may be started again.
+void judge_new_tablespaces(const RestoreRequest& request, RecoveryPlan& plan) {
   for (const std::string& location : plan.new_tablespaces) {
-    if (request.apart && !places_in(*request.apart).has_tablespace_in(location)) {
-      throw Error(
-          ErrorKind::kRefused,
+    if (request.apart) {
+      if (places_in(*request.apart).has_tablespace_in(location)) continue;
+      refuse_tablespace(
+          location,
           "the WAL behind the backup makes a tablespace, which would be outside of the copy",
-          {.object = location,
-           .hint = "Take a new backup: a copy of it has this tablespace too. Or choose a "
-                   "target from before it was made."});
+          "choose a target from before it was made.");
     }
-    if (beside && places_in(live).has_tablespace_in(location)) {
-      throw Error(ErrorKind::kRefused,
-                  "the WAL behind the backup makes a tablespace where a running server has its own",
-                  {.object = location,
-                   .hint = "Take a new backup, whose tablespaces can be moved, or restore on "
-                           "another machine, or to a target from before it was made."});
-    }
-    if (!request.apart && !std::filesystem::exists(location)) {
+    std::error_code none;
+    if (!fs::exists(location, none)) {
       plan.warnings.push_back(
           fmt::format("make the directory {} before the server starts, empty and its owner's: the "
                       "WAL behind the backup makes a tablespace there",
                       location));
+    } else if (!fs::is_empty(location, none)) {
+      refuse_tablespace(
+          location, "the WAL behind the backup makes a tablespace in a directory that has files",
+          "restore on another machine, or to a target from before it was made. If no "
+          "server will ever need these files, set the directory aside.");
     }
   }
 }
@@ -207,7 +210,7 @@ Prepared prepare(const Config& config, const RepositoryConfig& repository, Resto
                 {.object = prepared.plan.backup.name.id.text,
                  .hint = "Make the standby from another backup: leave the id out."});
   }
-  judge_new_tablespaces(config, request, prepared.plan);
+  judge_new_tablespaces(request, prepared.plan);
   if (request.planned) request.planned(prepared.plan.backup.outcome.info);
   prepared.settings = plan_settings(config, request, prepared.plan, target);
   request.target.live_data_directory = config.postgres.data_directory;

@@ -38,14 +38,6 @@ ColdObjects cold_objects(const Repository& repository, const std::vector<Catalog
   return cold;
 }
 
-bool is_about_frozen(const Repository& repository, const Error& error,
-                     const std::stop_token& stop) {
-  if (error.kind() != ErrorKind::kRepository || error.object().empty()) return false;
-  if (!repository.store().capabilities().storage_classes) return false;
-  const auto state = thaw_state(repository.store(), error.object(), stop);
-  return state && *state != ThawState::kReadable;
-}
-
 std::optional<Thawed> bring_back(const Repository& repository, ColdObjects cold,
                                  const ThawChoice& choice, Progress& progress,
                                  const std::stop_token& stop) {

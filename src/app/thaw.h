@@ -37,9 +37,6 @@ struct Thawed {
 ColdObjects cold_objects(const Repository& repository, const std::vector<CatalogueEntry>& backups,
                          const std::stop_token& stop);
 
-// Whether what failed is the reading of an object that is frozen.
-bool is_about_frozen(const Repository& repository, const Error& error, const std::stop_token& stop);
-
 // Returns when everything can be read; nullopt when it could be from the start.
 std::optional<Thawed> bring_back(const Repository& repository, ColdObjects cold,
                                  const ThawChoice& choice, Progress& progress,

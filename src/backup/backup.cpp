@@ -53,6 +53,7 @@ class BackupRun {
   void collect_config();
   void read_data_files();
   void stop_backup_mode();
+  void note_new_tablespaces();
   BackupStop end_backup_mode();
   void wait_for_archive();
   void store_final_files();
@@ -80,6 +81,7 @@ class BackupRun {
   const MemoryPlan plan_;
   ControlFile control_;
   std::optional<RateLimiter> rate_;
+  std::set<std::uint32_t> tablespaces_before_;  // the start of backup mode
   OwnerTable owners_;
   FinalFiles final_files_;
   BackupResult result_;
@@ -177,6 +179,7 @@ void BackupRun::start() {
   progress_.phase("start", 0);
   progress_.note("waiting for a checkpoint");
   session_.reserve_wal(fmt::format("holdfast_{}", ::getpid()));
+  for (const TablespaceInfo& space : session_.tablespaces()) tablespaces_before_.insert(space.oid);
   const BackupStart began =
       session_.start_backup("holdfast " + info.name.id.text, options_.checkpoint);
   info.start_lsn = began.lsn;
@@ -386,6 +389,16 @@ void BackupRun::note_findings(const PageGuard& guard) {
   }
 }
 
+// Asked for before the start and after the end: one that is made outside of both, and named all the
+// same, does no harm.
+void BackupRun::note_new_tablespaces() {
+  BackupInfo& info = result_.info;
+  for (const TablespaceInfo& space : session_.tablespaces()) {
+    if (space.location.empty()) continue;  // inside the data directory
+    if (!tablespaces_before_.contains(space.oid)) info.tablespaces_made.push_back(space.location);
+  }
+}
+
 BackupStop BackupRun::end_backup_mode() {
   try {
     return session_.stop_backup();
@@ -417,6 +430,7 @@ void BackupRun::stop_backup_mode() {
     throw Error(ErrorKind::kPostgres, "the server's timeline changed while the backup was running",
                 {.object = options_.cluster, .hint = "Take the backup again."});
   }
+  note_new_tablespaces();
   fault_point("backup.stopped");
 }
 

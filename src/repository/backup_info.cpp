@@ -146,6 +146,9 @@ void read_server(const Json& json, BackupInfo& info) {
     info.tablespaces.push_back(
         {t.at("oid"), t.at("name"), t.at("location"), t.at("content_bytes")});
   }
+  if (json.contains("tablespaces_made")) {
+    info.tablespaces_made = json.at("tablespaces_made").get<std::vector<std::string>>();
+  }
   info.external_config = json.at("external_config").get<std::map<std::string, std::string>>();
   for (const Json& o : json.at("owners")) {
     info.owners.push_back({o.at("uid"), o.at("gid"), o.at("user"), o.at("group")});
@@ -208,6 +211,7 @@ std::string to_json(const BackupInfo& info) {
   json["relation_segment_blocks"] = info.relation_segment_blocks;
   json["data_checksums"] = info.data_checksums;
   json["tablespaces"] = tablespaces_to_json(info.tablespaces);
+  if (!info.tablespaces_made.empty()) json["tablespaces_made"] = info.tablespaces_made;
   json["external_config"] = info.external_config;
   json["owners"] = owners_to_json(info.owners);
   json["files"] = info.files;

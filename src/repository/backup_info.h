@@ -86,6 +86,9 @@ struct BackupInfo {
   std::uint32_t relation_segment_blocks = 131072;
   bool data_checksums = false;
   std::vector<BackupTablespace> tablespaces;
+  // Where tablespaces were made while it ran: they are in its WAL alone, and replay makes them
+  // there.
+  std::vector<std::string> tablespaces_made;
   // Configuration from outside the data directory: name in the backup → where it was.
   std::map<std::string, std::string> external_config;
   std::vector<FileOwner> owners;

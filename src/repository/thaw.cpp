@@ -156,6 +156,14 @@ class Awaiting {
 
 }  // namespace
 
+bool is_about_frozen(const Repository& repository, const Error& error,
+                     const std::stop_token& stop) {
+  if (error.kind() != ErrorKind::kRepository || error.object().empty()) return false;
+  if (!repository.store().capabilities().storage_classes) return false;
+  const auto state = thaw_state(repository.store(), error.object(), stop);
+  return state && *state != ThawState::kReadable;
+}
+
 ColdObjects cold_packs(const Repository& repository, const ManifestRoot& root,
                        const PackRegistry& registry, const std::stop_token& stop) {
   if (!repository.store().capabilities().storage_classes) return {};

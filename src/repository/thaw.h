@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "core/progress.h"
 #include "repository/manifest.h"
 #include "repository/repository.h"
@@ -50,6 +51,9 @@ ColdObjects cold_wal(const Repository& repository, const WalLine& line, const Ba
 
 // Each object once.
 void append(ColdObjects& cold, ColdObjects more);
+
+// Whether what failed is an object that cannot be read before it is thawed.
+bool is_about_frozen(const Repository& repository, const Error& error, const std::stop_token& stop);
 
 // How often what is awaited is looked at: first after a second, then in doubling times up to this.
 inline constexpr std::chrono::seconds kLongestThawPause{60};

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "repository/recoverable_window.h"
+#include "repository/thaw.h"
 #include "restore/recovery_line.h"
 #include "restore/recovery_search.h"
 #include "restore/xid_epoch.h"
@@ -400,6 +401,7 @@ class Planner {
     const auto entry = std::ranges::find(survey_.backups, plan.backup.name, &CatalogueEntry::name);
     HF_INVARIANT(entry != survey_.backups.end());
     plan.backup = *entry;
+    plan.new_tablespaces = plan.backup.outcome.info.tablespaces_made;
     if (plan.needs_archive) look_for_tablespaces(planner.path(), plan);
     if (!line_.wanted) mind_damaged_backups(plan);
     if (request_.target.xid_epoch && plan.point) check_epoch(plan);
@@ -412,12 +414,23 @@ class Planner {
   void look_for_tablespaces(const WalPath& path, RecoveryPlan& plan) const {
     const BackupInfo& backup = plan.backup.outcome.info;
     const std::uint64_t size = path.segment_size().bytes;
-    ReplayEnd until{.end = plan.point ? plan.point->lsn : plan.interval.to.lsn};
-    if (request_.target.kind == Kind::kTime) until.time = request_.target.time;
-    until.end = std::max(until.end, backup.stop_lsn);
-    const SegmentRange range{backup.start_lsn.value / size, (until.end.value - 1) / size};
-    const TablespaceSearch found = find_new_tablespaces({repository_, path, {range}}, until, stop_);
-    plan.new_tablespaces = found.locations;
+    ReplayRange replayed{.begin = backup.start_lsn,
+                         .end = plan.point ? plan.point->lsn : plan.interval.to.lsn};
+    if (request_.target.kind == Kind::kTime) replayed.time = request_.target.time;
+    replayed.end = std::max(replayed.end, backup.stop_lsn);
+    const SegmentRange range{backup.start_lsn.value / size, (replayed.end.value - 1) / size};
+    TablespaceSearch found;
+    try {
+      found = find_new_tablespaces({repository_, path, {range}}, replayed, stop_);
+    } catch (const Error& error) {  // what is frozen is no reason to plan nothing
+      if (!is_about_frozen(repository_, error, stop_)) throw;
+      found.unchecked = range.last - range.first + 1;
+    }
+    for (const std::string& location : found.locations) {
+      if (std::ranges::count(plan.new_tablespaces, location) == 0) {
+        plan.new_tablespaces.push_back(location);
+      }
+    }
     if (found.unchecked == 0) return;
     plan.warnings.push_back(fmt::format(
         "of {} WAL segments it is not known whether they make tablespaces: replay would "

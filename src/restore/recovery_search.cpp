@@ -250,16 +250,17 @@ class RestorePointSearch {
 };
 
 // `end` becomes the end of replay when it is in this segment.
-void take_tablespaces(const SegmentIndex& index, const ReplayEnd& until, Lsn& end,
+void take_tablespaces(const SegmentIndex& index, const ReplayRange& replayed, Lsn& end,
                       TablespaceSearch& search) {
-  if (until.time) {
+  if (replayed.time) {
     const auto last = std::ranges::find_if(
-        index.transactions, [&](const auto& finished) { return finished.time > *until.time; });
+        index.transactions, [&](const auto& finished) { return finished.time > *replayed.time; });
     if (last != index.transactions.end()) end = std::min(end, last->end);
   }
   for (const WalFileEvent& event : index.file_events) {
     if (event.kind != WalFileEvent::Kind::kTablespaceCreated || event.path.empty()) continue;
-    if (event.start >= end || std::ranges::count(search.locations, event.path) > 0) continue;
+    if (event.start < replayed.begin || event.start >= end) continue;
+    if (std::ranges::count(search.locations, event.path) > 0) continue;
     search.locations.push_back(event.path);
   }
 }
@@ -270,7 +271,7 @@ void sort_found(TargetSearch& search) {
 
 }  // namespace
 
-TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayEnd& until,
+TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayRange& replayed,
                                       const std::stop_token& stop) {
   TablespaceSearch search;
   std::vector<std::uint64_t> wanted;
@@ -283,13 +284,13 @@ TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayEnd&
       }
     }
   }
-  Lsn end = until.end;
+  Lsn end = replayed.end;
   for_each_index(
       space, wanted, stop,
       [&](std::uint64_t number, const std::optional<JoinedIndex>& joined) {
         if (Lsn{number * space.path.segment_size().bytes} >= end) return;
         if (!joined) ++search.unchecked;
-        if (joined) take_tablespaces(joined->index, until, end, search);
+        if (joined) take_tablespaces(joined->index, replayed, end, search);
       },
       wanted.empty() ? std::nullopt : std::optional(wanted.front()));
   return search;

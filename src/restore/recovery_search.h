@@ -52,12 +52,13 @@ struct TablespaceSearch {
   std::vector<std::string> locations;  // of those outside of the data directory
   std::uint64_t unchecked = 0;         // segments of which not everything is known
 };
-// Until `end`, or until the first transaction that finished after `time`.
-struct ReplayEnd {
+// From `begin` on, until `end` or the first transaction that finished after `time`.
+struct ReplayRange {
+  Lsn begin;
   Lsn end;
   std::optional<Timestamp> time = {};
 };
-TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayEnd& until,
+TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayRange& replayed,
                                       const std::stop_token& stop);
 
 }  // namespace holdfast

@@ -17,6 +17,14 @@ class NewTablespace : public testing::Test {
     fs::create_directories(folder);
     give_to_server_user(folder);
   }
+  void backup_while_it_is_made(std::vector<std::string> command) {
+    Process backup =
+        holdfast().start(std::move(command), {{"HOLDFAST_FAULT_POINT", "backup.started:stop"}});
+    wait_until_stopped(backup);
+    make_tablespace();
+    backup.send(SIGCONT);
+    ASSERT_TRUE(HoldfastProgram::answer_of(backup.wait(std::chrono::seconds(120))).ok());
+  }
   void make_tablespace() {
     server().sql(fmt::format("create tablespace late location '{}'", place_.string()));
     server().sql("create table kept tablespace late as select generate_series(1, 100) n");
@@ -52,6 +60,7 @@ TEST_F(NewTablespace, BehindABackupIsRefusedWhereAServerHasItAndTakenInANewBacku
   holdfast().must(to_before);
 
   server().stop();
+  expect_refused(restore_to(holdfast().new_path()));  // it may be started again
   fs::rename(place_, place_.string() + ".aside");
   const Answer absent = holdfast().run(restore_to(holdfast().new_path()));
   EXPECT_TRUE(absent.ok()) << absent.text();
@@ -68,17 +77,26 @@ TEST_F(NewTablespace, BehindABackupIsRefusedWhereAServerHasItAndTakenInANewBacku
 
 // Found in a review: the backup carried the folder, and replay failed on it at every start.
 TEST_F(NewTablespace, MadeWhileABackupRunsIsLeftToReplay) {
-  Process backup = holdfast().start({"backup"}, {{"HOLDFAST_FAULT_POINT", "backup.started:stop"}});
-  wait_until_stopped(backup);
-  make_tablespace();
-  backup.send(SIGCONT);
-  ASSERT_TRUE(HoldfastProgram::answer_of(backup.wait(std::chrono::seconds(120))).ok());
+  ASSERT_NO_FATAL_FAILURE(backup_while_it_is_made({"backup"}));
   archived_.archive();
-  server().stop();  // the restored one takes its place, in the same directory
+  server().stop();
+  fs::rename(place_, place_.string() + ".aside");
+  make_private(place_);
   const fs::path target = holdfast().new_path();
   holdfast().must(restore_to(target));
   PostgresCluster restored = start_recovered(target);
   EXPECT_EQ(restored.sql("select count(*) from kept"), "100");
+}
+
+// Found in a review: such a backup needs no archive, so nobody looked into the WAL that it carries.
+TEST_F(NewTablespace, MadeWhileAStandaloneBackupRunsIsRefusedBesideTheServer) {
+  ASSERT_NO_FATAL_FAILURE(backup_while_it_is_made({"backup", "--standalone"}));
+  const std::string own_end[] = {"--target", "immediate"};
+  auto beside = restore_to(holdfast().new_path());
+  beside.insert(beside.end(), std::begin(own_end), std::end(own_end));
+  expect_refused(beside);
+  expect_refused({"drill", "--target", "immediate"});
+  EXPECT_EQ(server().sql("select count(*) from kept"), "100");
 }
 
 }  // namespace
