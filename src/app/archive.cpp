@@ -71,7 +71,9 @@ ArchiveGetAnswer get(const Config& config, const ArchiveGetRequest& request, Sit
                 {.object = request.file,
                  .hint = "PostgreSQL gives it: restore_command = '… archive-get %f \"%p\"'."});
   }
-  GetRequest wanted{.file = *file, .destination = fs::absolute(request.destination)};
+  GetRequest wanted{.file = *file,
+                    .destination = fs::absolute(request.destination),
+                    .is_standby = situation == Situation::kStandby};
   const fs::path data_directory = wanted.destination.parent_path().parent_path();
   PrefetchedWal prefetched(config, {.data_directory = data_directory,
                                     .history = request.history,
@@ -82,8 +84,7 @@ ArchiveGetAnswer get(const Config& config, const ArchiveGetRequest& request, Sit
   }
   const auto archive = wal_archive(config, limits.patience);
   if (request.history.empty()) {
-    wanted.history =
-        history_to_read(archive->histories(0, limits.stop), config.cluster, data_directory);
+    wanted.history = history_to_read(*archive, data_directory, limits.stop);
   } else if (const auto named = parse_history_name(request.history)) {
     wanted.history = *named;
   } else {

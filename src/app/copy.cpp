@@ -4,6 +4,7 @@
 
 #include "app/open.h"
 #include "app/version.h"
+#include "core/counted.h"
 #include "restore/target_time.h"
 #include "storage/storage_class.h"
 
@@ -84,6 +85,22 @@ void remind_of_archive(const Sides& sides, CopyAnswer& answer) {
       sides.to.name));
 }
 
+// Of many, those that the target never takes again are left out: its retention is its own.
+void leave_out(const Sides& sides, std::vector<CatalogueEntry>& backups,
+               std::vector<std::string>& warnings, const std::stop_token& stop) {
+  if (backups.size() < 2) return;
+  std::vector<std::string> ids;
+  std::erase_if(backups, [&](const CatalogueEntry& backup) {
+    const bool never = never_again(*sides.target, backup.name, stop).has_value();
+    if (never) ids.push_back(backup.name.id.text);
+    return never;
+  });
+  if (ids.empty()) return;
+  warnings.push_back(fmt::format("not copied again: {} that repository {} had, or gave up: {}{}",
+                                 counted(ids.size(), "backup"), sides.to.name, ids.front(),
+                                 ids.size() > 1 ? " … " + ids.back() : ""));
+}
+
 // Runs `work` for each backup. Damage of one is noted, everything else is thrown.
 template <class Work>
 void for_each_wanted(const std::vector<CatalogueEntry>& backups, std::vector<FailedCopy>& failed,
@@ -136,7 +153,8 @@ CopyAnswer copy_backups(const Config& config, const CopyRequest& request, Progre
                         const std::stop_token& stop) {
   const Sides sides = open_sides(config, request, stop);
   CopyAnswer answer{.from = sides.from.name, .to = sides.to.name};
-  const auto backups = select(config, request, *sides.source, answer.warnings, stop);
+  auto backups = select(config, request, *sides.source, answer.warnings, stop);
+  leave_out(sides, backups, answer.warnings, stop);
   const CopyOptions options = options_of(config, request, sides);
   bring_back_sources(sides, backups, request, progress, stop);
   for_each_wanted(backups, answer.failed, [&](const CatalogueEntry& backup) {
@@ -156,7 +174,8 @@ CopyPreview preview_copy(const Config& config, const CopyRequest& request,
                          const std::stop_token& stop) {
   const Sides sides = open_sides(config, request, stop);
   CopyPreview preview{.from = sides.from.name, .to = sides.to.name};
-  const auto backups = select(config, request, *sides.source, preview.warnings, stop);
+  auto backups = select(config, request, *sides.source, preview.warnings, stop);
+  leave_out(sides, backups, preview.warnings, stop);
   const CopyOptions options = options_of(config, request, sides);
   for_each_wanted(backups, preview.failed, [&](const CatalogueEntry& backup) {
     preview.plans.push_back(

@@ -101,20 +101,8 @@ class CopyRun {
 
 // Whether the target has this backup; kRefused when it had it.
 bool CopyRun::is_there() {
+  if (const auto refusal = never_again(sides_.to, name_, stop_)) throw *refusal;
   const auto outcome = read_outcome(sides_.to, name_, stop_);
-  if (outcome && !outcome->committed) {
-    throw Error(ErrorKind::kRefused,
-                "an earlier copy of this backup died, and what it had stored was swept",
-                {.object = names::outcome(name_),
-                 .hint = "This id cannot be used in that repository again, so that a copy that was "
-                         "only paused cannot commit over missing packs. Copy another backup."});
-  }
-  if (is_tombstoned(sides_.to, name_, stop_)) {
-    throw Error(ErrorKind::kRefused, "this backup was deleted from the target, or is going to be",
-                {.object = names::backup_prefix(name_),
-                 .hint = "What was deleted is not copied again. If its deletion has not begun, "
-                         "'holdfast hold' in that repository brings it back."});
-  }
   if (!outcome) return false;
   PackRegistry registry;
   note_form(read_manifest(sides_.to, *outcome, registry, stop_), registry);
@@ -367,6 +355,24 @@ std::string_view to_string(CopyForm form) {
 
 std::string_view to_string(CopiedBackup::State state) {
   return state == CopiedBackup::State::kCopied ? "copied" : "there already";
+}
+
+std::optional<Error> never_again(const Repository& target, const BackupName& backup,
+                                 const std::stop_token& stop) {
+  const auto outcome = read_outcome(target, backup, stop);
+  if (outcome && !outcome->committed) {
+    return Error(
+        ErrorKind::kRefused,
+        "an earlier copy of this backup died, and what it had stored was swept",
+        {.object = names::outcome(backup),
+         .hint = "This id cannot be used in that repository again, so that a copy that was "
+                 "only paused cannot commit over missing packs. Copy another backup."});
+  }
+  if (!is_tombstoned(target, backup, stop)) return std::nullopt;
+  return Error(ErrorKind::kRefused, "this backup was deleted from the target, or is going to be",
+               {.object = names::backup_prefix(backup),
+                .hint = "What was deleted is not copied again. If its deletion has not begun, "
+                        "'holdfast hold' in that repository brings it back."});
 }
 
 CopiedBackup copy_backup(const CopySides& sides, const CatalogueEntry& backup,

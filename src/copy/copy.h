@@ -33,10 +33,12 @@
 // Threads: one copy at a time for each call; calls do not share anything.
 
 #include <cstdint>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "core/progress.h"
 #include "repository/catalogue.h"
 
@@ -83,6 +85,11 @@ struct CopiedBackup {
   std::vector<std::string> warnings;
 };
 std::string_view to_string(CopiedBackup::State state);  // "copied", "there already"
+
+// Why the target never takes this backup again: an earlier copy of it was given up there, or it was
+// deleted.
+std::optional<Error> never_again(const Repository& target, const BackupName& backup,
+                                 const std::stop_token& stop);
 
 // `backup`: a committed one of the source.
 CopiedBackup copy_backup(const CopySides& sides, const CatalogueEntry& backup,

@@ -91,12 +91,17 @@ bool write_wal_mark(const Repository& repository, const WalPlace& place, std::ui
                       ObjectClass::kCatalogue, stop) != WriteOnceOutcome::kOtherContent;
 }
 
+SegmentRanges going_wal(const Repository& repository, const WalPlace& place,
+                        const std::stop_token& stop) {
+  const auto marks = list_wal_marks(repository, place, stop);
+  if (marks.empty()) return {};
+  return read_wal_mark(repository, place, marks.back().number, stop);
+}
+
 bool wal_is_going(const Repository& repository, const WalPlace& place, SegmentRange segments,
                   const std::stop_token& stop) {
-  const auto marks = list_wal_marks(repository, place, stop);
-  if (marks.empty()) return false;
   try {
-    return intersects(read_wal_mark(repository, place, marks.back().number, stop), segments);
+    return intersects(going_wal(repository, place, stop), segments);
   } catch (const Error& error) {
     if (condemns_one_object(error.kind())) return true;
     throw;

@@ -42,6 +42,9 @@ SegmentRanges read_wal_mark(const Repository& repository, const WalPlace& place,
 bool write_wal_mark(const Repository& repository, const WalPlace& place, std::uint32_t number,
                     const SegmentRanges& ranges, const std::stop_token& stop);
 
+// What the newest mark names.
+SegmentRanges going_wal(const Repository& repository, const WalPlace& place,
+                        const std::stop_token& stop);
 // Whether any segment of the range is marked; also when the mark cannot be read.
 bool wal_is_going(const Repository& repository, const WalPlace& place, SegmentRange segments,
                   const std::stop_token& stop);

@@ -144,15 +144,51 @@ class HeadReader {
   Decompressor decompressor_;
 };
 
+// PostgreSQL offers the only good copy that may be left, and drops it when it is told that the file
+// is archived. So what is there already is read to its end before it is believed.
+template <class Read>
+void require_readable(Read read) {
+  try {
+    read();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kDamage) throw;
+    throw Error(ErrorKind::kDamage, "stored already, but " + error.message(),
+                {.object = error.object(),
+                 .hint = "PostgreSQL still has this file. Set the damaged object aside, and the "
+                         "next call stores it again."});
+  }
+}
+
+// False when there is no such part.
+template <class Sink>
+bool read_part(const Repository& repository, const std::string& name, const std::stop_token& stop,
+               Sink&& sink) {
+  auto part = repository.store().get(name, stop);
+  if (!part) return false;
+  const ContainerHeader header = check_container(*part, name);
+  require_ours(header, ContainerKind::kWalPart, repository.keys(), name);
+  open_chunks(*part, header, repository.keys(), name, sink);
+  return true;
+}
+
 void put_part(const Repository& repository, const std::string& object, const PackedWal& wal,
               std::uint32_t number, const std::stop_token& stop) {
   const std::vector<PackedChunk> chunks = wal.part(number);
-  // Its name carries the content's hash: what is there already is this content.
-  repository.store().put(
-      names::wal_part(object, wal.identity.content, number),
+  const std::string name = names::wal_part(object, wal.identity.content, number);
+  const PutOutcome outcome = repository.store().put(
+      name,
       seal_container(ContainerKind::kWalPart, repository.keys(), repository.keys().cipher, chunks),
       {.object_class = ObjectClass::kWal}, stop);
+  // Its name carries the content's hash: what is there already is this content, if it is whole.
+  if (outcome == PutOutcome::kExists) {
+    require_readable([&] { read_part(repository, name, stop, [](const OpenedChunk&) {}); });
+  }
   fault_point("wal.part_stored");
+}
+
+// A timeline's history is small, and what is planned with it is planned before anything is thawed.
+ObjectClass class_of(const std::string& object) {
+  return object.ends_with("/history") ? ObjectClass::kCatalogue : ObjectClass::kWal;
 }
 
 WalPut compare_with_stored(const Repository& repository, const std::string& object,
@@ -205,12 +241,9 @@ void read_parts(const Repository& repository, const std::string& object,
   const std::uint32_t parts = wal_part_count(identity.content_bytes);
   for (std::uint32_t number = 1; number <= parts; ++number) {
     const std::string name = names::wal_part(object, identity.content, number);
-    auto part = repository.store().get(name, stop);
-    if (!part) damaged(name, "a part of a WAL file is missing");
-    const ContainerHeader header = check_container(*part, name);
-    require_ours(header, ContainerKind::kWalPart, repository.keys(), name);
-    open_chunks(*part, header, repository.keys(), name,
-                [&](const OpenedChunk& chunk) { sink(chunk.plain); });
+    if (!read_part(repository, name, stop, [&](const OpenedChunk& chunk) { sink(chunk.plain); })) {
+      damaged(name, "a part of a WAL file is missing");
+    }
   }
 }
 
@@ -259,7 +292,7 @@ PutOutcome put_chunks(const Repository& to, ContainerKind kind, const std::strin
                       std::vector<PackedChunk> chunks, const std::stop_token& stop) {
   const Bytes sealed = seal_container(kind, to.keys(), to.keys().cipher, chunks);
   chunks = {};
-  return to.store().put(object, sealed, {.object_class = ObjectClass::kWal}, stop);
+  return to.store().put(object, sealed, {.object_class = class_of(object)}, stop);
 }
 
 void copy_parts(const WalCopyRoute& route, const std::string& object, const WalIdentity& identity,
@@ -346,9 +379,15 @@ WalPut put_wal(const Repository& repository, const WalPlace& place, const Packed
   const Bytes sealed =
       seal_container(ContainerKind::kWal, repository.keys(), repository.keys().cipher, chunks);
   const PutOutcome outcome =
-      repository.store().put(object, sealed, {.object_class = ObjectClass::kWal}, stop);
+      repository.store().put(object, sealed, {.object_class = class_of(object)}, stop);
   if (outcome == PutOutcome::kCreated) return WalPut::kCreated;
-  return compare_with_stored(repository, object, wal.identity, stop);
+  WalPut there = WalPut::kOtherContent;
+  require_readable([&] {
+    there = compare_with_stored(repository, object, wal.identity, stop);
+    if (there == WalPut::kOtherContent) return;
+    read_wal(repository, place, wal.identity.file, object, stop, [](ByteView) {});
+  });
+  return there;
 }
 
 std::optional<StoredWalHead> read_wal_head(const Repository& repository, const std::string& object,

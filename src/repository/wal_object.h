@@ -8,8 +8,8 @@
 // in parts, objects of kind kWalPart, stored before the object that names them.
 //
 // Consistency: put_wal() answers kCreated or kSameContent only when every byte is in the
-//   repository. The object is created, never replaced; parts carry the content's hash in their
-//   names, so those of two contents never mix.
+//   repository; what was there before is read for that, to its end. The object is created, never
+//   replaced; parts carry the content's hash in their names, so those of two contents never mix.
 // Crashes, cancellation: parts without their object may stay behind; a repeated put uses them.
 // Trust: reading checks the object's checksum, every chunk's tag, the identity against the name
 //   asked for, and at last the content's hash, before anything may be used as WAL.

@@ -85,16 +85,16 @@ bool has_wal_of(const Repository& repository, const WalLine& line, TimelineId ti
   });
 }
 
-// A timeline of which no WAL at all is stored has not ended where a backup of it goes on.
+// A timeline has not ended where a backup of it goes on: an ordinary one is committed only when its
+// WAL is stored.
 std::optional<std::string> behind_in_a_backup(const Repository& repository, const WalLine& line,
                                               SegmentName segment, const std::stop_token& stop) {
-  if (has_wal_of(repository, line, segment.timeline, stop)) return std::nullopt;
   const Lsn start = start_of(segment, line.segment_size);
   for (const CatalogueEntry& entry : list_backups(repository, line.cluster, stop)) {
     const BackupInfo& info = entry.outcome.info;
     const bool in_line = std::ranges::any_of(
         line.steps, [&](const LineStep& step) { return step.history == entry.name.history; });
-    if (entry.state == BackupState::kCommitted && in_line && !info.standalone &&
+    if (entry.state == BackupState::kCommitted && in_line && !info.standalone && !info.recovered &&
         info.timeline == segment.timeline && info.stop_lsn > start) {
       return names::outcome(entry.name);
     }
@@ -152,8 +152,9 @@ std::vector<WalCandidate> find_candidates(const Repository& repository, const Wa
   return candidates;
 }
 
-std::optional<std::string> stored_behind(const Repository& repository, const WalLine& line,
-                                         const WalFileName& file, const std::stop_token& stop) {
+std::optional<std::string> stored_behind(const Repository& repository, const StoredBehind& asked,
+                                         const std::stop_token& stop) {
+  const auto& [line, file, is_standby] = asked;
   if (file.kind == WalFileKind::kTimelineHistory) {
     if (file.timeline.value == 1) return std::nullopt;  // asked for at a promotion; none has one
     return behind_history(repository, line, file.timeline, stop);
@@ -163,6 +164,7 @@ std::optional<std::string> stored_behind(const Repository& repository, const Wal
   const auto segment = segment_in(line, file);
   if (!segment) return std::nullopt;
   if (auto found = behind_segment(repository, line, *segment, stop)) return found;
+  if (is_standby && has_wal_of(repository, line, segment->timeline, stop)) return std::nullopt;
   return behind_in_a_backup(repository, line, *segment, stop);
 }
 

@@ -42,8 +42,15 @@ std::vector<WalCandidate> find_candidates(const Repository& repository, const Wa
 
 // What is stored that could not be there if the archive ended before `file`: an object's name, for
 // the message; nullopt when it does end there.
-std::optional<std::string> stored_behind(const Repository& repository, const WalLine& line,
-                                         const WalFileName& file, const std::stop_token& stop);
+struct StoredBehind {
+  const WalLine& line;
+  const WalFileName& file;
+  // It asks every few seconds: backups, which are many requests, are looked at only when no WAL of
+  // the timeline is stored.
+  bool is_standby = false;
+};
+std::optional<std::string> stored_behind(const Repository& repository, const StoredBehind& asked,
+                                         const std::stop_token& stop);
 
 // Timelines that have any object in this place, ascending.
 std::vector<TimelineId> list_timelines(const Repository& repository, const WalPlace& place,

@@ -158,9 +158,12 @@ S3Client::Target S3Client::target(const S3Request& request, const std::string& r
   return target;
 }
 
-Timestamp S3Client::signing_time() const {
+S3Client::Signing S3Client::signing(const std::stop_token& stop) {
+  Signing signing{.credentials = provider().get(stop), .region = region()};
   const std::lock_guard lock(mutex_);
-  return surroundings_.clock->now() + clock_correction_;
+  keys_source_ = signing.credentials.source;
+  signing.clock_correction = clock_correction_;
+  return signing;
 }
 
 std::optional<Timestamp> S3Client::server_time() const {
@@ -176,9 +179,8 @@ std::string S3Client::keys_source() const {
 }
 
 HttpResponse S3Client::send_once(const S3Request& request, const BodyHashes& hashes,
-                                 const Credentials& credentials, const std::stop_token& stop) {
-  const std::string region_now = region();
-  const Target where = target(request, region_now);
+                                 const Signing& signing, const std::stop_token& stop) {
+  const Target where = target(request, signing.region);
   SignableRequest signable{.method = request.method,
                            .encoded_path = where.path,
                            .canonical_query = canonical_query(request.query),
@@ -187,7 +189,8 @@ HttpResponse S3Client::send_once(const S3Request& request, const BodyHashes& has
   signable.headers.push_back({"Host", where.host});
   signable.headers.push_back({"x-amz-content-sha256", hashes.sha256_hex});
   if (has_body(request)) signable.headers.push_back({"Content-MD5", hashes.md5_base64});
-  signer_.sign(signable, credentials.keys, {.region = region_now, .service = "s3"}, signing_time());
+  signer_.sign(signable, signing.credentials.keys, {.region = signing.region, .service = "s3"},
+               surroundings_.clock->now() + signing.clock_correction);
   const std::string query = signable.canonical_query.empty() ? "" : "?" + signable.canonical_query;
   const HttpRequest http_request{.method = request.method,
                                  .url = where.url + query,
@@ -207,34 +210,38 @@ void S3Client::remember_date(const HttpResponse& response) {
 }
 
 // Any refusal counts, not RequestTimeTooSkewed alone: some servers call it a wrong signature.
-bool S3Client::correct_clock(const HttpResponse& response, const S3Failure& failure) {
+bool S3Client::correct_clock(const HttpResponse& response, const S3Failure& failure,
+                             const Signing& signing) {
   const auto date = parse_http_date(response.header("date").value_or(""));
   if (failure.status != 403 || !date) return false;
   const std::lock_guard lock(mutex_);
+  if (clock_correction_ != signing.clock_correction) return true;
   const auto off = *date - (surroundings_.clock->now() + clock_correction_);
   if (off <= kClockToleranceMax && off >= -kClockToleranceMax) return false;
   clock_correction_ += off;
   return true;
 }
 
-bool S3Client::correct_region(const S3Failure& failure) {
+bool S3Client::correct_region(const S3Failure& failure, const Signing& signing) {
   const bool may_be_region = failure.status == 301 || failure.status == 307 ||
                              failure.status == 400 || failure.status == 403;
   if (!may_be_region || failure.region.empty()) return false;
   const std::lock_guard lock(mutex_);
-  if (failure.region == region_) return false;
+  if (failure.region == signing.region) return false;
   region_ = failure.region;
   return true;
 }
 
-bool S3Client::correct(const HttpResponse& response, const Credentials& credentials,
+bool S3Client::correct(const HttpResponse& response, const Signing& signing,
                        Corrections& corrections) {
   const S3Failure failure = read_failure(response);
-  if (!corrections.clock && correct_clock(response, failure)) return corrections.clock = true;
-  if (!corrections.region && correct_region(failure)) return corrections.region = true;
+  if (!corrections.clock && correct_clock(response, failure, signing)) {
+    return corrections.clock = true;
+  }
+  if (!corrections.region && correct_region(failure, signing)) return corrections.region = true;
   const bool expired = failure.code == "ExpiredToken" || failure.code == "TokenRefreshRequired";
   if (corrections.keys || !expired) return false;
-  provider().reject(credentials);
+  provider().reject(signing.credentials);
   return corrections.keys = true;
 }
 
@@ -244,14 +251,10 @@ HttpResponse S3Client::send(const S3Request& request, const std::stop_token& sto
                                 : BodyHashes{std::string(kSha256OfNothing), std::string()};
   Corrections corrections;  // each at most once, so this loop ends
   for (;;) {
-    const Credentials credentials = provider().get(stop);
-    {
-      const std::lock_guard lock(mutex_);
-      keys_source_ = credentials.source;
-    }
-    HttpResponse response = send_once(request, hashes, credentials, stop);
+    const Signing with = signing(stop);
+    HttpResponse response = send_once(request, hashes, with, stop);
     remember_date(response);
-    if (response.status < 300 || !correct(response, credentials, corrections)) return response;
+    if (response.status < 300 || !correct(response, with, corrections)) return response;
   }
 }
 

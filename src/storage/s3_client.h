@@ -62,6 +62,12 @@ class S3Client {
     std::string sha256_hex;
     std::string md5_base64;
   };
+  // What a request was signed with. Another one may have learned better since.
+  struct Signing {
+    Credentials credentials;
+    std::string region;
+    std::chrono::microseconds clock_correction{0};
+  };
   // What one request has already tried to correct.
   struct Corrections {
     bool clock = false;
@@ -73,14 +79,14 @@ class S3Client {
   CredentialProvider& provider();
   Target target(const S3Request& request, const std::string& region) const;
   std::string region();
-  Timestamp signing_time() const;
-  HttpResponse send_once(const S3Request& request, const BodyHashes& hashes,
-                         const Credentials& credentials, const std::stop_token& stop);
+  Signing signing(const std::stop_token& stop);
+  HttpResponse send_once(const S3Request& request, const BodyHashes& hashes, const Signing& signing,
+                         const std::stop_token& stop);
   void remember_date(const HttpResponse& response);
-  bool correct(const HttpResponse& response, const Credentials& credentials,
-               Corrections& corrections);
-  bool correct_clock(const HttpResponse& response, const S3Failure& failure);
-  bool correct_region(const S3Failure& failure);
+  bool correct(const HttpResponse& response, const Signing& signing, Corrections& corrections);
+  bool correct_clock(const HttpResponse& response, const S3Failure& failure,
+                     const Signing& signing);
+  bool correct_region(const S3Failure& failure, const Signing& signing);
 
   const S3Options options_;
   const S3Surroundings surroundings_;

@@ -1,5 +1,7 @@
 #include "wal/archive.h"
 
+#include "core/error.h"
+
 namespace holdfast {
 
 Archive::Archive(std::string cluster, std::vector<ArchiveRepository> repositories)
@@ -30,6 +32,15 @@ std::optional<RepositoryId> Archive::id_now(std::size_t index, const std::stop_t
   const auto descriptor = store(index, stop).get(names::kDescriptor, stop);
   if (!descriptor) return std::nullopt;
   return check_container(*descriptor, names::kDescriptor).repository_id;
+}
+
+void Archive::require_same_repository(std::size_t index, const std::stop_token& stop) {
+  const RepositoryId& opened = repository(index, stop).keys().repository_id;
+  if (id_now(index, stop) == opened) return;
+  throw Error(ErrorKind::kRefused, "another repository has taken the place of the one in use",
+              {.object = about(index).url,
+               .hint = "Is another file system mounted there, or was it made anew? With the right "
+                       "one back in place PostgreSQL's next call goes on."});
 }
 
 std::vector<HistoryRecord> Archive::histories(std::size_t index, const std::stop_token& stop) {

@@ -38,6 +38,9 @@ class Archive {
   // The id of the repository that is there now: its descriptor is read again, and not
   // authenticated. nullopt: there is none.
   std::optional<RepositoryId> id_now(std::size_t index, const std::stop_token& stop);
+  // kRefused when that is not the one that was opened, which must not get objects of the other: for
+  // whoever lives for long.
+  void require_same_repository(std::size_t index, const std::stop_token& stop);
   // The histories of the cluster, as they were when they were asked for after the last
   // forget_histories().
   std::vector<HistoryRecord> histories(std::size_t index, const std::stop_token& stop);

@@ -7,6 +7,7 @@
 
 #include "core/fault_point.h"
 #include "core/parallel.h"
+#include "repository/wal_mark.h"
 #include "repository/wal_object.h"
 #include "repository/wal_search.h"
 
@@ -84,6 +85,36 @@ class CompleteUntil {
   bool missed_ = false;
 };
 
+// What retention removes from a history's WAL; asked for when it is first needed.
+class GoingWal {
+ public:
+  GoingWal(Archive& archive, std::size_t index, WalPlace place, std::stop_token stop)
+      : archive_(archive), index_(index), place_(std::move(place)), stop_(std::move(stop)) {}
+
+  // Labels and partial segments go with the segment that begins their names.
+  bool has(const std::string& object) {
+    constexpr std::size_t kSegmentDigits = 24;
+    if (!ranges_) ask();
+    const auto segment =
+        names::parse_wal_segment(object.substr(0, object.rfind('/') + 1 + kSegmentDigits), size_);
+    return segment && contains(*ranges_, segment->number);
+  }
+
+ private:
+  void ask() {
+    const Repository& there = archive_.repository(index_, stop_);
+    size_ = read_history(there, place_.cluster, place_.history, stop_).wal_segment_size;
+    ranges_ = going_wal(there, place_, stop_);
+  }
+
+  Archive& archive_;
+  const std::size_t index_;
+  const WalPlace place_;
+  const std::stop_token stop_;
+  WalSegmentSize size_{};
+  std::optional<SegmentRanges> ranges_;
+};
+
 [[noreturn]] void refuse_other_content(const std::string& object) {
   throw Error(ErrorKind::kRefused, "it has other content under the same name", {.object = object});
 }
@@ -113,8 +144,27 @@ bool CatchUp::compare_all() const {
   return !lag_.compared || *lag_.compared > now || now - *lag_.compared > kCompareAll;
 }
 
-void CatchUp::compare_timeline(const std::string& prefix, const std::string& after,
-                               Missing& missing, const std::stop_token& stop) {
+// What was noted of other repositories that were in these places says nothing about these.
+void CatchUp::require_same_repositories(const std::stop_token& stop) {
+  std::string ids;
+  for (const std::size_t index : {std::size_t{0}, index_}) {
+    archive_.require_same_repository(index, stop);
+    ids += to_hex(archive_.repository(index, stop).keys().repository_id) + " ";
+  }
+  if (lag_.ids == ids) return;
+  const ArchiveRepository& about = archive_.about(index_);
+  lag_ = {.repository = about.name,
+          .url = about.url,
+          .first_url = archive_.about(0).url,
+          .ids = ids,
+          .behind_since = lag_.behind_since};
+}
+
+void CatchUp::compare_timeline(const WalPlace& place, TimelineId timeline, Missing& missing,
+                               const std::stop_token& stop) {
+  const std::string prefix = names::wal_timeline_prefix(place, timeline);
+  const std::string after = lag_.complete_until[prefix];
+  GoingWal going(archive_, index_, place, stop);
   Listing ours(archive_.repository(0, stop), prefix, after, stop);
   Listing theirs(archive_.repository(index_, stop), prefix, after, stop);
   CompleteUntil complete(after);
@@ -127,6 +177,10 @@ void CatchUp::compare_timeline(const std::string& prefix, const std::string& aft
     if (other != nullptr && *other == *object) {
       complete.there(*object);
       if (is_segment(*object)) last_of_both = *object;
+      continue;
+    }
+    if (!is_history(*object) && going.has(*object)) {
+      complete.there(*object);
       continue;
     }
     complete.lacking();
@@ -184,8 +238,7 @@ CatchUp::Missing CatchUp::compare(const std::stop_token& stop) {
                     fmt::format("it does not know the history {}: run 'holdfast init'",
                                 to_string(history)));
       }
-      const std::string prefix = names::wal_timeline_prefix(place, timeline);
-      compare_timeline(prefix, lag_.complete_until[prefix], missing, stop);
+      compare_timeline(place, timeline, missing, stop);
     }
   }
   if (all) lag_.compared = options_.clock.now();
@@ -231,6 +284,7 @@ bool CatchUp::round(const std::stop_token& stop) {
   std::optional<Missing> missing;
   std::string failure;
   try {
+    require_same_repositories(stop);
     missing = compare(stop);
     if (missing->count > 0) note(*missing, 0, "");
     const std::uint64_t copied = copy(missing->objects, stop);

@@ -9,7 +9,10 @@
 //   A name proves nothing: of each timeline, the newest segment that both have is compared by its
 //   content once. Where it is the same, what lies before it is too, because a line of WAL that was
 //   left once is never met again.
-// Guarantees: nothing in any repository is replaced, and nothing is added to one that has another
+// What the other one's retention removes is not brought back: what its newest mark of WAL names
+//   (repository/wal_mark.h) is not missing there.
+// Guarantees: nothing in any repository is replaced; nothing is written to one that took the place
+//   of the one that was opened; and nothing is added to one that has another
 //   line's segments under this line's names. A history that the other repository does not
 //   know is not copied, but reported.
 // Errors: none; what goes wrong stands in the repository's lag (wal/lag.h). Cancellation: throws
@@ -24,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "repository/wal_file.h"
 #include "wal/archive.h"
 #include "wal/lag.h"
 
@@ -55,9 +59,10 @@ class CatchUp {
     std::map<std::string, std::string> complete_until, there_until, first_until;
   };
   RepositoryLag known() const;
+  void require_same_repositories(const std::stop_token& stop);
   bool compare_all() const;
   Missing compare(const std::stop_token& stop);
-  void compare_timeline(const std::string& prefix, const std::string& after, Missing& missing,
+  void compare_timeline(const WalPlace& place, TimelineId timeline, Missing& missing,
                         const std::stop_token& stop);
   void compare_content(const std::string& prefix, const std::string& object,
                        const std::stop_token& stop);

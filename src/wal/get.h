@@ -26,6 +26,8 @@ struct GetRequest {
   WalFileName file;
   std::filesystem::path destination;
   HistoryName history;  // of the line that is recovered
+  // A standby that goes on asks again and again, and takes an unknown answer for an absent file.
+  bool is_standby = false;
 };
 
 enum class GetOutcome { kRestored, kAbsent };
@@ -40,8 +42,9 @@ std::optional<WalIdentity> fetch_wal(const Repository& repository, const WalLine
                                      const std::stop_token& stop);
 
 // The history that the server in `data_directory` follows, where the call does not say: the one
-// that it is bound to, else the one that was registered for its system identifier.
-HistoryName history_to_read(const std::vector<HistoryRecord>& histories, const std::string& cluster,
-                            const std::filesystem::path& data_directory);
+// that it is bound to, else the one that was registered for its system identifier, as the first
+// repository says that can be asked.
+HistoryName history_to_read(Archive& archive, const std::filesystem::path& data_directory,
+                            const std::stop_token& stop);
 
 }  // namespace holdfast

@@ -90,8 +90,7 @@ class Prefetcher {
     if (!history_) {
       history_ = options_.history
                      ? *options_.history
-                     : history_to_read(archive_.histories(0, life_.token()), archive_.cluster(),
-                                       options_.binding.data_directory);
+                     : history_to_read(archive_, options_.binding.data_directory, life_.token());
     }
     return *history_;
   }

@@ -34,6 +34,7 @@ std::optional<RepositoryLag> read_lag(const fs::path& state_directory,
     RepositoryLag lag{.repository = json.at("repository"),
                       .url = json.at("url"),
                       .first_url = json.at("first_url"),
+                      .ids = json.value("ids", ""),
                       .checked = time_in(json, "checked").value_or(Timestamp{}),
                       .missing = json.at("missing"),
                       .oldest = json.at("oldest"),
@@ -49,11 +50,11 @@ std::optional<RepositoryLag> read_lag(const fs::path& state_directory,
 }
 
 void write_lag(const fs::path& state_directory, const RepositoryLag& lag) {
-  Json json{{"repository", lag.repository},  {"url", lag.url},
-            {"first_url", lag.first_url},    {"checked", to_rfc3339(lag.checked)},
-            {"missing", lag.missing},        {"oldest", lag.oldest},
-            {"failure", lag.failure},        {"complete_until", lag.complete_until},
-            {"there_until", lag.there_until}};
+  Json json{{"repository", lag.repository},   {"url", lag.url},
+            {"first_url", lag.first_url},     {"checked", to_rfc3339(lag.checked)},
+            {"missing", lag.missing},         {"oldest", lag.oldest},
+            {"failure", lag.failure},         {"complete_until", lag.complete_until},
+            {"there_until", lag.there_until}, {"ids", lag.ids}};
   if (lag.behind_since) json["behind_since"] = to_rfc3339(*lag.behind_since);
   if (lag.compared) json["compared"] = to_rfc3339(*lag.compared);
   publish_unsynced(path_of(state_directory, lag.repository), as_bytes(json.dump(1)), 0600);

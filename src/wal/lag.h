@@ -3,8 +3,8 @@
 // in <state directory>/wal. It informs, and saves listings: `complete_until` says up to which
 // object of a timeline everything was there. Losing it costs one complete comparison.
 //
-// It counts only for the repositories that it names by URL; another one behind the same name in the
-// configuration is compared from the start.
+// It counts only for the repositories that it names by URL and by id; another one behind the same
+// name in the configuration, or in the same place, is compared from the start.
 // Crashes: published by rename without fsync. Errors: kHost. Threads: any.
 
 #include <cstdint>
@@ -21,6 +21,7 @@ struct RepositoryLag {
   std::string repository;  // its name in the configuration
   std::string url;
   std::string first_url;
+  std::string ids = {};       // of both; empty: neither was reached yet
   Timestamp checked = {};     // when this was true
   std::uint64_t missing = 0;  // files that the first has and this one lacks
   std::string oldest;         // the first of them, as an object's name

@@ -164,24 +164,13 @@ HistoryName Pusher::history_in(std::size_t repository, const std::stop_token& st
       .name;
 }
 
-// A helper lives for long: a repository that took the place of the one that it opened must not get
-// objects of that one.
-void Pusher::require_same_repository(std::size_t repository, const std::stop_token& stop) {
-  const RepositoryId& opened = archive_.repository(repository, stop).keys().repository_id;
-  if (archive_.id_now(repository, stop) == opened) return;
-  throw Error(ErrorKind::kRefused, "another repository has taken the place of the one in use",
-              {.object = archive_.about(repository).url,
-               .hint = "Is another file system mounted there, or was it made anew? With the right "
-                       "one back in place PostgreSQL's next call goes on."});
-}
-
 PushReport Pusher::store(const PackedWal& wal, std::vector<std::string>* stored_in,
                          const std::stop_token& stop) {
   PushReport report{.outcome = PushOutcome::kThereAlready, .identity = wal.identity};
   std::size_t stored = 0;
   for (std::size_t i = 0; i < archive_.size() && stored < options_.acknowledge; ++i) {
     try {
-      if (stored_in != nullptr) require_same_repository(i, stop);
+      if (stored_in != nullptr) archive_.require_same_repository(i, stop);
       if (put(i, wal, stop) == WalPut::kCreated) report.outcome = PushOutcome::kStored;
       fault_point("push.stored");
       ++stored;

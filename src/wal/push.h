@@ -93,7 +93,6 @@ class Pusher {
   std::optional<PushEntry> entry_of(const WalIdentity& identity) const;
   bool still_has(std::size_t repository, const PushEntry& entry, const WalPlace& place,
                  const WalIdentity& identity, const std::stop_token& stop);
-  void require_same_repository(std::size_t repository, const std::stop_token& stop);
   void require_own_line(std::size_t repository, const WalIdentity& wal,
                         const std::stop_token& stop);
   PushReport look_back_and_store(LocalWal& wal, const std::stop_token& stop);

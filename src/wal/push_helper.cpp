@@ -162,6 +162,7 @@ class Others {
     try {
       if (other.copy->round(life_.token())) other.complete_at = changed;
       const RepositoryLag& lag = other.copy->lag();
+      if (!lag.failure.empty() && is_replaced(other.index)) life_.end();
       if (lag.failure.empty()) {
         record_dropped_wal(archive_, other.index, push_, life_.token());
         other.backoff = {};
@@ -174,6 +175,17 @@ class Others {
     } catch (const Error& error) {
       if (!life_.over()) log_warning("archive helper: " + error.message());
       other.next = SteadyClock::now() + kBackoffMax;
+    }
+  }
+
+  // The next helper opens what is there now.
+  bool is_replaced(std::size_t index) {
+    try {
+      archive_.require_same_repository(0, life_.token());
+      archive_.require_same_repository(index, life_.token());
+      return false;
+    } catch (const Error& error) {
+      return error.kind() == ErrorKind::kRefused;
     }
   }
 

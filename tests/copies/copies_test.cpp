@@ -209,6 +209,23 @@ TEST(CopyCommand, NeedsNoServer) {
   copying.holdfast().must({"copy", "latest", "--to", "second"});
 }
 
+// Found in a review: the first backup that the target's own retention had removed ended the
+// command, every time, and no newer one was copied any more.
+TEST(CopyCommand, LeavesOutOfManyWhatTheTargetHasRemoved) {
+  CopyingCluster copying(kFirst, {kSecond});
+  HoldfastProgram& holdfast = copying.holdfast();
+  const std::string removed = holdfast.backup({"--type", "full"}).at("id");
+  holdfast.backup({"--type", "full"});
+  holdfast.must({"copy", "--all", "--to", "second"});
+  holdfast.must({"--repo", "second", "delete", removed, "--yes"});
+  const std::string newer = holdfast.backup({"--type", "full"}).at("id");
+  const Answer answer = holdfast.run({"copy", "--all", "--to", "second"});
+  ASSERT_TRUE(answer.ok()) << answer.text();
+  EXPECT_NE(answer.document.at("warnings").dump().find(removed), std::string::npos);
+  EXPECT_TRUE(holdfast.run({"--repo", "second", "show", newer}).ok());
+  EXPECT_EQ(holdfast.run({"copy", removed, "--to", "second"}).outcome.exit_code, 3);
+}
+
 TEST(CopyCommand, GoesOnWithTheOthersWhereOneIsDamaged) {
   CopyingCluster copying(kFirst, {kSecond});
   HoldfastProgram& holdfast = copying.holdfast();

@@ -157,6 +157,41 @@ TEST_F(Archive, WalThatABackupNeedsIsAGapAlsoWhenAllOfItIsGone) {
   EXPECT_EQ(archived_.get("0000000100000000000000F0").exit_code, kAbsent);
 }
 
+// Found in a review: as long as any WAL of the timeline was there, its end was believed.
+TEST_F(Archive, AnEndBeforeACommittedBackupIsAGap) {
+  const Json backup = archived_.holdfast().backup();
+  const std::string needed = server().sql(
+      fmt::format("select pg_walfile_name('{}')", backup.at("stop_lsn").get<std::string>()));
+  archived_.archive();
+  const fs::path folder = archived_.object_of(needed).parent_path();
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().filename() >= needed)
+      fs::rename(entry.path(), entry.path().string() + "-gone");
+  }
+  ASSERT_EQ(archived_.get(last_).exit_code, kRestored);
+  const Outcome gap = archived_.get(needed);
+  EXPECT_EQ(gap.exit_code, kUnknown) << gap.err;
+  EXPECT_NE(gap.err.find("gap"), std::string::npos) << gap.err;
+  EXPECT_EQ(archived_.get("0000000100000000000000F0").exit_code, kAbsent);
+}
+
+// Found in a review: a call that meets its file in the archive believed the object's head.
+TEST_F(Archive, WhatIsStoredAndDamagedIsNotAcknowledged) {
+  const fs::path object = archived_.object_of(last_);
+  const std::string good = read_text(object);
+  std::string bad = good;
+  bad[bad.size() - 100] = static_cast<char>(bad[bad.size() - 100] ^ 1);
+  fs::permissions(object, fs::perms::owner_all);
+  write_text(object, bad);
+  give(object);
+  const Outcome refused = archived_.push(last_);
+  EXPECT_EQ(refused.exit_code, 1) << refused.err;
+  EXPECT_NE(refused.err.find("stored already"), std::string::npos) << refused.err;
+  fs::rename(object, object.string() + "-bad");
+  EXPECT_EQ(archived_.push(last_).exit_code, 0);
+  EXPECT_EQ(archived_.get(last_).exit_code, kRestored);
+}
+
 TEST_F(Archive, WhatCannotBeAskedIsUnknown) {
   const std::string absent = "0000000100000000000000F0";
   const fs::path repository = archived_.holdfast().repository_folder();
@@ -264,6 +299,25 @@ TEST_F(Archive, ASegmentSetBackToAnOlderStateIsNeverAcknowledgedFromMemory) {
   write_text(wal(last_), other);
   give(wal(last_));
   EXPECT_EQ(archived_.push(last_).exit_code, kRefused);
+}
+
+// Found in a review: a key file that cannot be read is no fault of the second repository.
+TEST(SecondRepository, IsAskedWhenTheKeyOfTheFirstIsNotHere) {
+  ArchivedCluster archived({.program = {.encryption = Encryption::kKeyFile}});
+  HoldfastProgram& holdfast = archived.holdfast();
+  archived.archive();
+  const std::string last = archived.server().sql("select last_archived_wal from pg_stat_archiver");
+  const fs::path second = holdfast.folder() / "second", key = holdfast.folder() / "key-too";
+  copy_while_in_use(holdfast.repository_folder(), second);
+  fs::rename(holdfast.key_file(), key);
+  EXPECT_EQ(archived.get(last).exit_code, kUnknown);
+  holdfast.settings().repository_lines = {
+      "  - name: second", fmt::format("    url: file://{}", second.string()),
+      fmt::format("    encryption: {{key_file: {}}}", key.string())};
+  ASSERT_TRUE(holdfast.run({"config", "show"}).ok());  // which writes it
+  const Outcome got = archived.get(last);
+  EXPECT_EQ(got.exit_code, kRestored) << got.err;
+  EXPECT_EQ(archived.get("0000000100000000000000F0").exit_code, kUnknown);
 }
 
 }  // namespace

@@ -91,11 +91,10 @@ TEST_F(NewTablespace, MadeWhileABackupRunsIsLeftToReplay) {
 // Found in a review: such a backup needs no archive, so nobody looked into the WAL that it carries.
 TEST_F(NewTablespace, MadeWhileAStandaloneBackupRunsIsRefusedBesideTheServer) {
   ASSERT_NO_FATAL_FAILURE(backup_while_it_is_made({"backup", "--standalone"}));
-  const std::string own_end[] = {"--target", "immediate"};
   auto beside = restore_to(holdfast().new_path());
-  beside.insert(beside.end(), std::begin(own_end), std::end(own_end));
+  beside.emplace_back("--target-immediate");
   expect_refused(beside);
-  expect_refused({"drill", "--target", "immediate"});
+  expect_refused({"drill", "--target-immediate"});
   EXPECT_EQ(server().sql("select count(*) from kept"), "100");
 }
 

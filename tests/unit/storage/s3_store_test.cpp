@@ -1,5 +1,9 @@
 // What the S3 store makes of answers that a real server gives rarely or never, from a local HTTP
 // server that plays them. What a real server does is tested in tests/storage_s3.
+#include <atomic>
+#include <latch>
+#include <thread>
+
 #include "s3_testing.h"
 
 namespace holdfast {
@@ -235,6 +239,44 @@ TEST_F(S3StoreTest, ClockIsCorrectedOnceThenTheRefusalStands) {
   script({first, second});
   EXPECT_NE(put_error().message().find("RequestTimeTooSkewed"), std::string::npos);
   EXPECT_EQ(server_.requests().size(), 2U);
+}
+
+// Found in a review: only the first of many that were signed with the wrong clock, or for the wrong
+// region, went out again; for the others everything looked right by the time of their refusal.
+TEST_F(S3StoreTest, CorrectionsReachRequestsThatWereUnderWayConcurrent) {
+  constexpr int kRequests = 4;
+  clock_.time = parse_rfc3339("2026-06-01T12:00:00Z").value();
+  std::latch all_here(kRequests);
+  std::atomic<int> arrived = 0;
+  TestHttpServer server([&](const TestRequest& request) {
+    if (arrived++ < kRequests) all_here.arrive_and_wait();
+    TestAnswer answer = stored();
+    if (request.header("authorization").find("/eu-west-1/s3/") == std::string::npos) {
+      answer = error_answer(400, "AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>");
+    } else if (request.header("x-amz-date").find("T13") == std::string::npos) {
+      answer = error_answer(403, "RequestTimeTooSkewed");
+    }
+    answer.headers.emplace_back("Date", "Mon, 01 Jun 2026 13:00:00 GMT");
+    return answer;
+  });
+  options_.endpoint = server.url();
+  options_.region = "us-east-1";
+  ObjectStore& store = this->store();
+  std::atomic<int> done = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < kRequests; ++i) {
+      threads.emplace_back([&, i] {
+        try {
+          store.put("n" + std::to_string(i), as_bytes("x"), {}, kNoStop);
+          ++done;
+        } catch (const Error& error) {
+          ADD_FAILURE() << error.message();
+        }
+      });
+    }
+  }
+  EXPECT_EQ(done, kRequests);
 }
 
 TEST_F(S3StoreTest, DeniedWithARightClockIsNotRepeated) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "repository/wal_mark.h"
 #include "repository/wal_object.h"
 #include "storage/folder_store.h"
 #include "support/temp_folder.h"
@@ -25,13 +26,15 @@ class CatchUpConcurrent : public testing::Test {
   };
 
   CatchUpConcurrent() {
-    for (const Side& side : sides_) {
-      create_folder_root(side.folder);
-      const auto store = make_folder_store(side.folder);
-      Repository::create(*store, {.key = side.key, .holdfast_version = "test"}, {});
-      register_cluster(*open(side), "demo", kCluster, {});
-    }
+    for (const Side& side : sides_) make(side);
     fs::create_directories(folder_ / "wal");
+  }
+
+  void make(const Side& side) const {
+    create_folder_root(side.folder);
+    const auto store = make_folder_store(side.folder);
+    Repository::create(*store, {.key = side.key, .holdfast_version = "test"}, {});
+    register_cluster(*open(side), "demo", kCluster, {});
   }
 
   std::unique_ptr<Repository> open(const Side& side) const {
@@ -127,6 +130,40 @@ TEST_F(CatchUpConcurrent, SaysHowFarBehindARepositoryIsThatCannotBeReached) {
   EXPECT_TRUE(catch_up().round({}));
   for (const std::uint64_t number : {1, 2, 3, 4}) EXPECT_TRUE(has(other(), number));
   EXPECT_EQ(read_lag(folder_.path(), "other")->failure, "");
+}
+
+// Found in a review: the helper lives for long, and sealed WAL for the repository that had been
+// there, under names that are never written again; a new helper believed what the old one had
+// noted.
+TEST_F(CatchUpConcurrent, GivesARepositoryThatWasMadeAnewItsOwnWal) {
+  for (const std::uint64_t number : {1, 2, 3}) store_first(number);
+  CatchUp copy = catch_up();
+  EXPECT_TRUE(copy.round({}));
+  fs::rename(other().folder, folder_ / "away");
+  make(other());
+  store_first(4);
+  EXPECT_FALSE(copy.round({}));
+  EXPECT_NE(copy.lag().failure.find("another repository has taken the place"), std::string::npos);
+  for (const std::uint64_t number : {1, 2, 3, 4}) {
+    EXPECT_FALSE(make_folder_store(other().folder)->head(object(number), {}));
+  }
+  EXPECT_TRUE(catch_up().round({}));
+  for (const std::uint64_t number : {1, 2, 3, 4}) EXPECT_TRUE(has(other(), number));
+}
+
+// Found in a review: a second repository with a shorter retention got its expired WAL again, before
+// what was new.
+TEST_F(CatchUpConcurrent, DoesNotBringBackWhatTheOtherRetentionRemoves) {
+  for (std::uint64_t number = 1; number <= 6; ++number) store_first(number);
+  store(other(), 3, content_of(3));
+  store(other(), 4, content_of(4));
+  ASSERT_TRUE(write_wal_mark(*open(other()), place(), 1, {{1, 3}}, {}));  // 1 and 2 are gone
+  EXPECT_TRUE(catch_up().round({}));
+  const auto store = make_folder_store(other().folder);
+  for (std::uint64_t number = 1; number <= 6; ++number) {
+    EXPECT_EQ(store->head(object(number), {}).has_value(), number > 2) << number;
+  }
+  EXPECT_EQ(read_lag(folder_.path(), "other")->missing, 0U);
 }
 
 TEST_F(CatchUpConcurrent, NeverReplacesOtherContent) {
