@@ -83,7 +83,7 @@ RichCluster& rich_cluster() {
   give_to_server_user(made->folder.path());
   made->cluster.emplace(ClusterOptions{
       .initdb_arguments = {"--allow-group-access", "--waldir", made->space("wal").string()},
-      .settings = {"max_prepared_transactions = 5", "allow_in_place_tablespaces = on"}});
+      .settings = {"max_prepared_transactions = 10", "allow_in_place_tablespaces = on"}});
   const fs::path data = made->cluster->data_directory();
   write_text(data / "only-to-read", "mode 0400\n");
   write_text(data / "sparse", "");

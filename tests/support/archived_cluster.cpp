@@ -16,7 +16,7 @@ ClusterOptions cluster_options(const ArchivedOptions& options) {
   ClusterOptions made{.programs = options.programs,
                       .wal_segment_mib = options.wal_segment_mib,
                       .settings = {"archive_mode = on", "track_commit_timestamp = on",
-                                   "max_prepared_transactions = 5"}};
+                                   "max_prepared_transactions = 10"}};
   made.settings.insert(made.settings.end(), options.settings.begin(), options.settings.end());
   return made;
 }
