@@ -3,13 +3,25 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/error.h"
 #include "core/parallel.h"
+#include "repository/catalogue.h"
 #include "system/files.h"
 
 namespace holdfast {
 namespace {
 
 constexpr std::size_t kPieceBytes = std::size_t{256} << 10U;
+
+ArchivedAs compare_if_readable(const Repository& repository, const std::string& object,
+                               const Checksum128& local, const std::stop_token& stop) {
+  try {
+    return compare_with_archive(repository, object, local, stop);
+  } catch (const Error& error) {
+    if (!condemns_one_object(error.kind())) throw;
+    return ArchivedAs::kNot;
+  }
+}
 
 }  // namespace
 
@@ -52,7 +64,7 @@ std::optional<SegmentName> other_content_before(const Repository& repository,
     found[i].here = hash.has_value();
     if (!hash) return;
     const std::string object = names::wal_segment(local.place, name, local.segment_size);
-    found[i].archived = compare_with_archive(repository, object, *hash, inner);
+    found[i].archived = compare_if_readable(repository, object, *hash, inner);
   });
   for (std::size_t i = 0; i < count && found[i].here; ++i) {  // older ones are gone too
     if (found[i].archived == ArchivedAs::kOther) return name_of(i);

@@ -27,7 +27,8 @@ ArchivedAs compare_with_archive(const Repository& repository, const std::string&
 
 // The newest of the `count` segments before `segment` that lie in `wal_directory` and that the
 // archive has with other content; nullopt when there is none. One in the archive that does not
-// fit means that what follows it there is not this server's line either.
+// fit means that what follows it there is not this server's line either. One that cannot be read
+// there says nothing: who needs it finds out what is wrong with it.
 struct LocalSegments {
   WalPlace place;
   WalSegmentSize segment_size;

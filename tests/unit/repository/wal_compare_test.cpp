@@ -63,6 +63,18 @@ TEST_F(WalCompareTest, LooksNoFurtherBackThanEightAndNotBehindAMissingOne) {
   EXPECT_EQ(other_before(1), std::nullopt);
 }
 
+// A backup is what helps against a damaged archive: it must not be kept from being taken.
+TEST_F(WalCompareTest, PassesOverWhatCannotBeRead) {
+  Bytes& object =
+      archive.repository.object(names::wal_segment(archive.place(), {kLine, 19}, kMadeSegmentSize));
+  object[object.size() / 2] ^= std::byte{1};
+  EXPECT_EQ(other_before(21), std::nullopt);
+  EXPECT_FALSE(known_same.contains({kLine, 19}));
+  write(17, "another line's");
+  known_same.clear();
+  EXPECT_EQ(other_before(21), 17U);
+}
+
 TEST_F(WalCompareTest, NotesOnlyWhatWasFoundTheSame) {
   archive.remove_segment(kLine, 19);
   EXPECT_EQ(other_before(21), std::nullopt);
