@@ -84,19 +84,25 @@ void switch_segment(Session& session, const ArchivedWal& wanted, const std::stop
 
 }  // namespace
 
+void require_line_of_archive(const Repository& repository, const ArchivedWal& wanted,
+                             const std::stop_token& stop) {
+  const LocalSegments local{.place = wanted.place,
+                            .segment_size = wanted.segment_size,
+                            .wal_directory = wanted.wal_directory,
+                            .known_same = wanted.known_same};
+  const SegmentName first{wanted.timeline, wanted.start.value / wanted.segment_size.bytes};
+  if (const auto other =
+          other_content_before(repository, local, first, kSegmentsLookedBack, stop)) {
+    refuse_other_line(wanted, *other);
+  }
+}
+
 void await_archived_wal(const Repository& repository, Session& session, const ArchivedWal& wanted,
                         Progress& progress, const std::stop_token& stop) {
   switch_segment(session, wanted, stop);
   const std::uint64_t end = (wanted.stop.value - 1) / wanted.segment_size.bytes + 1;
   std::uint64_t next = wanted.start.value / wanted.segment_size.bytes;
-  const LocalSegments local{.place = wanted.place,
-                            .segment_size = wanted.segment_size,
-                            .wal_directory = wanted.wal_directory,
-                            .known_same = wanted.known_same};
-  if (const auto other = other_content_before(repository, local, {wanted.timeline, next},
-                                              kSegmentsLookedBack, stop)) {
-    refuse_other_line(wanted, *other);
-  }
+  require_line_of_archive(repository, wanted, stop);
   const auto began = std::chrono::steady_clock::now();
   auto last_progress = began;
   auto pause = kFirstPause;

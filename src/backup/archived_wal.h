@@ -8,7 +8,9 @@
 // a server was set back, another line's stands under its name. One that is gone from there was
 // archived, because PostgreSQL keeps it until then.
 // Errors: kPostgres when archiving does not go on, kRefused for another line's segment, those of
-// the store and the session.
+// the store and the session. A backup that carries its own WAL does not wait, and is refused all
+// the same where the server is not on the line that the archive holds: recovery takes WAL from
+// there first.
 
 #include <chrono>
 #include <filesystem>
@@ -33,6 +35,10 @@ struct ArchivedWal {
   std::chrono::milliseconds patience;
   std::set<SegmentName>* known_same = nullptr;  // as in repository/wal_compare.h
 };
+
+// kRefused when the archive has one of the newest segments before `start` with other content.
+void require_line_of_archive(const Repository& repository, const ArchivedWal& wanted,
+                             const std::stop_token& stop);
 
 void await_archived_wal(const Repository& repository, Session& session, const ArchivedWal& wanted,
                         Progress& progress, const std::stop_token& stop);

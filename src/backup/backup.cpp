@@ -49,6 +49,8 @@ class BackupRun {
   void prepare();
   HistoryRecord history();
   void start();
+  ArchivedWal archived_wal();
+  void require_own_line();
   void find_base();
   void collect_config();
   void read_data_files();
@@ -198,6 +200,25 @@ void BackupRun::start() {
     info.data_directory_owner = owners_.intern(root->uid, root->gid);
   }
   fault_point("backup.started");
+}
+
+// Of this backup, as far as its positions are known by now.
+ArchivedWal BackupRun::archived_wal() {
+  const BackupInfo& info = result_.info;
+  return {.place = {info.name.cluster, info.name.history},
+          .timeline = info.timeline,
+          .start = info.start_lsn,
+          .stop = info.stop_lsn,
+          .segment_size = info.wal_segment_size,
+          .primary_connection = options_.primary_connection,
+          .wal_directory = options_.data_directory / "pg_wal",
+          .patience = options_.archive_patience,
+          .known_same = &known_same_};
+}
+
+// An ordinary backup is compared with the archive while it waits for its WAL.
+void BackupRun::require_own_line() {
+  if (result_.info.standalone) require_line_of_archive(repository_, archived_wal(), stop_);
 }
 
 void BackupRun::find_base() {
@@ -446,17 +467,7 @@ void BackupRun::wait_for_archive() {
                  .hint = "Take it again when the standby has caught up, or with --standalone."});
   }
   progress_.phase("wal", 0);
-  await_archived_wal(repository_, session_,
-                     {.place = {info.name.cluster, info.name.history},
-                      .timeline = info.timeline,
-                      .start = info.start_lsn,
-                      .stop = info.stop_lsn,
-                      .segment_size = info.wal_segment_size,
-                      .primary_connection = options_.primary_connection,
-                      .wal_directory = options_.data_directory / "pg_wal",
-                      .patience = options_.archive_patience,
-                      .known_same = &known_same_},
-                     progress_, stop_);
+  await_archived_wal(repository_, session_, archived_wal(), progress_, stop_);
   fault_point("backup.wal_archived");
 }
 
@@ -528,6 +539,7 @@ void BackupRun::commit() {
 BackupResult BackupRun::run() {
   prepare();
   start();
+  require_own_line();
   find_base();
   collect_config();
   read_data_files();
