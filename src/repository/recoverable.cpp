@@ -238,22 +238,36 @@ std::vector<TimelineId> timelines_of_line(const ArchiveSurvey& survey, const Wal
   return {found.begin(), found.end()};
 }
 
-WalPath wal_path_of(const Repository& repository, const ArchiveSurvey& survey,
-                    const HistoryName& history, TimelineId timeline, const std::stop_token& stop) {
-  WalLine line = wal_line(survey.cluster, survey.histories, history);
-  TimelineHistory timelines{.timeline = timeline, .switches = {}};
-  const std::string file = history_file_of(timeline).text;
-  if (timeline > TimelineId{1}) {
-    const auto text = read_timeline_history(repository, line, timeline, stop);
-    if (!text) {
-      throw Error(ErrorKind::kNotFound,
-                  fmt::format("the history file of timeline {} is not stored", timeline.value),
-                  {.object = file,
-                   .hint = "PostgreSQL cannot recover to a timeline without it. If a server still "
-                           "has it in pg_wal, archive it with 'holdfast archive-push'."});
-    }
-    timelines = parse_timeline_history(timeline, *text, file);
-  }
+namespace {
+
+std::optional<TimelineHistory> stored_timelines(const Repository& repository, const WalLine& line,
+                                                TimelineId timeline, const std::stop_token& stop) {
+  if (timeline == TimelineId{1}) return TimelineHistory{.timeline = timeline, .switches = {}};
+  const auto text = read_timeline_history(repository, line, timeline, stop);
+  if (!text) return std::nullopt;
+  return parse_timeline_history(timeline, *text, history_file_of(timeline).text);
+}
+
+// Without the history file nothing is known of the timelines before. A backup that carries its own
+// WAL brings that file for PostgreSQL, and lies on its timeline from start to end.
+bool has_standalone_backup(const ArchiveSurvey& survey, const WalLine& line, TimelineId timeline) {
+  return std::ranges::any_of(survey.backups, [&](const CatalogueEntry& entry) {
+    const BackupInfo& info = entry.outcome.info;
+    return entry.state == BackupState::kCommitted && info.standalone && info.timeline == timeline &&
+           std::ranges::find(line.steps, entry.name.history, &LineStep::history) !=
+               line.steps.end();
+  });
+}
+
+[[noreturn]] void refuse_without_history(TimelineId timeline) {
+  throw Error(ErrorKind::kNotFound,
+              fmt::format("the history file of timeline {} is not stored", timeline.value),
+              {.object = history_file_of(timeline).text,
+               .hint = "PostgreSQL cannot recover to a timeline without it. If a server still "
+                       "has it in pg_wal, archive it with 'holdfast archive-push'."});
+}
+
+WalPath path_along(WalLine line, TimelineHistory timelines, const ArchiveSurvey& survey) {
   std::vector<const WalListing*> listings;
   for (const LineStep& step : line.steps) {
     const auto found = std::ranges::find_if(survey.listings, [&](const WalListing& listing) {
@@ -263,6 +277,28 @@ WalPath wal_path_of(const Repository& repository, const ArchiveSurvey& survey,
     listings.push_back(&*found);
   }
   return make_wal_path(std::move(line), std::move(timelines), listings);
+}
+
+WalPath path_to_recover_along(const Repository& repository, const ArchiveSurvey& survey,
+                              const HistoryName& history, TimelineId timeline,
+                              const std::stop_token& stop) {
+  WalLine line = wal_line(survey.cluster, survey.histories, history);
+  auto timelines = stored_timelines(repository, line, timeline, stop);
+  if (!timelines && has_standalone_backup(survey, line, timeline)) {
+    timelines = TimelineHistory{.timeline = timeline, .switches = {}};
+  }
+  if (!timelines) refuse_without_history(timeline);
+  return path_along(std::move(line), std::move(*timelines), survey);
+}
+
+}  // namespace
+
+WalPath wal_path_of(const Repository& repository, const ArchiveSurvey& survey,
+                    const HistoryName& history, TimelineId timeline, const std::stop_token& stop) {
+  WalLine line = wal_line(survey.cluster, survey.histories, history);
+  auto timelines = stored_timelines(repository, line, timeline, stop);
+  if (!timelines) refuse_without_history(timeline);
+  return path_along(std::move(line), std::move(*timelines), survey);
 }
 
 void reach_of_backups(const ArchiveSurvey& survey, RecoverableLine& line) {
@@ -287,7 +323,7 @@ void reach_of_backups(const ArchiveSurvey& survey, RecoverableLine& line) {
 RecoverableLine recoverable_line(const Repository& repository, const ArchiveSurvey& survey,
                                  const HistoryName& history, TimelineId timeline,
                                  const RecoverableOptions& options, const std::stop_token& stop) {
-  RecoverableLine line{.path = wal_path_of(repository, survey, history, timeline, stop),
+  RecoverableLine line{.path = path_to_recover_along(repository, survey, history, timeline, stop),
                        .intervals = {},
                        .gaps = {},
                        .unusable = {}};

@@ -99,13 +99,14 @@ struct RecoverableLine {
 struct RecoverableOptions {
   std::uint64_t max_heads = 64;
 };
-// kNotFound when there is no such history or timeline in it; kDamage when the timeline's history
-// file is unreadable.
+// kNotFound when there is no such history or timeline in it, or when the timeline's history file is
+// not stored; kDamage when it is unreadable. Where it is not stored, a standalone backup on that
+// timeline can still be recovered, because it brings the file: the line is that timeline's alone.
 RecoverableLine recoverable_line(const Repository& repository, const ArchiveSurvey& survey,
                                  const HistoryName& history, TimelineId timeline,
                                  const RecoverableOptions& options, const std::stop_token& stop);
 
-// The path alone.
+// The path alone; kNotFound whenever the history file is not stored.
 WalPath wal_path_of(const Repository& repository, const ArchiveSurvey& survey,
                     const HistoryName& history, TimelineId timeline, const std::stop_token& stop);
 // Timelines of which the line has WAL, a history file or a backup, ascending.

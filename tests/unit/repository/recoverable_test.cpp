@@ -112,6 +112,22 @@ TEST(Recoverable, without_any_wal_a_standalone_backup_reaches_its_end) {
   EXPECT_TRUE(line.gaps.empty());
 }
 
+// A promoted server that archives nothing: the backup brings the history file of its timeline.
+TEST(Recoverable, without_its_timelines_history_a_standalone_backup_reaches_its_end) {
+  ArchiveMaker archive;
+  const BackupName name =
+      archive.backup({.start = 5, .stop = 6, .timeline = kSecond, .wal = Wal::kCarried});
+  const RecoverableLine line = line_at(archive, kSecond);
+  ASSERT_EQ(line.intervals.size(), 1U);
+  EXPECT_EQ(line.intervals[0].reach, Reach::kOwnEnd);
+  EXPECT_EQ(line.intervals[0].backups[0].name, name);
+  // One that needs the archive needs the file there.
+  ArchiveMaker other;
+  other.segments(kSecond, 5, 6);
+  other.backup({.start = 5, .stop = 6, .timeline = kSecond});
+  EXPECT_EQ(kind_of([&] { line_at(other, kSecond); }), ErrorKind::kNotFound);
+}
+
 TEST(Recoverable, without_any_wal_each_standalone_backup_reaches_its_own_end) {
   ArchiveMaker archive;
   archive.backup({.start = 5, .stop = 6, .wal = Wal::kCarried});
