@@ -128,6 +128,24 @@ TEST_P(SummarisingServer, ItsOwnSummariesAreUsedAndSayTheSame) {
 INSTANTIATE_TEST_SUITE_P(Server, SummarisingServer, testing::ValuesIn(servers_with_summaries()),
                          name_of);
 
+// What it did to files happens when it is committed, and stands in that record.
+TEST(Changes, APreparedTransactionIsCommittedBehindTheParent) {
+  Grown grown;
+  PostgresCluster& server = grown.server();
+  server.sql(
+      "create table dropped as select i n, repeat('x', 100) t from generate_series(1, 20000) i;"
+      "create table cut as select * from dropped;"
+      "create table kept as select * from dropped");
+  grown.full();
+  server.sql(
+      "begin; drop table dropped; truncate cut; create table made as select * from kept;"
+      "insert into cut select * from kept where n < 100; delete from kept where n % 50 = 1;"
+      "prepare transaction 'all of it'");
+  grown.incremental("wal index");
+  server.sql("commit prepared 'all of it'");
+  EXPECT_EQ(grown.check(grown.incremental("wal index")), kNothing);
+}
+
 // VACUUM marks pages all-visible; the UPDATE behind the full backup clears the marks. A map that an
 // incremental backup took from its parent would hide the new rows from index-only scans.
 TEST(Changes, VisibilityMapsAreThoseOfTheMoment) {

@@ -1,5 +1,8 @@
 // What an incremental backup may build on, and when it must read everything: restarts, crashes,
 // failovers, servers that were set back, and WAL that does not prove enough.
+#include <chrono>
+#include <csignal>
+
 #include <fmt/format.h>
 
 #include "suite.h"
@@ -24,6 +27,8 @@ void make_kept(PostgresCluster& server) {
 std::string reason_of(const Json& backup) {
   return backup.at("incremental").at("source_reason");
 }
+
+const std::string kRounds = "select string_agg(distinct t, ',') from kept where t like 'r%'";
 
 TEST(Lines, RestartsAndCrashesOfTheServerChangeNothing) {
   Grown grown;
@@ -58,6 +63,27 @@ TEST(Lines, ABackupThatWasKilledIsNoParent) {
   EXPECT_EQ(grown.check(made), kNothing);
 }
 
+TEST(Lines, ABackupWhoseServerCrashedIsNoParent) {
+  Grown grown;
+  PostgresCluster& server = grown.server();
+  make_kept(server);
+  const Json full = grown.full();
+  change(server, 1);
+  Process backup = grown.holdfast().start(
+      {"backup"}, {{"HOLDFAST_FAULT_POINT", std::string("backup.files_read:stop")}});
+  wait_until_stopped(backup);
+  change(server, 2);
+  server.kill();
+  backup.send(SIGCONT);
+  const Answer failed = HoldfastProgram::answer_of(backup.wait(std::chrono::seconds(60)));
+  EXPECT_EQ(failed.outcome.exit_code, 5) << failed.text();
+  server.start();
+  change(server, 3);
+  const Json made = grown.incremental("wal index");
+  EXPECT_EQ(made.at("incremental").at("parent"), full.at("id"));
+  EXPECT_EQ(grown.check(made), kNothing);
+}
+
 TEST(Lines, AfterAFailoverItBuildsOnTheOldPrimarysBackup) {
   Grown grown;
   PostgresCluster& server = grown.server();
@@ -75,16 +101,11 @@ TEST(Lines, AfterAFailoverItBuildsOnTheOldPrimarysBackup) {
   standby.promote();
   standby.wait_for("not pg_is_in_recovery()");
   change(standby, 3);
-  grown.holdfast().other_connection = standby.connection();
-  grown.holdfast().other_data_directory = standby.data_directory();
-  // Its first segments must be in the archive, as PostgreSQL's archiver brings them.
-  standby.sql("select pg_create_restore_point('end'); select pg_switch_wal()");
+  grown.turn_to(standby);
   const Json made = grown.incremental("wal index");
   EXPECT_EQ(made.at("incremental").at("parent"), full.at("id"));
   EXPECT_EQ(made.at("timeline"), 2);
-  const fs::path target = grown.holdfast().new_path();
-  grown.holdfast().restore(target, {"--target-immediate", "--target-action", "promote"});
-  EXPECT_EQ(complaints_about(target, default_server()), kNothing);
+  EXPECT_EQ(grown.check(made), kNothing);
 }
 
 // The server was set back to before its last backup: that one holds blocks of a line that is gone.
@@ -114,10 +135,52 @@ TEST(Lines, AfterRecoveryToBeforeTheParentAnOlderOneIsTakenThatLiesOnTheLine) {
   const fs::path again = grown.holdfast().new_path();
   grown.holdfast().restore(again, {"--target-immediate", "--target-action", "promote"});
   PostgresCluster restored = start_recovered(again);
-  EXPECT_EQ(restored.sql("select string_agg(distinct t, ',') from kept where t like 'r%'"),
-            "round 2");
+  EXPECT_EQ(restored.sql(kRounds), "round 2");
   restored.stop();
   back.stop();
+}
+
+// A virtual machine's snapshot: the same timeline and later the same positions again, but not the
+// line of the backups that were taken behind the snapshot.
+TEST(Lines, AServerThatWasSetBackBuildsOnWhatIsOlderOnceItHasTakenOver) {
+  Grown grown;
+  PostgresCluster& server = grown.server();
+  make_kept(server);
+  const Json full = grown.full();
+  grown.archived().archive();
+  const fs::path snapshot = server.data_directory().parent_path() / "snapshot";
+  server.stop();
+  run_or_throw({.arguments = as_server_user(
+                    {"cp", "-a", server.data_directory().string(), snapshot.string()})});
+  server.start();
+  change(server, 1);
+  grown.archived().archive();
+  const Json lost = grown.incremental("wal index");
+  grown.archived().archive();
+  server.stop();
+  fs::remove_all(server.data_directory());
+  fs::rename(snapshot, server.data_directory());
+  server.start();
+  change(server, 2);
+  // Beyond the lost backup's end.
+  while (server.sql(fmt::format("select pg_current_wal_lsn() > '{}'",
+                                lost.at("stop_lsn").get<std::string>())) != "t") {
+    server.sql("select pg_create_restore_point('on'); select pg_switch_wal()");
+  }
+  // A backup that carries its own WAL would be recovered with the other line's from the archive.
+  const Answer refused = grown.holdfast().run({"backup", "--standalone"});
+  EXPECT_EQ(refused.outcome.exit_code, 3) << refused.text();
+  EXPECT_NE(refused.error().find("init --take-over"), std::string::npos) << refused.error();
+  grown.holdfast().must({"init", "--take-over"});
+  const Json made = grown.incremental("wal index");
+  EXPECT_EQ(made.at("incremental").at("parent"), full.at("id")) << "not " << lost.at("id");
+  const fs::path target = grown.holdfast().new_path();
+  grown.holdfast().restore(target, {"--target-immediate", "--target-action", "promote"});
+  EXPECT_EQ(complaints_about(target, server.programs()), kNothing);
+  PostgresCluster restored = start_recovered(target);
+  EXPECT_EQ(restored.sql(kRounds), server.sql(kRounds));
+  EXPECT_EQ(restored.sql(kRounds), "round 2");
+  restored.stop();
 }
 
 TEST(Lines, SwitchedChecksumsAreComparedBlockByBlock) {

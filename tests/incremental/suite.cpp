@@ -115,6 +115,13 @@ Grown::Grown(ArchivedOptions options)
   reference_.init();
 }
 
+void Grown::turn_to(const PostgresCluster& server) {
+  for (HoldfastProgram* const program : {&holdfast(), &reference_}) {
+    program->other_connection = server.connection();
+    program->other_data_directory = server.data_directory();
+  }
+}
+
 Json Grown::incremental(const std::string& source, const std::vector<std::string>& more) {
   std::vector<std::string> arguments{"--type", "incr"};
   arguments.insert(arguments.end(), more.begin(), more.end());

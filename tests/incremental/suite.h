@@ -24,6 +24,8 @@ class Grown {
   HoldfastProgram& holdfast() { return archived_.holdfast(); }
   ArchivedCluster& archived() { return archived_; }
 
+  // From now on backups are taken of this server, which outlives the next call.
+  void turn_to(const PostgresCluster& server);
   Json full() { return holdfast().backup({"--type", "full"}); }
   // An incremental backup; its `incremental` member must name `source`.
   Json incremental(const std::string& source, const std::vector<std::string>& more = {});
