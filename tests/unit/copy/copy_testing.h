@@ -33,51 +33,11 @@ inline CatalogueEntry entry_of(const Repository& repository, const BackupName& n
 
 // A backup with everything that the parent has, taken over by reference, and one more file.
 inline void write_child(const Repository& repository) {
-  ChunkReader chunks(repository.store(), repository.keys(), "demo");
-  PackRegistry& registry = chunks.registry();
-  Manifest parent(
-      read_manifest(repository, entry_of(repository, kParent).outcome, registry, kNoStop), chunks);
-  write_begin(repository, kChild, {"host", 1, "/data", "2026-01-02T00:00:00Z"}, kNoStop);
-  PackWriter data(repository.store(), repository.keys(), {.backup = kChild}, {});
-  PackWriter maps(repository.store(), repository.keys(),
-                  {.backup = kChild, .kind = names::PackKind::kMap}, {});
-  MapSink sink(maps, registry, kChild);
-  SectionWriter section(sink);
-  parent.for_each(Section::kData, [&](const FileEntry& entry) { section.add(entry); }, kNoStop);
-  const Bytes content = numbered_content(1U << 30U, 8192);
-  const NewChunk chunk = data.add(8192, Compression::kNone, content);
-  FileEntry added{.path = "global/later", .mode = 0600, .size = 8192};
-  added.map.emplace().add_chunk(1,
-                                {registry.intern({kChild.history, kChild.id, names::PackKind::kData,
-                                                  chunk.pack, data.salt(chunk.pack)}),
-                                 chunk.offset, chunk.sealed_length},
-                                0);
-  added.map->hashes = {repository.page_hasher()(content)};
-  section.add(added);
-  ManifestRoot root = parent.root();
-  root.pages[0] = section.finish();
-  root.info.name = kChild;
-  root.info.type = "incr";
-  root.info.incremental = IncrementalFacts{.parent = kParent, .source = "comparison"};
-  for (const auto kind : {names::PackKind::kData, names::PackKind::kMap}) {
-    PackWriter& writer = kind == names::PackKind::kData ? data : maps;
-    for (const StoredPack& pack : writer.finish()) {
-      root.packs.push_back(
-          {registry.intern({kChild.history, kChild.id, kind, pack.number, pack.salt}), pack.bytes});
-    }
-  }
-  const Bytes manifest =
-      seal_record(ContainerKind::kManifest, repository.keys(), repository.keys().cipher,
-                  encode_manifest_root(root, registry));
-  repository.store().put(names::manifest(kChild), manifest, {}, kNoStop);
-  commit_backup(repository,
-                {.committed = true,
-                 .time = "2026-01-02T00:00:01Z",
-                 .by = "test",
-                 .info = root.info,
-                 .manifest_bytes = manifest.size(),
-                 .manifest_sha256 = to_hex(sha256(manifest))},
-                kNoStop);
+  const auto other_content = [](std::uint64_t offset, std::size_t length) {
+    return numbered_content((std::uint64_t{1} << 30U) + offset, length);
+  };
+  write_backup(repository, {{"global/later", 8192, other_content}},
+               {.name = kChild, .on = kParent});
 }
 
 inline CopiedBackup copy_one(const Repository& from, const Repository& to, const BackupName& name,

@@ -59,6 +59,7 @@ class TimedStore final : public StoreDecorator {
     return page;
   }
   std::uint64_t remove_leftovers(const std::string& prefix, const std::stop_token&) override {
+    const std::lock_guard lock(time_->mutex);
     time_->cleaned.insert(prefix);
     return 0;
   }
@@ -105,8 +106,7 @@ class ExpireBed {
 
   // As `backup` writes one, that ends now.
   BackupName begin() {
-    BackupName name{
-        "demo", history, {fmt::format("{}-{:04x}", to_compact(time->current), ++made_)}};
+    BackupName name = next_name();
     write_begin(*opened, name, {"other", 1, "/data", to_rfc3339(time->current)}, kNoStop);
     return name;
   }
@@ -131,14 +131,9 @@ class ExpireBed {
     }
     root.info.name = name;
     root.info.type = made.cites.empty() ? "full" : "incr";
-    root.info.standalone = made.standalone;
-    root.info.timeline = made.timeline;
-    root.info.start_lsn = Lsn{made.start * kTestSegmentSize.bytes + 0x28};
-    root.info.stop_lsn = Lsn{made.stop * kTestSegmentSize.bytes + 0x100};
-    root.info.start_time = root.info.stop_time = time->current;
     root.info.wal_segment_size = kTestSegmentSize;
-    root.info.postgres_version_num = 170000;
     root.info.owners = {{}};
+    describe(root.info, made);
     root.info.page_hash_key = opened->page_hasher().key_name();
     const Bytes manifest = seal_record(ContainerKind::kManifest, opened->keys(),
                                        opened->keys().cipher, encode_manifest_root(root, registry));
@@ -151,6 +146,19 @@ class ExpireBed {
                    .manifest_bytes = manifest.size(),
                    .manifest_sha256 = to_hex(sha256(manifest))},
                   kNoStop);
+  }
+  // One with content, that can be restored, and what `made` says of WAL. What `files` do not have
+  // it takes over from the backup `on`.
+  BackupName backup_of(const std::vector<TestFile>& files, const MadeBackup& made,
+                       const std::optional<BackupName>& on = {}) {
+    const BackupName name = next_name();
+    if (on) write_intent(*opened, {.cited = *on, .citing = name}, kNoStop);
+    write_backup(*opened, files,
+                 {.name = name,
+                  .on = on,
+                  .wal_segment_size = kTestSegmentSize,
+                  .describe = [&](BackupInfo& info) { describe(info, made); }});
+    return name;
   }
   void put_pack(const BackupName& name, std::uint32_t number) {
     put(names::pack(name, names::PackKind::kData, number));
@@ -221,6 +229,18 @@ class ExpireBed {
   }
 
  private:
+  BackupName next_name() {
+    return {"demo", history, {fmt::format("{}-{:04x}", to_compact(time->current), ++made_)}};
+  }
+  void describe(BackupInfo& info, const MadeBackup& made) const {
+    info.standalone = made.standalone;
+    info.timeline = made.timeline;
+    info.start_lsn = Lsn{made.start * kTestSegmentSize.bytes + 0x28};
+    info.stop_lsn = Lsn{made.stop * kTestSegmentSize.bytes + 0x100};
+    info.start_time = info.stop_time = time->current;
+    info.postgres_version_num = 170000;
+  }
+
   TestRepository repository_;
 
  public:

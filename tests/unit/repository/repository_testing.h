@@ -2,10 +2,12 @@
 // What the tests of repositories and verification share: a store in memory whose objects a test can
 // look at and change, repositories in it, and a writer of small backups without a PostgreSQL.
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -16,6 +18,7 @@
 #include "core/cancellation.h"
 #include "core/error.h"
 #include "repository/catalogue.h"
+#include "repository/chunk_reader.h"
 #include "repository/history.h"
 #include "repository/manifest.h"
 #include "repository/outcome.h"
@@ -171,6 +174,7 @@ struct TestFile {
   std::uint64_t size = 0;
   // The content of 256 KiB from `offset`; empty: all zero.
   std::function<Bytes(std::uint64_t offset, std::size_t length)> content = {};
+  FileType type = FileType::kRegular;
 };
 
 inline BackupName backup_name(const std::string& id = "20260101T000000Z-0001") {
@@ -181,84 +185,149 @@ struct TestBackupOptions {
   BackupName name = backup_name();
   std::size_t pack_bytes = std::size_t{4} << 20U;
   std::string label = {};
+  // What `files` do not have is taken over from this backup, by reference.
+  std::optional<BackupName> on = {};
+  WalSegmentSize wal_segment_size = {};
+  // Says what else is recorded of it.
+  std::function<void(BackupInfo&)> describe = [](BackupInfo&) {};
 };
 
-// Writes and commits a backup of `files` (in path order).
-inline void write_backup(const Repository& repository, const std::vector<TestFile>& files,
-                         const TestBackupOptions& options = {}) {
-  constexpr std::uint64_t kChunk = std::uint64_t{256} << 10U;
-  const BackupName& name = options.name;
-  register_cluster(repository, name.cluster,
-                   {.system_identifier = name.history.system_identifier, .host = "test"}, kNoStop);
-  write_begin(repository, name, {"host", 1, "/data", "2026-01-01T00:00:00Z"}, kNoStop);
-  PackRegistry registry;
-  PackWriter data(repository.store(), repository.keys(),
-                  {.backup = name, .pack_bytes = options.pack_bytes}, {});
-  PackWriter maps(repository.store(), repository.keys(),
-                  {.backup = name, .kind = names::PackKind::kMap, .pack_bytes = 8U << 20U}, {});
-  MapSink sink(maps, registry, name);
-  SectionWriter section(sink);
-  Compressor compressor({});
-  ManifestRoot root;
-  for (const TestFile& file : files) {
-    FileEntry entry{.path = file.path, .mode = 0600, .size = file.size};
+// Writes one backup; see write_backup().
+class TestBackupWriter {
+ public:
+  TestBackupWriter(const Repository& repository, const TestBackupOptions& options)
+      : repository_(repository),
+        options_(options),
+        data_(repository.store(), repository.keys(),
+              {.backup = options.name, .pack_bytes = options.pack_bytes}, {}),
+        maps_(repository.store(), repository.keys(),
+              {.backup = options.name, .kind = names::PackKind::kMap, .pack_bytes = 8U << 20U}, {}),
+        chunks_(repository.store(), repository.keys(), options.name.cluster),
+        sink_(maps_, registry(), options.name),
+        section_(sink_) {}
+
+  void write(const std::vector<TestFile>& files) {
+    if (options_.on) take_over_from_parent();
+    for (const TestFile& file : files) entries_.insert_or_assign(file.path, sealed(file));
+    for (const auto& [path, entry] : entries_) section_.add(entry);
+    root_.pages[0] = section_.finish();
+    root_.info.name = options_.name;
+    root_.info.label = options_.label;
+    root_.info.owners = {{}};
+    root_.info.page_hash_key = repository_.page_hasher().key_name();
+    root_.info.wal_segment_size = options_.wal_segment_size;
+    options_.describe(root_.info);
+    cite_packs();
+    commit();
+  }
+
+ private:
+  PackRegistry& registry() { return chunks_.registry(); }
+
+  void take_over_from_parent() {
+    const auto backups = list_backups(repository_, options_.on->cluster, kNoStop);
+    const auto parent = std::ranges::find(backups, *options_.on, &CatalogueEntry::name);
+    ASSERT_NE(parent, backups.end()) << options_.on->id.text;
+    Manifest manifest(read_manifest(repository_, parent->outcome, registry(), kNoStop), chunks_);
+    manifest.for_each(
+        Section::kData, [&](const FileEntry& entry) { entries_.emplace(entry.path, entry); },
+        kNoStop);
+    parents_packs_ = manifest.root().packs;
+    root_.info.type = "incr";
+    root_.info.incremental = IncrementalFacts{.parent = *options_.on, .source = "comparison"};
+  }
+  FileEntry sealed(const TestFile& file) {
+    FileEntry entry{.path = file.path, .type = file.type, .mode = 0600, .size = file.size};
     for (std::size_t slice = 0; slice < slice_count(entry); ++slice) {
-      BlockMap map;
-      const std::uint64_t end = std::min(file.size, (slice + 1) * kBytesPerMapPage);
-      for (std::uint64_t at = slice * kBytesPerMapPage; at < end; at += kChunk) {
-        const std::size_t length = std::min(kChunk, end - at);
-        const auto blocks = static_cast<std::uint32_t>((length + kBlockBytes - 1) / kBlockBytes);
-        const Bytes content = file.content ? file.content(at, length) : Bytes{};
-        if (content.empty()) {
-          map.add_zeros(blocks);
-          continue;
-        }
-        const auto packed = compressor.compress(content);
-        const NewChunk chunk =
-            data.add(static_cast<std::uint32_t>(length), packed.compression, packed.payload);
-        map.add_chunk(blocks,
-                      {registry.intern({name.history, name.id, names::PackKind::kData, chunk.pack,
-                                        data.salt(chunk.pack)}),
-                       chunk.offset, chunk.sealed_length},
-                      0);
-        for (std::size_t i = 0; i < length; i += kBlockBytes) {
-          map.hashes.push_back(repository.page_hasher()(
-              ByteView(content).subspan(i, std::min<std::size_t>(kBlockBytes, length - i))));
-        }
-      }
+      BlockMap map = map_of_slice(file, slice);
       if (slice_count(entry) == 1 && fits_in_entry(map)) {
         entry.map = std::move(map);
       } else {
-        entry.map_pages.push_back(sink.seal_map(map));
+        entry.map_pages.push_back(sink_.seal_map(map));
       }
     }
-    section.add(entry);
+    return entry;
   }
-  root.pages[0] = section.finish();
-  root.info.name = name;
-  root.info.label = options.label;
-  root.info.owners = {{}};
-  root.info.page_hash_key = repository.page_hasher().key_name();
-  const auto cite = [&](PackWriter& writer, names::PackKind kind) {
-    for (const StoredPack& pack : writer.finish()) {
-      root.packs.push_back(
-          {registry.intern({name.history, name.id, kind, pack.number, pack.salt}), pack.bytes});
+  BlockMap map_of_slice(const TestFile& file, std::size_t slice) {
+    constexpr std::uint64_t kChunk = std::uint64_t{256} << 10U;
+    BlockMap map;
+    const std::uint64_t end = std::min(file.size, (slice + 1) * kBytesPerMapPage);
+    for (std::uint64_t at = slice * kBytesPerMapPage; at < end; at += kChunk) {
+      const std::size_t length = std::min(kChunk, end - at);
+      const auto blocks = static_cast<std::uint32_t>((length + kBlockBytes - 1) / kBlockBytes);
+      const Bytes content = file.content ? file.content(at, length) : Bytes{};
+      if (content.empty()) {
+        map.add_zeros(blocks);
+      } else {
+        add_chunk(map, blocks, content);
+      }
     }
-  };
-  cite(data, names::PackKind::kData);
-  cite(maps, names::PackKind::kMap);
-  const Bytes manifest =
-      seal_record(ContainerKind::kManifest, repository.keys(), repository.keys().cipher,
-                  encode_manifest_root(root, registry));
-  repository.store().put(names::manifest(name), manifest, {}, kNoStop);
-  commit_backup(repository,
-                {.committed = true,
-                 .time = "2026-01-01T00:00:01Z",
-                 .by = "test",
-                 .info = root.info,
-                 .manifest_bytes = manifest.size(),
-                 .manifest_sha256 = to_hex(sha256(manifest))},
-                kNoStop);
+    return map;
+  }
+  void add_chunk(BlockMap& map, std::uint32_t blocks, const Bytes& content) {
+    const auto packed = compressor_.compress(content);
+    const NewChunk chunk =
+        data_.add(static_cast<std::uint32_t>(content.size()), packed.compression, packed.payload);
+    const BackupName& name = options_.name;
+    const PackIndex pack = registry().intern(
+        {name.history, name.id, names::PackKind::kData, chunk.pack, data_.salt(chunk.pack)});
+    map.add_chunk(blocks, {pack, chunk.offset, chunk.sealed_length}, 0);
+    for (std::size_t i = 0; i < content.size(); i += kBlockBytes) {
+      const std::size_t length = std::min<std::size_t>(kBlockBytes, content.size() - i);
+      map.hashes.push_back(repository_.page_hasher()(ByteView(content).subspan(i, length)));
+    }
+  }
+  void cite_packs() {
+    for (const CitedPack& pack : parents_packs_) {
+      if (section_.cited().contains(pack.pack)) root_.packs.push_back(pack);
+    }
+    const BackupName& name = options_.name;
+    for (const auto kind : {names::PackKind::kData, names::PackKind::kMap}) {
+      PackWriter& writer = kind == names::PackKind::kData ? data_ : maps_;
+      for (const StoredPack& pack : writer.finish()) {
+        root_.packs.push_back(
+            {registry().intern({name.history, name.id, kind, pack.number, pack.salt}), pack.bytes});
+      }
+    }
+  }
+  void commit() {
+    const Bytes manifest =
+        seal_record(ContainerKind::kManifest, repository_.keys(), repository_.keys().cipher,
+                    encode_manifest_root(root_, registry()));
+    repository_.store().put(names::manifest(options_.name), manifest, {}, kNoStop);
+    commit_backup(repository_,
+                  {.committed = true,
+                   .time = "2026-01-01T00:00:01Z",
+                   .by = "test",
+                   .info = root_.info,
+                   .manifest_bytes = manifest.size(),
+                   .manifest_sha256 = to_hex(sha256(manifest))},
+                  kNoStop);
+  }
+
+  const Repository& repository_;
+  const TestBackupOptions& options_;
+  PackWriter data_, maps_;
+  ChunkReader chunks_;
+  MapSink sink_;
+  SectionWriter section_;
+  Compressor compressor_{{}};
+  std::map<std::string, FileEntry, decltype(&path_before)> entries_{&path_before};
+  std::vector<CitedPack> parents_packs_;
+  ManifestRoot root_;
+};
+
+// Writes and commits a backup of `files`.
+inline void write_backup(const Repository& repository, const std::vector<TestFile>& files,
+                         const TestBackupOptions& options = {}) {
+  const BackupName& name = options.name;
+  register_cluster(repository, name.cluster,
+                   {.system_identifier = name.history.system_identifier,
+                    .wal_segment_size = options.wal_segment_size,
+                    .host = "test"},
+                   kNoStop);
+  write_begin(repository, name, {"host", 1, "/data", "2026-01-01T00:00:00Z"}, kNoStop);
+  TestBackupWriter(repository, options).write(files);
 }
 
 // Reproducible content that compresses about 2 : 1 and differs everywhere.
