@@ -201,6 +201,32 @@ TEST(CopyCommand, TwoAtOnceEndWithOneCopy) {
 }
 
 // PostgreSQL may be gone, and its machine with it.
+// After a failover nothing but the copy says where its timeline comes from.
+TEST(CopyCommand, AStandaloneCopyOfALaterTimelineNeedsNoArchive) {
+  CopyingCluster copying(kFirst, {kSecond});
+  PostgresCluster& server = copying.server();
+  copying.write_rows(1000);
+  server.stop();
+  write_text(server.data_directory() / "standby.signal", "");
+  give_to_server_user(server.data_directory() / "standby.signal");
+  server.start();
+  server.promote();
+  copying.write_rows(500);
+  HoldfastProgram& holdfast = copying.holdfast();
+  const Json backup = holdfast.backup({"--type", "full"});
+  EXPECT_EQ(backup.at("timeline"), 2);
+  const std::string id = backup.at("id");
+  holdfast.must({"copy", id, "--to", "second", "--standalone"});
+  copying.destroy("first");
+  copying.only("second");
+  holdfast.settings().repository_lines.push_back("    wal: false");
+  const fs::path target = holdfast.new_path("target");
+  holdfast.restore(target, {id});
+  PostgresCluster restored = start_recovered(target);
+  EXPECT_EQ(count_rows(restored), copying.rows());
+  restored.stop();
+}
+
 TEST(CopyCommand, NeedsNoServer) {
   CopyingCluster copying(kFirst, {kSecond});
   copying.write_rows(100);
