@@ -1,6 +1,7 @@
 // A bucket with versioning, on a real server: after everything in it was deleted or overwritten,
 // the reading commands see it as it was, and undelete brings it back.
 #include <chrono>
+#include <csignal>
 #include <thread>
 
 #include <fmt/format.h>
@@ -94,11 +95,14 @@ class VersionedBucket : public testing::Test {
         bucket_, {.method = "PUT", .key = name, .body = as_bytes("something else")});
     ASSERT_EQ(answer.status, 200) << as_text(answer.body);
   }
-  void forbid(const std::string& action) {
+  void forbid(const Words& actions, const std::string& objects = "*") {
     shared_s3_server().set_policy(
         bucket_, fmt::format(R"({{"Version":"2012-10-17","Statement":[{{"Effect":"Deny",
-            "Principal":"*","Action":["{}"],"Resource":"arn:aws:s3:::{}/*"}}]}})",
-                             action, bucket_));
+            "Principal":"*","Action":["{}"],"Resource":"arn:aws:s3:::{}/{}"}}]}})",
+                             fmt::join(actions, R"(",")"), bucket_, objects));
+  }
+  void allow_everything() {
+    shared_s3_server().send(bucket_, {.method = "DELETE", .query = {{"policy", ""}}});
   }
 
   const ObjectLock lock_;
@@ -165,7 +169,7 @@ TEST_F(VersionedBucket, WhatWasOverwrittenOrMayNotBeUncoveredIsCopied) {
   overwrite("repository");
   EXPECT_FALSE(holdfast().run({"list"}).ok());
   EXPECT_EQ(ids_as_of(good), ids_);
-  forbid("s3:DeleteObjectVersion");
+  forbid({"s3:DeleteObjectVersion"});
   const Json done = holdfast().must({"undelete", "--as-of", good, "--yes"});
   EXPECT_EQ(done.at("copied_objects"), done.at("objects"));
   EXPECT_EQ(complete(), ids_);
@@ -173,10 +177,92 @@ TEST_F(VersionedBucket, WhatWasOverwrittenOrMayNotBeUncoveredIsCopied) {
   holdfast().must({"verify", "--all", "--deep"});
   // Where neither is allowed it says so and ends with a failure.
   copying_->destroy("first");
-  forbid("s3:*");
+  forbid({"s3:*"});
   const Answer denied = holdfast().run({"undelete", "--as-of", good, "--yes"});
   EXPECT_EQ(denied.outcome.exit_code, 4) << denied.text();
   EXPECT_GT(denied.result().at("failed_objects"), 10) << denied.text();
+}
+
+// What may not be brought back keeps every backup away; afterwards the same command does the rest.
+TEST_F(VersionedBucket, HalfAnUndeleteIsRepeated) {
+  enable_versioning();
+  take_backup();
+  take_backup();
+  const std::string good = moment();
+  const std::string history = holdfast().must({"show", "latest"}).at("history");
+  copying_->destroy("first");
+  forbid({"s3:PutObject", "s3:DeleteObjectVersion"},
+         fmt::format("demo/{}/backup/{}/*", history, ids_[0]));
+  const Answer half = holdfast().run({"undelete", "--as-of", good, "--yes"});
+  EXPECT_EQ(half.outcome.exit_code, 4) << half.text();
+  EXPECT_GT(half.result().at("failed_objects"), 0) << half.text();
+  EXPECT_GT(half.result().at("objects"), 0) << half.text();
+  EXPECT_EQ(complete(), Words{}) << "what the other one needs may be missing";
+  allow_everything();
+  const Json rest = holdfast().must({"undelete", "--as-of", good, "--yes"});
+  EXPECT_EQ(rest.at("objects"), half.result().at("failed_objects").get<int>() + 4)
+      << "commit records and begin records come last";
+  EXPECT_EQ(complete(), ids_);
+  holdfast().must({"verify", "--all", "--deep"});
+}
+
+TEST_F(VersionedBucket, AKilledUndeleteIsRepeated) {
+  enable_versioning();
+  take_backup();
+  take_backup();
+  const std::string good = moment();
+  int cut_short = 0;
+  for (int kill = 1; kill <= 6; ++kill) {
+    copying_->destroy("first");
+    Process undelete = holdfast().start({"undelete", "--as-of", good, "--yes"});
+    std::this_thread::sleep_for(std::chrono::milliseconds(40 * kill));
+    undelete.send(SIGKILL);
+    cut_short += undelete.wait(std::chrono::seconds(10)).signal == SIGKILL ? 1 : 0;
+    // Whatever is a backup already is whole.
+    if (holdfast().run({"list"}).ok()) {
+      for (const std::string& id : complete()) holdfast().must({"verify", id});
+    }
+    holdfast().must({"undelete", "--as-of", good, "--yes"});
+    ASSERT_EQ(complete(), ids_);
+  }
+  EXPECT_GT(cut_short, 0);
+  holdfast().must({"verify", "--all", "--deep"});
+}
+
+// An expiry that had begun goes on removing what has come back, and is not hidden: the same command
+// again brings everything back for good.
+TEST_F(VersionedBucket, AfterAnExpiryBesideItUndeleteIsRepeated) {
+  enable_versioning();
+  take_backup();
+  take_backup();
+  const std::string good = moment();
+  auto& lines = holdfast().settings().repository_lines;
+  lines.insert(lines.begin(), "    retention: {grace: 0}");
+  holdfast().must({"delete", ids_[0], "--yes"});
+  // By the server's clock, which ticks in seconds, it may not be due at once.
+  std::optional<Process> expiry;
+  for (int run = 0; run < 20 && !expiry; ++run) {
+    Process process =
+        holdfast().start({"expire", "--yes"},
+                         {{"HOLDFAST_FAULT_POINT", std::string("expire.outcome_removed:stop")}});
+    try {
+      wait_until_stopped(process);
+      expiry.emplace(std::move(process));
+    } catch (const std::runtime_error&) {
+      process.wait(std::chrono::seconds(60));
+    }
+  }
+  ASSERT_TRUE(expiry);
+  holdfast().must({"undelete", "--as-of", good, "--yes"});
+  EXPECT_EQ(complete(), ids_);
+  expiry->send(SIGCONT);
+  EXPECT_TRUE(expiry->wait(std::chrono::seconds(60)).ok());
+  EXPECT_EQ(holdfast().run({"verify", ids_[0]}).outcome.exit_code, 1)
+      << "it is damaged, and said so";
+  EXPECT_GT(holdfast().must({"undelete", "--as-of", good, "--yes"}).at("objects"), 0);
+  for (int run = 0; run < 2; ++run) holdfast().must({"expire", "--yes"});
+  EXPECT_EQ(complete(), ids_);
+  holdfast().must({"verify", "--all", "--deep"});
 }
 
 TEST_F(VersionedBucket, WithdrawsTheDeletionOfABackup) {
@@ -204,7 +290,7 @@ TEST_F(VersionedBucket, ExpiryWithoutTheRightToDeleteSaysSoAndCarriesOn) {
   take_backup();
   take_backup();
   retain_one();
-  forbid("s3:DeleteObject");
+  forbid({"s3:DeleteObject"});
   const Answer denied = expire_until(
       [](const Answer& answer) { return answer.result().at("not_removed_objects") > 0; });
   ASSERT_TRUE(denied.ok()) << denied.text();
@@ -213,7 +299,7 @@ TEST_F(VersionedBucket, ExpiryWithoutTheRightToDeleteSaysSoAndCarriesOn) {
   EXPECT_EQ(complete(), Words{ids_[1]}) << "the one that goes is not offered any more";
   take_backup();
   holdfast().must({"verify", "latest"});
-  shared_s3_server().send(bucket_, {.method = "DELETE", .query = {{"policy", ""}}});
+  allow_everything();
   // Three are there: one that goes, one that expires now, and the last one.
   const Answer expired = expire_until_one_is_left();
   ASSERT_TRUE(expired.ok()) << expired.text();

@@ -1,8 +1,11 @@
 // Write-once, histories, outcomes, the catalogue, creating repositories and changing key slots.
 
+#include <array>
+#include <set>
 #include <thread>
 
 #include "repository/key_slots_json.h"
+#include "repository/proof.h"
 #include "repository/write_once.h"
 #include "storage/fault_store.h"
 #include "storage/retry_store.h"
@@ -140,6 +143,53 @@ TEST(HistoriesConcurrent, TwoClustersUnderOneNameAreNotBothAccepted) {
       }
     }
     EXPECT_LE(accepted, 1);
+  }
+}
+
+TEST(HistoriesConcurrent, TakeOversAtOnceNeverOpenOneNumberTwice) {
+  for (int round = 0; round < 20; ++round) {
+    TestRepository shared(Sealed::kPlain);
+    const auto repository = shared.open();
+    register_cluster(*repository, "demo", identity(77), kNoStop);
+    std::array<std::optional<HistoryRecord>, 3> opened;
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t i = 0; i < opened.size(); ++i) {
+        threads.emplace_back([&, i] {
+          const HistoryFork fork{1, TimelineId{1}, Lsn{(i + 1) << 24U}};
+          const auto refused = failure_of([&] {
+            opened[i] = open_history(*repository, "demo", identity(77),
+                                     {.reason = HistoryReason::kTakeOver, .fork = fork}, kNoStop);
+          });
+          EXPECT_TRUE(!refused || refused->kind() == ErrorKind::kRefused);
+        });
+      }
+    }
+    std::set<std::uint32_t> numbers;
+    for (const auto& record : opened) {
+      if (!record) continue;
+      EXPECT_TRUE(numbers.insert(record->name.number).second) << record->name.number;
+    }
+    EXPECT_FALSE(numbers.empty());
+    EXPECT_EQ(list_histories(*repository, "demo", kNoStop).size(), 1 + numbers.size());
+  }
+}
+
+TEST(ProofConcurrent, EachTakesANumberOfItsOwn) {
+  TestRepository shared(Sealed::kPlain);
+  const auto repository = shared.open();
+  std::array<std::uint32_t, 4> numbers{};
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      threads.emplace_back([&, i] {
+        numbers[i] =
+            write_proof(*repository, backup_name(), {.mode = "full", .objects = i + 1}, kNoStop);
+      });
+    }
+  }
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    EXPECT_EQ(read_proof(*repository, backup_name(), numbers[i], kNoStop).objects, i + 1);
   }
 }
 
