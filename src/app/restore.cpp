@@ -80,8 +80,12 @@ struct ThawedPlan {
 ThawedPlan plan_or_thaw(const Config& config, const Repository& repository,
                         const RestoreRequest& request, const RecoveryTarget& target,
                         Progress& progress, const std::stop_token& stop) {
+  RestoreRequest named = request;
   try {
-    return {make_plan(config, repository, request, target, stop)};
+    RecoveryPlan plan = make_plan(config, repository, request, target, stop);
+    // Apart from the server nothing is replayed of which it is not known what it makes.
+    if (!request.apart || !plan.frozen_for_tablespaces) return {std::move(plan)};
+    named.backup = plan.backup.name.id.text;
   } catch (const Error& error) {
     if (!is_about_frozen(repository, error, stop)) throw;
     if (request.backup.empty()) {
@@ -92,8 +96,8 @@ ThawedPlan plan_or_thaw(const Config& config, const Repository& repository,
                            "needs."});
     }
   }
-  const auto thawed = thaw_for_plan(config, repository, request, progress, stop);
-  return {make_plan(config, repository, request, target, stop), thawed};
+  const auto thawed = thaw_for_plan(config, repository, named, progress, stop);
+  return {make_plan(config, repository, named, target, stop), thawed};
 }
 
 // Nothing is thawed for a look.
@@ -112,23 +116,29 @@ ThawedPlan plan_or_refuse(const Config& config, const Repository& repository,
   }
 }
 
+RecoverySettings::Archiving plan_archiving(const Config& config, const RestoreRequest& request,
+                                           const RecoveryTarget& target) {
+  using Archiving = RecoverySettings::Archiving;
+  const bool off = request.mode != RestoreMode::kStandby &&
+                   (has_target(target) || source_lives(config, request.target.data_directory));
+  return request.archiving.value_or(off ? Archiving::kOff : Archiving::kKeep);
+}
+
 std::optional<RecoverySettings> plan_settings(const Config& config, const RestoreRequest& request,
                                               const RecoveryPlan& plan, RecoveryTarget target) {
-  using Archiving = RecoverySettings::Archiving;
+  const auto archiving = plan_archiving(config, request, target);
   const BackupInfo& backup = plan.backup.outcome.info;
   const bool standby = request.mode == RestoreMode::kStandby;
   if (!plan.needs_archive && !standby) return std::nullopt;  // it carries all that it needs
   // What was planned is what is recovered to, also when a newer timeline appears meanwhile.
   if (!standby) target.timeline = {RecoveryTimeline::Kind::kNumber, plan.timeline};
-  const bool off =
-      !standby && (has_target(target) || source_lives(config, request.target.data_directory));
   return RecoverySettings{
       .major_version = backup.postgres_version_num / 10000,
       .restore_command = restore_command(config, plan.history),
       .target = target,
       .mode = standby ? RecoverySettings::Mode::kStandby : RecoverySettings::Mode::kRecovery,
       .primary_conninfo = standby ? config.postgres.primary_connection : "",
-      .archiving = request.archiving.value_or(off ? Archiving::kOff : Archiving::kKeep)};
+      .archiving = archiving};
 }
 
 // What the restore and the recovery behind it are going to read, and cannot read now.
@@ -162,6 +172,17 @@ std::string marker_text(const std::optional<RecoverySettings>& settings) {
 // takes a directory that is there for its own and overwrites what is in it, whoever uses it: a
 // server that is stopped now may be started again.
 void judge_new_tablespaces(const RestoreRequest& request, RecoveryPlan& plan) {
+  // What is frozen is looked into before anything is restored (plan_or_thaw()).
+  if (request.apart && plan.unchecked_for_tablespaces > 0 && !plan.frozen_for_tablespaces) {
+    throw Error(
+        ErrorKind::kRefused,
+        fmt::format("of {} WAL segments behind the backup it is not known whether they make "
+                    "a tablespace, which would be outside of the copy",
+                    plan.unchecked_for_tablespaces),
+        {.object = plan.backup.name.id.text,
+         .hint = "Take a new backup and recover from that, choose an earlier target, or "
+                 "'holdfast restore' on a machine that has no files of this cluster."});
+  }
   for (const std::string& location : plan.new_tablespaces) {
     if (request.apart) {
       if (places_in(*request.apart).has_tablespace_in(location)) continue;
@@ -190,6 +211,7 @@ struct Prepared {
   std::unique_ptr<Repository> repository;
   RecoveryPlan plan;
   std::optional<RecoverySettings> settings;
+  RecoverySettings::Archiving archiving = RecoverySettings::Archiving::kKeep;
   std::optional<Thawed> thawed;  // for the plan
 };
 template <class Plan>
@@ -213,6 +235,7 @@ Prepared prepare(const Config& config, const RepositoryConfig& repository, Resto
   judge_new_tablespaces(request, prepared.plan);
   if (request.planned) request.planned(prepared.plan.backup.outcome.info);
   prepared.settings = plan_settings(config, request, prepared.plan, target);
+  prepared.archiving = plan_archiving(config, request, target);
   request.target.live_data_directory = config.postgres.data_directory;
   request.target.recovery = marker_text(prepared.settings);
   if (prepared.settings) request.target.history = prepared.plan.history;
@@ -249,6 +272,7 @@ RestorePreview preview_by(const Config& config, const RepositoryConfig& reposito
   RestorePreview preview{.backup = prepared.plan.backup.outcome.info,
                          .history = prepared.plan.history,
                          .recovery = std::move(prepared.settings),
+                         .archiving = prepared.archiving,
                          .wal = replayed_wal(prepared.plan),
                          .warnings = std::move(prepared.plan.warnings)};
   preview.target = examine_target(preview.backup, request.target);
@@ -293,12 +317,14 @@ RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
   RestoreAnswer answer{.restored = restore_backup(*prepared.repository, prepared.plan.backup,
                                                   {.target = request.target,
                                                    .recovery = prepared.settings,
+                                                   .archiving = prepared.archiving,
                                                    .stand_ins = stand_ins.get(),
                                                    .repository_name = repository.name,
                                                    .jobs = effective_jobs(config.backup.jobs),
                                                    .memory_bytes = config.memory_bytes},
                                                   progress, stop),
                        .recovery = prepared.settings,
+                       .archiving = prepared.archiving,
                        .thawed = thawed};
   answer.restored.warnings.insert(answer.restored.warnings.begin(), prepared.plan.warnings.begin(),
                                   prepared.plan.warnings.end());

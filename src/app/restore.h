@@ -42,8 +42,9 @@ struct RestoreRequest {
 
 struct RestoreAnswer {
   RestoreResult restored;
-  std::optional<RecoverySettings> recovery;  // what was configured; none: it starts as it is
-  std::optional<Thawed> thawed = {};         // from a frozen storage class
+  std::optional<RecoverySettings> recovery;  // none: it replays what the backup carries
+  RecoverySettings::Archiving archiving = RecoverySettings::Archiving::kKeep;
+  std::optional<Thawed> thawed = {};  // from a frozen storage class
 };
 
 // What restore() would do now: everything is looked at and refused as there, nothing is written.
@@ -53,6 +54,7 @@ struct RestorePreview {
   RestoreTarget target;
   std::vector<SpaceNeed> space;  // of a fresh target
   std::optional<RecoverySettings> recovery;
+  RecoverySettings::Archiving archiving = RecoverySettings::Archiving::kKeep;
   // Archived WAL that is replayed, at most: to the target, as far as it is known where that lies,
   // else to the end of what can be recovered. nullopt: the backup's own.
   struct Wal {

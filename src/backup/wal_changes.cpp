@@ -65,7 +65,7 @@ std::optional<SegmentIndex> ChangeReader::index_local(std::uint64_t number) cons
   const auto file = stretch_.wal_directory / to_string(name, size_);
   const auto content = read_file(file, size_.bytes);
   if (!content) return std::nullopt;
-  return index_segment(as_bytes(*content), name, size_);
+  return index_segment(in_memory(as_bytes(*content)), name, size_);
 }
 
 // `switched`: a record that began in the segment before ended the use of this one.

@@ -51,8 +51,8 @@ TargetOptions target_of(const Arguments& arguments) {
   return target;
 }
 
-bool archives(const RecoverySettings& settings) {
-  return settings.archiving == RecoverySettings::Archiving::kKeep;
+bool archives(RecoverySettings::Archiving archiving) {
+  return archiving == RecoverySettings::Archiving::kKeep;
 }
 
 Json recovery_json(const std::optional<RecoverySettings>& recovery) {
@@ -65,7 +65,7 @@ Json recovery_json(const std::optional<RecoverySettings>& recovery) {
                                                                      : Json(nullptr)},
           {"timeline", to_string(target.timeline)},
           {"action", to_string(target.action)},
-          {"archiving", archives(settings)},
+          {"archiving", archives(settings.archiving)},
           {"restore_command", settings.restore_command}};
 }
 
@@ -77,21 +77,27 @@ Json thawed_json(const RestoreAnswer& answer) {
           {"waited_seconds", answer.thawed->waited_seconds}};
 }
 
-std::string what_comes_next(const std::optional<RecoverySettings>& recovery) {
-  if (!recovery) return "Start PostgreSQL on it: it becomes consistent by itself.\n";
-  const RecoverySettings& settings = *recovery;
-  std::string text;
+std::string archiving_text(RecoverySettings::Archiving archiving) {
+  return archives(archiving)
+             ? "Its WAL is not archived before 'holdfast init --take-over'.\n"
+             : "Archiving is switched off in it (archive_mode = off in postgresql.auto.conf).\n";
+}
+
+// `done`: an answer or a preview.
+std::string what_comes_next(const auto& done) {
+  if (!done.recovery) {
+    return "Start PostgreSQL on it: it becomes consistent by itself.\n" +
+           archiving_text(done.archiving);
+  }
+  const RecoverySettings& settings = *done.recovery;
   if (settings.mode == RecoverySettings::Mode::kStandby) {
     return "Start PostgreSQL on it: it follows the primary as a standby.\n";
   }
-  text = fmt::format("Start PostgreSQL on it: it recovers to {}{}.\n", to_string(settings.target),
+  return fmt::format("Start PostgreSQL on it: it recovers to {}{}.\n", to_string(settings.target),
                      settings.target.kind == RecoveryTarget::Kind::kLatest
                          ? ""
-                         : fmt::format(", then: {}", to_string(settings.target.action)));
-  text += archives(settings)
-              ? "Its WAL is not archived before 'holdfast init --take-over'.\n"
-              : "Archiving is switched off in it (archive_mode = off in postgresql.auto.conf).\n";
-  return text;
+                         : fmt::format(", then: {}", to_string(settings.target.action))) +
+         archiving_text(settings.archiving);
 }
 
 Json tablespaces_json(const RestoreTarget& target) {
@@ -134,7 +140,8 @@ Json preview_json(const RestorePreview& preview) {
             {"bytes", preview.backup.content_bytes},
             {"space", Json::array()},
             {"wal", nullptr},
-            {"recovery", recovery_json(preview.recovery)}};
+            {"recovery", recovery_json(preview.recovery)},
+            {"archiving", archives(preview.archiving)}};
   for (const SpaceNeed& need : preview.space) {
     json["space"].push_back(
         {{"path", need.path.string()}, {"needed_bytes", need.bytes}, {"free_bytes", need.free}});
@@ -166,7 +173,7 @@ std::string preview_text(const RestorePreview& preview) {
     text += fmt::format("WAL from the archive: {} to {}, {}.\n", to_string(preview.wal->from),
                         to_string(preview.wal->to), counted(preview.wal->segments, "segment"));
   }
-  return text + what_comes_next(preview.recovery);
+  return text + what_comes_next(preview);
 }
 
 CommandResult dry_run(const Arguments& arguments, CommandContext& context) {
@@ -191,6 +198,7 @@ Json result_json(const RestoreAnswer& answer) {
           {"duration_seconds", done.duration_seconds},
           {"stood_in", stood_in_json(done.stood_in)},
           {"recovery", recovery_json(answer.recovery)},
+          {"archiving", archives(answer.archiving)},
           {"thawed", thawed_json(answer)}};
 }
 
@@ -213,7 +221,7 @@ std::string result_text(const RestoreAnswer& answer) {
   if (!done.saved_wal.empty()) {
     text += fmt::format("The directory's old WAL is kept in {}.\n", done.saved_wal.string());
   }
-  return text + what_comes_next(answer.recovery);
+  return text + what_comes_next(answer);
 }
 
 CommandResult run(Arguments& arguments, CommandContext& context) {

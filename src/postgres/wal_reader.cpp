@@ -61,28 +61,32 @@ struct WalReader::Assembly {
   }
 };
 
-WalReader::WalReader(ByteView segment, SegmentName name, WalSegmentSize size)
-    : segment_(segment),
+WalSegmentSource in_memory(ByteView segment) {
+  return {.bytes = segment.size(), .page = [segment](std::uint64_t offset) {
+            return segment.subspan(offset, std::min(kWalPageBytes, segment.size() - offset));
+          }};
+}
+
+WalReader::WalReader(WalSegmentSource segment, SegmentName name, WalSegmentSize size)
+    : segment_(std::move(segment)),
       size_(size),
       start_(is_valid(size) ? start_of(name, size) : Lsn{}),
       newest_(name.timeline),
       position_(start_) {
-  if (!is_valid(size) || segment.size() > size.bytes) {
-    invalid(fmt::format("{} bytes are no segment of {} bytes", segment.size(), size.bytes));
+  if (!is_valid(size) || segment_.bytes > size.bytes) {
+    invalid(fmt::format("{} bytes are no segment of {} bytes", segment_.bytes, size.bytes));
     return;
-  }
-  const std::size_t odd = segment.size() % kWalPageBytes;
-  if (odd != 0) {
-    last_page_.assign(segment.end() - static_cast<std::ptrdiff_t>(odd), segment.end());
-    last_page_.resize(kWalPageBytes);
   }
   if (check_first_page(name)) read_head();
 }
 
-ByteView WalReader::page_bytes(std::uint64_t offset) const {
-  if (offset + kWalPageBytes <= segment_.size()) return segment_.subspan(offset, kWalPageBytes);
-  if (offset < segment_.size()) return last_page_;
-  return {};
+ByteView WalReader::page_bytes(std::uint64_t offset) {
+  if (offset >= segment_.bytes) return {};
+  const ByteView page = segment_.page(offset);
+  if (page.size() == kWalPageBytes) return page;
+  last_page_.assign(page.begin(), page.end());
+  last_page_.resize(kWalPageBytes);
+  return last_page_;
 }
 
 std::uint16_t WalReader::page_flags() const {

@@ -11,10 +11,12 @@
 // segment, or that goes on behind it, is kept as `head` and `tail`: tail, heads of the next
 // segments in order, put together, are that record, which counts when its CRC is right.
 //
-// Never throws for what is in the bytes. Memory: one record that lies on several pages, head and
-// tail, each bounded by a constant. The bytes must outlive the reader; one thread at a time.
+// Never throws for what is in the bytes, only what the source of pages throws. Memory: one record
+// that lies on several pages, head and tail, each bounded by a constant. The source of the bytes
+// must outlive the reader; one thread at a time.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "core/bytes.h"
@@ -58,10 +60,18 @@ struct WalTail {
   std::uint64_t missing = 0;
 };
 
+// A segment that need not be in memory as a whole. It may lack zeros at its end.
+struct WalSegmentSource {
+  std::uint64_t bytes = 0;
+  // The bytes from `offset`, a multiple of kWalPageBytes, to the page's end or the segment's. They
+  // are asked for in order, and need to be valid until the next call.
+  std::function<ByteView(std::uint64_t offset)> page;
+};
+WalSegmentSource in_memory(ByteView segment);  // which must outlive the result
+
 class WalReader {
  public:
-  // `segment` may lack zeros at its end.
-  WalReader(ByteView segment, SegmentName name, WalSegmentSize size);
+  WalReader(WalSegmentSource segment, SegmentName name, WalSegmentSize size);
 
   // The next record, valid until the next call; nullptr at the end.
   const WalRecord* next();
@@ -77,7 +87,7 @@ class WalReader {
  private:
   struct Assembly;
 
-  ByteView page_bytes(std::uint64_t offset) const;
+  ByteView page_bytes(std::uint64_t offset);
   bool check_first_page(SegmentName name);
   bool open_page(std::uint64_t offset);
   std::string wrong_in_header(std::uint64_t offset) const;
@@ -99,7 +109,7 @@ class WalReader {
   std::uint32_t page_remaining() const;  // of the record that goes on at the page's front
   Lsn lsn_at(std::size_t at) const { return {start_.value + page_offset_ + at}; }
 
-  ByteView segment_;
+  WalSegmentSource segment_;
   WalSegmentSize size_;
   Lsn start_;
   TimelineId newest_;

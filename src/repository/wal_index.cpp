@@ -61,7 +61,7 @@ bool knows_transactions(const SegmentSummary& summary) {
          summary.coverage == WalCoverage::kUnknownManager;
 }
 
-SegmentIndex index_segment(ByteView segment, SegmentName name, WalSegmentSize size) {
+SegmentIndex index_segment(const WalSegmentSource& segment, SegmentName name, WalSegmentSize size) {
   WalReader reader(segment, name, size);
   WalIndexBuilder builder(reader.major_version());
   while (const WalRecord* const record = reader.next()) builder.add(*record);

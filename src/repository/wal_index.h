@@ -111,8 +111,7 @@ struct SegmentIndex {
   bool operator==(const SegmentIndex&) const = default;
 };
 
-// `segment` may lack zeros at its end.
-SegmentIndex index_segment(ByteView segment, SegmentName name, WalSegmentSize size);
+SegmentIndex index_segment(const WalSegmentSource& segment, SegmentName name, WalSegmentSize size);
 
 Bytes encode_summary(const SegmentSummary& summary);
 SegmentSummary decode_summary(ByteView bytes);

@@ -425,7 +425,9 @@ class Planner {
     } catch (const Error& error) {  // what is frozen is no reason to plan nothing
       if (!is_about_frozen(repository_, error, stop_)) throw;
       found.unchecked = range.last - range.first + 1;
+      plan.frozen_for_tablespaces = true;
     }
+    plan.unchecked_for_tablespaces = found.unchecked;
     for (const std::string& location : found.locations) {
       if (std::ranges::count(plan.new_tablespaces, location) == 0) {
         plan.new_tablespaces.push_back(location);

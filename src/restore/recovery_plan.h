@@ -43,6 +43,9 @@ struct RecoveryPlan {
   // Where the WAL that is replayed makes tablespaces, which the backup does not know: replay makes
   // them in the same places on the machine where it happens.
   std::vector<std::string> new_tablespaces = {};
+  // Segments of which that is not known, and whether because they are frozen.
+  std::uint64_t unchecked_for_tablespaces = 0;
+  bool frozen_for_tablespaces = false;
   std::vector<std::string> warnings;
 };
 

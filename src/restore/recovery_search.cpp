@@ -277,22 +277,23 @@ TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayRang
   std::vector<std::uint64_t> wanted;
   for (const SegmentRange& range : space.ranges) {
     for (std::uint64_t number = range.first; number <= range.last; ++number) {
-      if (wanted.size() < kMaxSegmentsForTablespaces) {
-        wanted.push_back(number);
-      } else {
-        ++search.unchecked;
-      }
+      wanted.push_back(number);
     }
   }
+  // What lies across the border in front of the first one began before the replay.
+  const auto alone = wanted.empty() ? std::nullopt : std::optional(wanted.front());
   Lsn end = replayed.end;
   for_each_index(
       space, wanted, stop,
       [&](std::uint64_t number, const std::optional<JoinedIndex>& joined) {
         if (Lsn{number * space.path.segment_size().bytes} >= end) return;
-        if (!joined) ++search.unchecked;
+        const bool known =
+            joined &&
+            (joined->complete || (number == alone && knows_transactions(joined->index.summary)));
+        if (!known) ++search.unchecked;
         if (joined) take_tablespaces(joined->index, replayed, end, search);
       },
-      wanted.empty() ? std::nullopt : std::optional(wanted.front()));
+      alone);
   return search;
 }
 

@@ -20,7 +20,6 @@ namespace holdfast {
 
 inline constexpr std::size_t kMaxJoinedSegments = 512;
 inline constexpr std::size_t kMaxOccurrences = 10;
-inline constexpr std::size_t kMaxSegmentsForTablespaces = 4096;  // one request each
 
 struct TargetOccurrence {
   Lsn start;  // of the record
@@ -47,7 +46,8 @@ TargetSearch find_transaction(const SearchSpace& space, std::uint32_t xid,
 TargetSearch find_restore_point(const SearchSpace& space, const std::string& name,
                                 const std::stop_token& stop);
 
-// Tablespaces that the WAL makes: replay makes them too, in the places that WAL names.
+// Tablespaces that the WAL makes: replay makes them too, in the places that WAL names. Reads the
+// index of every segment, however many: replaying one takes longer.
 struct TablespaceSearch {
   std::vector<std::string> locations;  // of those outside of the data directory
   std::uint64_t unchecked = 0;         // segments of which not everything is known

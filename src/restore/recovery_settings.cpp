@@ -172,10 +172,20 @@ std::string target_lines(const RecoveryTarget& target) {
   return out;
 }
 
+std::string archiving_lines(Archiving archiving) {
+  if (archiving == Archiving::kKeep) return "";
+  return "# This copy archives nothing, so that its WAL does not mix with the source's. To let it\n"
+         "# archive: alter system set archive_mode = 'on', then restart.\n" +
+         line_of("archive_mode", "off");
+}
+
+std::string in_block(std::string_view lines) {
+  return fmt::format("{}\n{}{}\n", kBegin, lines, kEnd);
+}
+
 std::string block(const RecoverySettings& settings) {
   const bool standby = settings.mode == Mode::kStandby;
-  std::string out = fmt::format("{}\n", kBegin);
-  out +=
+  std::string out =
       "# They matter only while the server recovers. ALTER SYSTEM keeps them, without comments.\n";
   out += line_of("restore_command", settings.restore_command);
   out += target_lines(settings.target);
@@ -186,13 +196,7 @@ std::string block(const RecoverySettings& settings) {
   out += line_of("primary_conninfo", standby ? settings.primary_conninfo : "");
   out += line_of("primary_slot_name", "");
   if (settings.major_version <= kLastWithTriggerFile) out += line_of("promote_trigger_file", "");
-  if (settings.archiving == Archiving::kOff) {
-    out +=
-        "# This copy archives nothing, so that its WAL does not mix with the source's. To let it\n"
-        "# archive: alter system set archive_mode = 'on', then restart.\n";
-    out += line_of("archive_mode", "off");
-  }
-  return out + fmt::format("{}\n", kEnd);
+  return in_block(out + archiving_lines(settings.archiving));
 }
 
 void write_private(const fs::path& path, std::string_view text, const RestoredOwner& owner) {
@@ -304,6 +308,17 @@ void remove_recovery_settings(const fs::path& data_directory, const RestoredOwne
     if (line != line_of("archive_mode", "off")) text += line;
   });
   write_private(data_directory / kAutoConf, text, owner);
+}
+
+void write_settings_without_recovery(const fs::path& data_directory, Archiving archiving,
+                                     const RestoredOwner& owner) {
+  const std::string auto_conf =
+      read_file(data_directory / kAutoConf, kPostgresConfigBytesMax).value_or("");
+  std::string text = without_recovery_settings(auto_conf);
+  if (archiving == Archiving::kOff) text += in_block(archiving_lines(archiving));
+  remove_durably(data_directory / kRecoverySignal);
+  remove_durably(data_directory / kStandbySignal);
+  if (text != auto_conf) write_private(data_directory / kAutoConf, text, owner);
 }
 
 bool would_recover(const fs::path& data_directory) {

@@ -53,6 +53,12 @@ std::vector<std::string> write_recovery_settings(const std::filesystem::path& da
                                                  const RecoverySettings& settings,
                                                  const RestoredOwner& owner);
 
+// For a copy that only replays the WAL of its backup: no recovery setting of another recovery, no
+// signal file, and of ours what `archiving` says.
+void write_settings_without_recovery(const std::filesystem::path& data_directory,
+                                     RecoverySettings::Archiving archiving,
+                                     const RestoredOwner& owner);
+
 // The opposite, for a directory whose recovery has ended: postgresql.auto.conf without the block
 // and without recovery settings. The signal files are PostgreSQL's to remove.
 void remove_recovery_settings(const std::filesystem::path& data_directory,

@@ -240,6 +240,7 @@ void RestoreRun::configure_recovery() {
     if (manifest_.info().recovered) {
       remove_recovery_settings(result_.target.data_directory, owner);
     }
+    write_settings_without_recovery(result_.target.data_directory, options_.archiving, owner);
     return;
   }
   for (std::string& warning :

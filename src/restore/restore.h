@@ -32,6 +32,7 @@ struct RestoreOptions {
   // What the server does when it starts: recover along the archive, or follow a primary. Without
   // it, the server becomes consistent with the WAL that the backup carries, and that is all.
   std::optional<RecoverySettings> recovery = {};
+  RecoverySettings::Archiving archiving = RecoverySettings::Archiving::kKeep;  // without it
   // Other repositories that may have this backup; null: none. `repository_name` is what this one is
   // called where it stands in itself, for another one's.
   StandIns* stand_ins = nullptr;

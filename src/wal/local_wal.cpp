@@ -89,6 +89,10 @@ ByteView LocalWal::read_part(std::uint32_t number) {
   if (in_buffer_ == number) return out;
   in_buffer_ = 0;
   read_exactly(offset, out);
+  if (xxh3_128(out) != parts_.at(number - 1)) {
+    throw Error(ErrorKind::kHost, "the file changed while it was archived",
+                {.object = path_.string(), .retryable = true});
+  }
   in_buffer_ = number;
   return out;
 }
@@ -161,10 +165,6 @@ void LocalWal::check_timeline_history() const {
 
 std::vector<PackedChunk> LocalWal::pack_part(std::uint32_t number) {
   ByteView part = read_part(number);
-  if (xxh3_128(part) != parts_.at(number - 1)) {
-    throw Error(ErrorKind::kHost, "the file changed while it was archived",
-                {.object = path_.string(), .retryable = true});
-  }
   const std::uint64_t offset = std::uint64_t{number - 1} * kWalPartBytes;
   const std::uint64_t content =
       std::min<std::uint64_t>(identity_.content_bytes, offset + part.size());
@@ -172,15 +172,21 @@ std::vector<PackedChunk> LocalWal::pack_part(std::uint32_t number) {
   return pack_wal_content(*compressor_, part);
 }
 
+std::optional<SegmentIndex> LocalWal::index() {
+  const auto name = parse_segment_name(identity_.file.text, identity_.segment_size);
+  if (identity_.file.kind != WalFileKind::kSegment || !name) return std::nullopt;
+  // Pages never lie in two parts.
+  const auto page = [this](std::uint64_t offset) {
+    const auto number = static_cast<std::uint32_t>(offset / kWalPartBytes) + 1;
+    return read_part(number).subspan(offset % kWalPartBytes).first(kWalPageBytes);
+  };
+  return index_segment({.bytes = identity_.bytes, .page = page}, *name, identity_.segment_size);
+}
+
 PackedWal LocalWal::pack(const CompressionChoice& compression) {
   compressor_ = std::make_unique<Compressor>(compression);
   PackedWal packed{.identity = identity_};
-  std::optional<SegmentIndex> index;
-  const auto name = parse_segment_name(identity_.file.text, identity_.segment_size);
-  if (identity_.file.kind == WalFileKind::kSegment && name && parts_.size() == 1) {
-    index = index_segment(read_part(1), *name, identity_.segment_size);
-  }
-  packed.index = pack_wal_index(*compressor_, index);
+  packed.index = pack_wal_index(*compressor_, index());
   if (wal_part_count(identity_.content_bytes) > 0) {
     packed.part = [this](std::uint32_t number) { return pack_part(number); };
   } else if (identity_.content_bytes > 0) {

@@ -37,12 +37,14 @@ class LocalWal {
   PackedWal pack(const CompressionChoice& compression);
 
  private:
-  ByteView read_part(std::uint32_t number);  // from 1; into buffer_
+  // From 1; into buffer_, when it is as it was hashed.
+  ByteView read_part(std::uint32_t number);
   void read_exactly(std::uint64_t offset, MutableByteView out) const;
   void hash_and_measure();
   void check_segment() const;
   void check_timeline_history() const;
   std::vector<PackedChunk> pack_part(std::uint32_t number);
+  std::optional<SegmentIndex> index();
 
   std::filesystem::path path_;
   FileDescriptor fd_;

@@ -114,7 +114,7 @@ std::vector<std::string> read_records(const std::vector<Segment>& segments, WalS
   std::vector<std::string> lines;
   WalTail open;
   for (const Segment& segment : segments) {
-    WalReader reader(segment.bytes, segment.name, size);
+    WalReader reader(in_memory(segment.bytes), segment.name, size);
     std::vector<std::string> own;
     while (const WalRecord* const record = reader.next()) {
       EXPECT_TRUE(record->decoded) << describe(*record);
@@ -166,7 +166,7 @@ SegmentIndex index_all(const std::vector<Segment>& segments, WalSegmentSize size
   SegmentIndex all;
   WalBorders borders;
   for (const Segment& segment : segments) {
-    const SegmentIndex index = index_segment(segment.bytes, segment.name, size);
+    const SegmentIndex index = index_segment(in_memory(segment.bytes), segment.name, size);
     EXPECT_EQ(decode_index(encode_index(index)), index);
     const bool is_last = segment.name == segments.back().name;
     EXPECT_EQ(index.summary.coverage, is_last ? WalCoverage::kEndsEarly : WalCoverage::kComplete)
@@ -406,9 +406,10 @@ TEST_P(ANewTimeline, IsReadFromItsFirstSegment) {
   WalBorders borders;
   for (const Segment& segment : segments_of(primary, kSize)) {
     if (segment.name.number + 1 != ahead.front().name.number) continue;
-    borders.add(index_segment(segment.bytes, segment.name, kSize));
+    borders.add(index_segment(in_memory(segment.bytes), segment.name, kSize));
   }
-  const SegmentIndex first = index_segment(ahead.front().bytes, ahead.front().name, kSize);
+  const SegmentIndex first =
+      index_segment(in_memory(ahead.front().bytes), ahead.front().name, kSize);
   const WalBorder border = borders.add(first);
   EXPECT_EQ(border.state, WalBorder::State::kProven) << border.reason;
   EXPECT_LT(first.summary.first_record, all.summary.recovery_ends[0].start);

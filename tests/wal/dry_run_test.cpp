@@ -119,5 +119,30 @@ TEST_F(DryRun, RefusesWhatTheRestoreRefuses) {
   EXPECT_EQ(tree(target_), before);
 }
 
+// Found in a review: without a recovery nothing was written about archiving, and the copy archived,
+// with whatever command the source had.
+TEST(Standalone, ItsCopyArchivesOnlyWhenThatIsWanted) {
+  ArchivedCluster archived({.wal_segment_mib = 1});
+  PostgresCluster& server = archived.server();
+  HoldfastProgram& holdfast = archived.holdfast();
+  server.sql("alter system set recovery_target_name = 'of another recovery'");
+  holdfast.backup({"--standalone"});
+  const auto settings_with = [&](const std::vector<std::string>& options, bool archiving) {
+    const fs::path target = holdfast.new_path();
+    std::vector<std::string> words{"restore", "--to", target.string(), "--target-immediate"};
+    words.insert(words.end(), options.begin(), options.end());
+    const Json result = holdfast.must(words);
+    EXPECT_EQ(result.at("archiving"), archiving) << result;
+    return read_text(target / "postgresql.auto.conf");
+  };
+  const std::string off = "archive_mode = 'off'";
+  const std::string kept = settings_with({"--archive", "on"}, true);
+  EXPECT_EQ(kept.find(off), std::string::npos) << kept;
+  EXPECT_EQ(kept.find("recovery_target_name = 'of another"), std::string::npos) << kept;
+  EXPECT_NE(settings_with({"--archive", "off"}, false).find(off), std::string::npos);
+  // The source lives.
+  EXPECT_NE(settings_with({}, false).find(off), std::string::npos);
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -88,6 +88,54 @@ TEST_F(NewTablespace, MadeWhileABackupRunsIsLeftToReplay) {
   EXPECT_EQ(restored.sql("select count(*) from kept"), "100");
 }
 
+// Found in a review: segments of more than one part had no index, and that was a warning.
+TEST(NewTablespaceInLargeSegments, IsRefusedToo) {
+  ArchivedCluster archived({.settings = {"max_wal_size = 1GB"}, .wal_segment_mib = 64});
+  PostgresCluster& server = archived.server();
+  HoldfastProgram& holdfast = archived.holdfast();
+  holdfast.backup();
+  // Beyond the first part of the segment.
+  server.sql(
+      "create table noise as select sha512(g::text::bytea) from generate_series(1, 350000) g");
+  const fs::path place = holdfast.new_path("place");
+  fs::create_directories(place);
+  give_to_server_user(place);
+  server.sql(fmt::format("create tablespace late location '{}'", place.string()));
+  archived.archive();
+  const Answer refused = holdfast.run({"drill"});
+  EXPECT_EQ(refused.outcome.exit_code, 3) << refused.text();
+  EXPECT_NE(refused.error().find(place.string()), std::string::npos) << refused.text();
+  // Neither is a restore point unknown that is not there.
+  const std::vector<std::string> nowhere{"restore", "--to", holdfast.new_path().string(),
+                                         "--target-name", "nowhere"};
+  const Answer no_point = holdfast.run(nowhere);
+  EXPECT_EQ(no_point.outcome.exit_code, 3) << no_point.text();
+  EXPECT_NE(no_point.error().find("nowhere"), std::string::npos) << no_point.text();
+}
+
+// Found in a review: what could not be looked at was a warning also beside the server.
+TEST_F(NewTablespace, ThatMayBeInWalWithoutAnIndexIsRefusedBesideTheServer) {
+  holdfast().backup();
+  server().sql("create table before_it (n int)");
+  const std::string segment = server().sql("select pg_walfile_name(pg_current_wal_lsn())");
+  archived_.archive();
+  holdfast().must({"drill"});
+  const fs::path object = archived_.object_of(segment);
+  const std::string good = read_text(object);
+  // The index is the third chunk; a byte in the middle of the object is in one of the content's.
+  std::string bad = good;
+  for (std::size_t i = 200; i < 260 && i < bad.size(); ++i) {
+    bad[i] = static_cast<char>(bad[i] ^ 1);
+  }
+  fs::permissions(object, fs::perms::owner_all);
+  write_text(object, bad);
+  give_to_server_user(object);
+  const Answer refused = holdfast().run({"drill"});
+  EXPECT_EQ(refused.outcome.exit_code, 3) << refused.text();
+  EXPECT_NE(refused.error().find("not known whether they make a tablespace"), std::string::npos)
+      << refused.text();
+}
+
 // Found in a review: such a backup needs no archive, so nobody looked into the WAL that it carries.
 TEST_F(NewTablespace, MadeWhileAStandaloneBackupRunsIsRefusedBesideTheServer) {
   ASSERT_NO_FATAL_FAILURE(backup_while_it_is_made({"backup", "--standalone"}));

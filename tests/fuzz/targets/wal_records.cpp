@@ -29,7 +29,8 @@ void run(ByteView input) {
     maker.add(record);
   }
   maker.add_switch();
-  const SegmentIndex index = index_segment(maker.written(kNumber), maker.name(kNumber), kSize);
+  const SegmentIndex index =
+      index_segment(in_memory(maker.written(kNumber)), maker.name(kNumber), kSize);
   HF_INVARIANT(index.summary.coverage < WalCoverage::kEndsEarly);  // the framing is always right
   HF_INVARIANT(decode_index(encode_index(index)) == index);
 }

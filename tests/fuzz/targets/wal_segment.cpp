@@ -16,7 +16,7 @@ constexpr std::uint64_t kNumber = 5;
 constexpr Lsn kStart{kNumber << 20U};
 
 void check_records(ByteView segment, SegmentName name) {
-  WalReader reader(segment, name, kSize);
+  WalReader reader(in_memory(segment), name, kSize);
   Lsn before;
   while (const WalRecord* const record = reader.next()) {
     HF_INVARIANT(record->start > before && record->end > record->start);
@@ -37,7 +37,7 @@ void run(ByteView input) {
   const ByteView segment = input.first(std::min<std::size_t>(input.size(), kSize.bytes));
   const SegmentName name{{2}, kNumber};
   check_records(segment, name);
-  const SegmentIndex index = index_segment(segment, name, kSize);
+  const SegmentIndex index = index_segment(in_memory(segment), name, kSize);
   HF_INVARIANT(decode_index(encode_index(index)) == index);
   WalBorders borders;
   borders.add(index);

@@ -30,7 +30,7 @@ class WalChanges : public testing::Test {
   }
   void end_segment(std::uint64_t left = 0) { maker_.fill_segment_up_to(left); }
   SegmentIndex index_of(std::uint64_t number) const {
-    return index_segment(maker_.segment(number), {kTimeline, number}, kMadeSegmentSize);
+    return index_segment(in_memory(maker_.segment(number)), {kTimeline, number}, kMadeSegmentSize);
   }
   void archive(std::uint64_t number) { archive_.put({kTimeline, number}, index_of(number)); }
   void archive_all_but(std::uint64_t left_out) {

@@ -29,7 +29,7 @@ struct Read {
 };
 
 Read read(ByteView segment, SegmentName name, WalSegmentSize size = kSize) {
-  WalReader reader(segment, name, size);
+  WalReader reader(in_memory(segment), name, size);
   Read result;
   while (const WalRecord* const record = reader.next()) {
     EXPECT_TRUE(record->decoded);
@@ -281,7 +281,7 @@ TEST(WalReader, DamageNeverMakesARecord) {
   const std::uint64_t used = maker.position().value - kStart.value;
   const Bytes segment = maker.segment(kNumber);
   std::map<Lsn, Bytes> written;  // what is compared is the data, which fills nearly all of each
-  WalReader good(segment, maker.name(kNumber), kSize);
+  WalReader good(in_memory(segment), maker.name(kNumber), kSize);
   while (const WalRecord* const record = good.next()) {
     written.emplace(record->start, to_bytes(record->main_data));
   }
@@ -299,7 +299,7 @@ TEST(WalReader, DamageNeverMakesARecord) {
       default:
         bad.resize(at);
     }
-    WalReader reader(bad, maker.name(kNumber), kSize);
+    WalReader reader(in_memory(bad), maker.name(kNumber), kSize);
     while (const WalRecord* const record = reader.next()) {
       const auto found = written.find(record->start);
       ASSERT_TRUE(found != written.end()) << "seed " << seed << " round " << round;

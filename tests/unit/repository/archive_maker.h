@@ -114,7 +114,7 @@ class ArchiveMaker {
     const Lsn last = maker.add_switch();
     for (const std::uint64_t number : {first, first + 1}) {
       put({timeline, number},
-          index_segment(maker.segment(number), {timeline, number}, kMadeSegmentSize));
+          index_segment(in_memory(maker.segment(number)), {timeline, number}, kMadeSegmentSize));
     }
     return last;
   }

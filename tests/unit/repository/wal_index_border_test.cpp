@@ -25,7 +25,7 @@ WalMaker maker_with(std::uint64_t left) {
 }
 
 SegmentIndex index(const WalMaker& maker, std::uint64_t number) {
-  return index_segment(maker.segment(number), maker.name(number), kSize);
+  return index_segment(in_memory(maker.segment(number)), maker.name(number), kSize);
 }
 
 // A commit of `xid` that drops so many relations.

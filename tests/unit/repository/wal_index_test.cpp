@@ -27,7 +27,7 @@ WalMaker maker_of(int version = 15) {
 // The index of a segment that ends, after what is in it, with a WAL switch.
 SegmentIndex index(WalMaker& maker) {
   maker.add_switch();
-  return index_segment(maker.segment(kNumber), maker.name(kNumber), kSize);
+  return index_segment(in_memory(maker.segment(kNumber)), maker.name(kNumber), kSize);
 }
 
 Lsn add(WalMaker& maker, std::uint8_t manager, std::uint8_t info, const Encoder& data,
@@ -315,7 +315,7 @@ TEST(WalIndex, PositionsAndEnds) {
   WalMaker maker = maker_of();
   const Lsn first = maker.add_filler(64);
   const SegmentSummary early =
-      index_segment(maker.segment(kNumber), maker.name(kNumber), kSize).summary;
+      index_segment(in_memory(maker.segment(kNumber)), maker.name(kNumber), kSize).summary;
   EXPECT_EQ(early.coverage, WalCoverage::kEndsEarly);
   EXPECT_EQ(early.end, maker.position());
   EXPECT_FALSE(early.ends_in_switch);
@@ -334,7 +334,7 @@ TEST(WalIndex, PositionsAndEnds) {
 
 TEST(WalIndex, WhatIsNoSegment) {
   for (const Bytes& bytes : {Bytes(), Bytes(100, std::byte{1}), Bytes(kSize.bytes)}) {
-    const SegmentIndex got = index_segment(bytes, {{1}, kNumber}, kSize);
+    const SegmentIndex got = index_segment(in_memory(bytes), {{1}, kNumber}, kSize);
     EXPECT_EQ(got.summary.coverage, WalCoverage::kNoSegment);
     EXPECT_FALSE(got.summary.coverage_reason.empty());
     EXPECT_EQ(decode_index(encode_index(got)), got);

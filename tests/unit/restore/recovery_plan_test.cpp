@@ -373,7 +373,10 @@ TEST(RecoveryPlan, does_not_refuse_what_could_not_be_checked) {
   doubtful.segments(kFirst, 1, 8);
   doubtful.segment(kFirst, 9, {.coverage = WalCoverage::kUndecodable});
   doubtful.backup({.start = 2, .stop = 2});
-  EXPECT_EQ(plan(doubtful, {to_name("unknown")}).warnings.size(), 1U);
+  const RecoveryPlan unchecked = plan(doubtful, {to_name("unknown")});
+  EXPECT_THAT(unchecked.warnings,
+              ElementsAre(HasSubstr("could not be checked"), HasSubstr("make tablespaces")));
+  EXPECT_EQ(unchecked.unchecked_for_tablespaces, 1U);
 }
 
 TEST(RecoveryPlan, finds_a_transaction_through_roll_ups_too) {
