@@ -43,12 +43,13 @@ class WalBench:
         self.server = Server(self.folder / "server")
         self.tools = {}
         self.runs = 0
+        self.files = []
 
     def __getattr__(self, name):
         return getattr(self._bench, name)
 
     def prepare(self):
-        if self.server.pid():
+        if self.files:
             return
         if not (self.folder / "complete").exists():
             self._bench.say("making WAL")
@@ -56,7 +57,7 @@ class WalBench:
             self.server.create()
             self.server.start()
             self.make_wal()
-        else:
+        elif not self.server.pid():  # one that was cut short may have left it running
             self.server.start()
         self.files = sorted(path.name for path in self.originals.iterdir())[:SEGMENTS]
         self.driver = self.folder / "driver.py"

@@ -171,6 +171,10 @@ std::unique_ptr<Archive> wal_archive(const Config& config, std::chrono::millisec
   return std::make_unique<Archive>(config.cluster, std::move(repositories));
 }
 
+bool is_called_by_standby() {
+  return situation_here() == Situation::kStandby;
+}
+
 ArchiveGetAnswer archive_get(const Config& config, const ArchiveGetRequest& request,
                              const std::stop_token& stop) noexcept {
   Situation situation = Situation::kArchiveRecovery;

@@ -62,5 +62,8 @@ struct ArchiveGetAnswer {
 };
 ArchiveGetAnswer archive_get(const Config& config, const ArchiveGetRequest& request,
                              const std::stop_token& stop) noexcept;
+// Whether PostgreSQL called from the data directory of a standby that is not being promoted: what
+// is not known, and be it because there is no configuration, must not shut it down.
+bool is_called_by_standby();
 
 }  // namespace holdfast

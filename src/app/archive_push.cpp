@@ -11,6 +11,8 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "postgres/control_file.h"
+#include "wal/drop_ledger.h"
+#include "wal/local_wal.h"
 #include "wal/ready_list.h"
 
 namespace holdfast {
@@ -33,7 +35,8 @@ class PushCall {
   PushReport push();
   void pay(Pusher& pusher, const std::stop_token& stop);
   void record_dropped(const std::stop_token& stop);
-  bool was_dropped_just_now() const;
+  bool failed_just_now() const;
+  void refuse_what_may_not_be_dropped() const;
   void drop(const std::string& reason);
 
   const Config& config_;
@@ -128,16 +131,24 @@ PushReport PushCall::push() {
   }
 }
 
-bool PushCall::was_dropped_just_now() const {
-  const auto entries = ledger_.entries();
-  if (entries.empty()) return false;
-  const auto last = parse_rfc3339(entries.back().what.to);
+// Dropping does not renew it: a repository that is back is found after kNotTriedAgain.
+bool PushCall::failed_just_now() const {
+  if (ledger_.empty() || ledger_.entries().empty()) return false;
+  const auto last = ledger_.last_failure();
   if (!last) return false;
   const auto age = system_clock().now() - *last;
   return age >= age.zero() && age < kNotTriedAgain;
 }
 
-// PostgreSQL may remove the file after this. Its first page is not looked at: nothing is stored.
+// A restored copy's WAL, another cluster's, a file that is none: that waits for a decision,
+// whatever the limit.
+void PushCall::refuse_what_may_not_be_dropped() const {
+  const Pusher of_a_server_that_may_archive(*archive_, push_options(config_, data_directory_));
+  const LocalWal of_this_cluster(
+      file_, {read_control_file(data_directory_).parsed.system_identifier, segment_size_});
+}
+
+// PostgreSQL may remove the file after this.
 void PushCall::drop(const std::string& reason) {
   const std::string name = file_.filename().string();
   const auto file = parse_wal_file_name(name);
@@ -159,7 +170,8 @@ void PushCall::drop(const std::string& reason) {
 }
 
 ArchivePushAnswer PushCall::run() {
-  if (backlog_.too_much() && was_dropped_just_now()) {
+  if (backlog_.too_much() && failed_just_now()) {
+    refuse_what_may_not_be_dropped();
     drop(ledger_.entries().back().what.reason);
     return std::move(answer_);
   }
@@ -172,6 +184,7 @@ ArchivePushAnswer PushCall::run() {
                                   error.kind() == ErrorKind::kWrongKey ||
                                   error.kind() == ErrorKind::kNewerFormat;
     if (!backlog_.too_much() || !cannot_be_stored) throw;
+    ledger_.failed(system_clock().now());
     drop(error.message());
   }
   return std::move(answer_);

@@ -197,6 +197,20 @@ void check_arrivals(CheckFindings& findings, Session& session, const ArchiveChec
   findings.look_at("");
 }
 
+// Its segments come to the standby's pg_wal too, so that the content can be compared.
+void check_primarys_archive(CheckFindings& findings, const ArchiveCheck& check,
+                            const std::stop_token& stop) {
+  const std::string& connection = check.config.postgres.primary_connection;
+  if (connection.empty()) {
+    findings.add({"WAL archive", FindingLevel::kWarning,
+                  "not tried: the server is a standby, and its primary archives",
+                  "Set postgres.primary_connection, or run 'holdfast check' on the primary."});
+    return;
+  }
+  Session primary = Session::connect(connection, stop);
+  if (!primary.in_recovery()) check_arrivals(findings, primary, check, stop);
+}
+
 }  // namespace
 
 void check_archive(CheckFindings& findings, Session& session, const ArchiveCheck& check,
@@ -221,7 +235,7 @@ void check_archive(CheckFindings& findings, Session& session, const ArchiveCheck
   }
   require_taken_over(check.config.postgres.data_directory);
   if (session.in_recovery()) {
-    findings.ok("WAL archive", "not tried on a standby: the primary archives");
+    check_primarys_archive(findings, check, stop);
     return;
   }
   if (const std::string failure = last_archiver_failure(session); !failure.empty()) {

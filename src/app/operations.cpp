@@ -32,7 +32,7 @@ ServerLook look_at_server(const Config& config, const RepositoryConfig& reposito
 }
 
 // Roll-ups only save requests later, so a backup does not fail for them.
-constexpr std::size_t kRollUpsAtOnce = 8;
+constexpr std::size_t kRollUpsAtOnce = 64;  // 16,384 segments
 void write_roll_ups(const Repository& repository, const BackupInfo& backup,
                     const std::stop_token& stop) {
   try {

@@ -90,7 +90,12 @@ PostgresSetting archive_command_setting(Session& session, const Config& config) 
 
 PostgresSetting archive_timeout(Session& session, const Config& config) {
   PostgresSetting setting = read_setting(session, "archive_timeout");
-  const auto wanted = std::chrono::ceil<std::chrono::seconds>(config.wal.archive_timeout).count();
+  auto limit = config.wal.archive_timeout;
+  if (const auto objective = config.objectives.recovery_point; objective.count() > 0) {
+    limit = std::min(limit, objective);  // what waits longer is lost with the server
+  }
+  const auto wanted =
+      std::max<std::int64_t>(std::chrono::floor<std::chrono::seconds>(limit).count(), 1);
   const int now = to_int(setting.current, setting.name);
   setting.current += "s";
   setting.wanted = fmt::format("{}s or less", wanted);

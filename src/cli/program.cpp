@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "app/archive.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/output.h"
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::string_view kArchiveGet = "archive-get";
 constexpr int kExitUnknown = 255;     // of archive-get: not known whether the file is there
+constexpr int kExitOnStandby = 1;     // of archive-get: PostgreSQL goes on with streaming
 constexpr int kExitSignalBase = 128;  // what a shell makes of a death by signal
 
 void configure_logging(const GlobalOptions& globals) {
@@ -168,12 +170,13 @@ class Program {
   }
 
   // Invariant 5: whatever goes wrong when PostgreSQL asks for WAL must not look like "no such
-  // file".
+  // file". For a standby it may: there it only means to go on with streaming.
   int exit_of(const Error& error) const {
     const bool asked_for_wal =
         command_ != nullptr ? command_->name == kArchiveGet
                             : std::find(words_.begin(), words_.end(), kArchiveGet) != words_.end();
-    return asked_for_wal ? kExitUnknown : exit_code(error.kind());
+    if (!asked_for_wal) return exit_code(error.kind());
+    return is_called_by_standby() ? kExitOnStandby : kExitUnknown;
   }
 
   int report_outcome(const Outcome& outcome) const {

@@ -191,14 +191,16 @@ ObjectClass class_of(const std::string& object) {
   return object.ends_with("/history") ? ObjectClass::kCatalogue : ObjectClass::kWal;
 }
 
+[[noreturn]] void vanished(const std::string& object) {
+  throw Error(ErrorKind::kRepository,
+              "the store said that the object exists, then that it does not",
+              {.object = object, .retryable = true});
+}
+
 WalPut compare_with_stored(const Repository& repository, const std::string& object,
                            const WalIdentity& ours, const std::stop_token& stop) {
   const auto there = read_wal_head(repository, object, stop);
-  if (!there) {
-    throw Error(ErrorKind::kRepository,
-                "the store said that the object exists, then that it does not",
-                {.object = object, .retryable = true});
-  }
+  if (!there) vanished(object);
   const WalIdentity& theirs = there->identity;
   const bool same = theirs.content == ours.content && theirs.bytes == ours.bytes &&
                     theirs.system_identifier == ours.system_identifier &&
@@ -385,7 +387,9 @@ WalPut put_wal(const Repository& repository, const WalPlace& place, const Packed
   require_readable([&] {
     there = compare_with_stored(repository, object, wal.identity, stop);
     if (there == WalPut::kOtherContent) return;
-    read_wal(repository, place, wal.identity.file, object, stop, [](ByteView) {});
+    if (!read_wal(repository, place, wal.identity.file, object, stop, [](ByteView) {})) {
+      vanished(object);
+    }
   });
   return there;
 }

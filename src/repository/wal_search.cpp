@@ -92,8 +92,9 @@ std::optional<std::string> behind_in_a_backup(const Repository& repository, cons
   const Lsn start = start_of(segment, line.segment_size);
   for (const CatalogueEntry& entry : list_backups(repository, line.cluster, stop)) {
     const BackupInfo& info = entry.outcome.info;
-    const bool in_line = std::ranges::any_of(
-        line.steps, [&](const LineStep& step) { return step.history == entry.name.history; });
+    const bool in_line = std::ranges::any_of(line.steps, [&](const LineStep& step) {
+      return step.history == entry.name.history && step.has(segment.timeline, start);
+    });
     if (entry.state == BackupState::kCommitted && in_line && !info.standalone && !info.recovered &&
         info.timeline == segment.timeline && info.stop_lsn > start) {
       return names::outcome(entry.name);

@@ -3,6 +3,13 @@
 #include "core/error.h"
 
 namespace holdfast {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr int kGoodForTimes = 5;
+
+}  // namespace
 
 Archive::Archive(std::string cluster, std::vector<ArchiveRepository> repositories)
     : cluster_(std::move(cluster)), repositories_(std::move(repositories)) {
@@ -41,6 +48,18 @@ void Archive::require_same_repository(std::size_t index, const std::stop_token& 
               {.object = about(index).url,
                .hint = "Is another file system mounted there, or was it made anew? With the right "
                        "one back in place PostgreSQL's next call goes on."});
+}
+
+void Archive::require_same_repository_lately(std::size_t index, const std::stop_token& stop) {
+  Slot& slot = *slots_.at(index);
+  {
+    const std::lock_guard lock(slot.mutex);
+    if (SteadyClock::now() < slot.same_until) return;
+  }
+  const auto began = SteadyClock::now();
+  require_same_repository(index, stop);
+  const std::lock_guard lock(slot.mutex);
+  slot.same_until = began + kGoodForTimes * (SteadyClock::now() - began);
 }
 
 std::vector<HistoryRecord> Archive::histories(std::size_t index, const std::stop_token& stop) {

@@ -2,6 +2,7 @@
 // The repositories that hold WAL, as the pipelines see them: opened when first needed, each once.
 // Threads: any. Errors: those of opening; a repository that failed is tried again by the next call.
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -41,6 +42,9 @@ class Archive {
   // kRefused when that is not the one that was opened, which must not get objects of the other: for
   // whoever lives for long.
   void require_same_repository(std::size_t index, const std::stop_token& stop);
+  // The same; an answer is good for five times as long as asking took. So a store in a folder is
+  // asked nearly every time, and one 20 ms away not between one object and the next.
+  void require_same_repository_lately(std::size_t index, const std::stop_token& stop);
   // The histories of the cluster, as they were when they were asked for after the last
   // forget_histories().
   std::vector<HistoryRecord> histories(std::size_t index, const std::stop_token& stop);
@@ -52,6 +56,7 @@ class Archive {
     std::unique_ptr<Repository> repository;
     std::unique_ptr<ObjectStore> store;
     std::optional<std::vector<HistoryRecord>> histories;
+    std::chrono::steady_clock::time_point same_until;
   };
   const std::string cluster_;
   const std::vector<ArchiveRepository> repositories_;

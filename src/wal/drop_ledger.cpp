@@ -75,6 +75,7 @@ DropLedger::Content DropLedger::read() const {
     Content content;
     for (const Json& entry : json.at("dropped")) content.entries.push_back(entry_in(entry));
     content.owed = json.at("owed");
+    content.failed = json.value("failed", "");
     return content;
   } catch (const Json::exception& error) {
     throw Error(ErrorKind::kDamage, fmt::format("malformed: {}", error.what()),
@@ -96,7 +97,7 @@ void DropLedger::change(Change change) {
     content.entries.erase(std::ranges::find_if(
         content.entries, [](const DropEntry& entry) { return !entry.recorded_in.empty(); }));
   }
-  Json json{{"dropped", Json::array()}, {"owed", content.owed}};
+  Json json{{"dropped", Json::array()}, {"owed", content.owed}, {"failed", content.failed}};
   for (const DropEntry& entry : content.entries) json["dropped"].push_back(json_of(entry));
   const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   if (text.size() > kMaxLedgerBytes) {
@@ -134,6 +135,14 @@ void DropLedger::owe(const std::string& file) {
   change([&](Content& content) {
     if (std::ranges::find(content.owed, file) == content.owed.end()) content.owed.push_back(file);
   });
+}
+
+void DropLedger::failed(Timestamp at) {
+  change([&](Content& content) { content.failed = to_rfc3339(at); });
+}
+
+std::optional<Timestamp> DropLedger::last_failure() const {
+  return parse_rfc3339(read().failed);
 }
 
 bool DropLedger::empty() const {

@@ -41,10 +41,13 @@ class DropLedger {
   // Goes on with the last entry where it follows that and is not recorded anywhere yet.
   void drop(const Drop& drop);
   void owe(const std::string& file);
+  // A repository was tried, and what had to be stored could not be.
+  void failed(Timestamp at);
 
   bool empty() const;  // cheap; nothing was ever dropped
   std::vector<DropEntry> entries() const;
   std::vector<std::string> owed() const;
+  std::optional<Timestamp> last_failure() const;
   void paid(const std::string& file);
   void recorded(const DroppedWal& what, const std::string& repository_url);
 
@@ -52,6 +55,7 @@ class DropLedger {
   struct Content {
     std::vector<DropEntry> entries;
     std::vector<std::string> owed;
+    std::string failed;  // when; empty: never
   };
   Content read() const;
   template <class Change>

@@ -86,9 +86,25 @@ bool Pusher::still_has(std::size_t repository, const PushEntry& entry, const Wal
   }
 }
 
+// A moment ago it was durable in as many repositories as are wanted. Who destroys one of them in
+// that moment destroys what was acknowledged before as well.
+bool Pusher::is_fresh(const PushEntry& entry) const {
+  if (entry.age > kBelievedUnasked || archive_.size() < options_.acknowledge) return false;
+  for (std::size_t i = 0; i < options_.acknowledge; ++i) {
+    const std::string name = stored_name(archive_.about(i), {});
+    const auto is_it = [&](const std::string& stored) {
+      return stored.size() == name.size() &&
+             stored.compare(0, name.rfind(' ') + 1, name, 0, name.rfind(' ') + 1) == 0;
+    };
+    if (std::ranges::none_of(entry.stored_in, is_it)) return false;
+  }
+  return true;
+}
+
 bool Pusher::remembered(const WalIdentity& identity, const std::stop_token& stop) {
   const auto entry = entry_of(identity);
   if (!entry) return false;
+  if (is_fresh(*entry)) return true;
   const WalPlace place{options_.cluster, entry->history};
   std::size_t count = 0;
   for (std::size_t i = 0; i < archive_.size() && count < options_.acknowledge; ++i) {
@@ -146,6 +162,7 @@ AheadOutcome Pusher::push_ahead(const fs::path& file, const PushTurn& turn,
                   .content = wal.identity().content,
                   .bytes = wal.identity().bytes};
   const PackedWal packed = wal.pack(options_.compression);
+  archive_.require_same_repository_lately(0, stop);  // while the file before is being stored
   if (!turn.wait()) return AheadOutcome::kNotNeeded;
   if (!turn.follows_stored()) require_own_line(0, wal.identity(), stop);
   store(packed, &entry.stored_in, stop);
@@ -170,7 +187,7 @@ PushReport Pusher::store(const PackedWal& wal, std::vector<std::string>* stored_
   std::size_t stored = 0;
   for (std::size_t i = 0; i < archive_.size() && stored < options_.acknowledge; ++i) {
     try {
-      if (stored_in != nullptr) archive_.require_same_repository(i, stop);
+      if (stored_in != nullptr) archive_.require_same_repository_lately(i, stop);
       if (put(i, wal, stop) == WalPut::kCreated) report.outcome = PushOutcome::kStored;
       fault_point("push.stored");
       ++stored;

@@ -91,6 +91,7 @@ class Pusher {
  private:
   bool remembered(const WalIdentity& identity, const std::stop_token& stop);
   std::optional<PushEntry> entry_of(const WalIdentity& identity) const;
+  bool is_fresh(const PushEntry& entry) const;
   bool still_has(std::size_t repository, const PushEntry& entry, const WalPlace& place,
                  const WalIdentity& identity, const std::stop_token& stop);
   void require_own_line(std::size_t repository, const WalIdentity& wal,

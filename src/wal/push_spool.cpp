@@ -73,7 +73,8 @@ std::optional<PushEntry> PushSpool::find(const std::string& file) const {
                     .bound = json.at("bound"),
                     .file = json.at("file"),
                     .bytes = json.at("bytes"),
-                    .stored_in = json.at("stored_in")};
+                    .stored_in = json.at("stored_in"),
+                    .age = std::max(age_of(path), std::chrono::seconds(0))};
     std::ranges::copy(content, entry.content.begin());
     return entry;
   } catch (const Json::exception&) {

@@ -8,7 +8,9 @@
 // alone would acknowledge another segment after the server was set back to an older state, and a
 // URL alone one that was stored in a repository that is no more. What is in the repository may have
 // been removed since, or the repository set back: the caller asks it for its id and for the object
-// (wal/push.cpp), and entries are not believed for longer than kEntryLifetime.
+// when the entry is older than kBelievedUnasked (wal/push.cpp), and entries are not believed for
+// longer than kEntryLifetime. A young one is believed without asking, because two requests for each
+// call are the most of what archiving to a distant store costs (docs/decisions/0019).
 // Crashes: an entry is published by rename without fsync; one that was lost or is empty after a
 //   power cut is as one that was never written, and the file is pushed again.
 // Claims: a file that is being pushed is locked (flock), so that the call that asks waits for the
@@ -28,6 +30,7 @@
 namespace holdfast {
 
 inline constexpr std::chrono::minutes kEntryLifetime{5};
+inline constexpr std::chrono::seconds kBelievedUnasked{10};
 
 struct PushEntry {
   std::string cluster;
@@ -37,6 +40,7 @@ struct PushEntry {
   Checksum128 content{};
   std::uint64_t bytes = 0;
   std::vector<std::string> stored_in;  // "name url id" of each repository that has it
+  std::chrono::seconds age{0};         // of one that was found
 };
 
 // A file that this process pushes now; given back on destruction or when the process ends.

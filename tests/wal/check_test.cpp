@@ -98,11 +98,40 @@ TEST(CheckSettings, ThatHurtAreWarnings) {
     set(name, bad);
     EXPECT_TRUE(warned(name)) << name << " = " << bad;
   }
+  // What may be lost is what waits: the objective counts where it is shorter.
+  set("archive_timeout", "300");
+  archived.holdfast().settings().lines.emplace_back("objectives: {recovery_point: 1min}");
+  EXPECT_TRUE(warned("archive_timeout"));
+  archived.holdfast().settings().lines.clear();
   if (server.programs().major_version < 17) return;
   set("summarize_wal", "off");
   EXPECT_TRUE(warned("summarize_wal"));
   set("summarize_wal", "on");
   EXPECT_FALSE(warned("summarize_wal"));
+}
+
+// Found in a review: on a standby the archive was said to be all right without a look at it.
+TEST(CheckOnAStandby, TriesTheArchiveOfThePrimary) {
+  ArchivedCluster archived;
+  PostgresCluster& primary = archived.server();
+  HoldfastProgram& holdfast = archived.holdfast();
+  PostgresCluster standby = PostgresCluster::standby_of(primary);
+  standby.start();
+  holdfast.other_connection = standby.connection();
+  holdfast.other_data_directory = standby.data_directory();
+  const auto finding = [&] {
+    const Answer answer = holdfast.run({"check"});
+    for (const Json& each : answer.result().at("findings")) {
+      if (each.at("name") == "WAL archive") return each.dump();
+    }
+    return answer.text();
+  };
+  const std::string untried = finding();
+  EXPECT_NE(untried.find("warning"), std::string::npos) << untried;
+  EXPECT_NE(untried.find("not tried"), std::string::npos) << untried;
+  holdfast.settings().lines = {fmt::format("  primary_connection: \"{}\"", primary.connection())};
+  const std::string tried = finding();
+  EXPECT_NE(tried.find(" was in the repository"), std::string::npos) << tried;
 }
 
 }  // namespace

@@ -116,6 +116,14 @@ class Waiting : public testing::Test {
   fs::path entry_of(const std::string& segment) {
     return archived_.holdfast().state_directory() / "wal" / "push" / (segment + ".stored");
   }
+  // As when it was written longer ago than it is believed without asking; and just now.
+  void age(const std::string& segment) {
+    fs::last_write_time(entry_of(segment),
+                        fs::file_time_type::clock::now() - std::chrono::seconds(60));
+  }
+  void renew(const std::string& segment) {
+    fs::last_write_time(entry_of(segment), fs::file_time_type::clock::now());
+  }
   template <class Condition>
   static bool comes_true(Condition condition) {
     for (int i = 0; i < 6000 && !condition(); ++i) {
@@ -168,6 +176,7 @@ TEST_F(Waiting, AnotherRepositoryInItsPlaceIsNotBelievedToHaveThem) {
   // As after an init on another machine.
   write_text(entry_of(waiting.at(1)), remembered);
   give_to_server_user(entry_of(waiting.at(1)));
+  age(waiting.at(1));
   for (std::size_t i = 0; i < waiting.size(); ++i) {
     EXPECT_EQ(archived_.push(waiting[i]).exit_code, 0);
     EXPECT_TRUE(has(waiting[i])) << waiting[i];
@@ -179,8 +188,25 @@ TEST_F(Waiting, ARepositoryThatLostThemGetsThemAgain) {
   ASSERT_EQ(archived_.push(waiting.at(0)).exit_code, 0);
   ASSERT_TRUE(comes_true([&] { return fs::exists(entry_of(waiting.at(2))); }));
   fs::remove(archived_.object_of(waiting.at(1)));
+  age(waiting.at(1));
   EXPECT_EQ(archived_.push(waiting.at(1)).exit_code, 0);
   EXPECT_TRUE(has(waiting.at(1)));
+}
+
+// Asking for what was stored a moment ago would cost more than all the rest of the call.
+TEST_F(Waiting, WhatWasStoredAMomentAgoIsAnsweredWithoutTheRepository) {
+  const std::vector<std::string> waiting = write(3, 1);
+  ASSERT_EQ(archived_.push(waiting.at(0)).exit_code, 0);
+  ASSERT_TRUE(comes_true([&] { return fs::exists(entry_of(waiting.at(2))); }));
+  const Variable soon("HOLDFAST_WAL_TIMEOUT", "2s");
+  const fs::path aside = repository().parent_path() / "aside";
+  fs::rename(repository(), aside);
+  renew(waiting.at(1));
+  EXPECT_EQ(archived_.push(waiting.at(1)).exit_code, 0);
+  age(waiting.at(2));
+  EXPECT_NE(archived_.push(waiting.at(2)).exit_code, 0);
+  fs::rename(aside, repository());
+  EXPECT_EQ(archived_.push(waiting.at(2)).exit_code, 0);
 }
 
 TEST(Promotion, WithoutTheArchiveStillLeavesTheOldTimeline) {

@@ -192,6 +192,25 @@ TEST_F(Archive, WhatIsStoredAndDamagedIsNotAcknowledged) {
   EXPECT_EQ(archived_.get(last_).exit_code, kRestored);
 }
 
+// Found in a review: 255 shuts a standby down, and a wrong configuration gave that.
+TEST_F(Archive, WithoutAConfigurationAStandbyGoesOnAndNobodyElse) {
+  const fs::path folder = archived_.holdfast().new_path("data");
+  fs::create_directory(folder);
+  give(folder);
+  const auto exit = [&](const std::vector<std::string>& words) {
+    std::vector<std::string> command{HoldfastProgram::path(), "--config", "/nowhere.yaml"};
+    command.insert(command.end(), words.begin(), words.end());
+    return run({.arguments = as_server_user(command), .folder = folder}).exit_code;
+  };
+  const std::vector<std::string> get{"archive-get", last_, "pg_wal/RECOVERYXLOG"};
+  EXPECT_EQ(exit(get), kUnknown);
+  write_text(folder / "standby.signal", "");
+  EXPECT_EQ(exit(get), 1);
+  EXPECT_EQ(exit({"archive-get", "--no-such-option"}), 1);
+  write_text(folder / "promote", "");
+  EXPECT_EQ(exit(get), kUnknown);
+}
+
 TEST_F(Archive, WhatCannotBeAskedIsUnknown) {
   const std::string absent = "0000000100000000000000F0";
   const fs::path repository = archived_.holdfast().repository_folder();

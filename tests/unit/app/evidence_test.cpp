@@ -153,8 +153,7 @@ TEST(SharedSessionTest, IsSetHoweverTheLookAtTheServerEnds) {
     try {
       const SharedSession::SetAtLast at_last(session);
       throw std::runtime_error("a damaged disk");
-    } catch (const std::runtime_error&) {
-      EXPECT_FALSE(told);
+    } catch (const std::runtime_error&) {  // the session is set by then
     }
   }
   EXPECT_TRUE(told);
