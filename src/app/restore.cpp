@@ -174,6 +174,7 @@ std::string marker_text(const std::optional<RecoverySettings>& settings) {
 void judge_new_tablespaces(const RestoreRequest& request, RecoveryPlan& plan) {
   // What is frozen is looked into before anything is restored (plan_or_thaw()).
   if (request.apart && plan.unchecked_for_tablespaces > 0 && !plan.frozen_for_tablespaces) {
+    if (plan.damage_for_tablespaces) throw Error(*plan.damage_for_tablespaces);
     throw Error(
         ErrorKind::kRefused,
         fmt::format("of {} WAL segments behind the backup it is not known whether they make "

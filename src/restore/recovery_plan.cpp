@@ -428,6 +428,7 @@ class Planner {
       plan.frozen_for_tablespaces = true;
     }
     plan.unchecked_for_tablespaces = found.unchecked;
+    plan.damage_for_tablespaces = found.damage;
     for (const std::string& location : found.locations) {
       if (std::ranges::count(plan.new_tablespaces, location) == 0) {
         plan.new_tablespaces.push_back(location);

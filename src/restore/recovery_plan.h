@@ -46,6 +46,7 @@ struct RecoveryPlan {
   // Segments of which that is not known, and whether because they are frozen.
   std::uint64_t unchecked_for_tablespaces = 0;
   bool frozen_for_tablespaces = false;
+  std::optional<Error> damage_for_tablespaces = {};  // what is wrong with the first of them
   std::vector<std::string> warnings;
 };
 

@@ -5,6 +5,8 @@
 
 #include "core/parallel.h"
 #include "core/text.h"
+#include "repository/catalogue.h"
+#include "repository/wal_object.h"
 #include "repository/wal_summaries.h"
 
 namespace holdfast {
@@ -269,6 +271,19 @@ void sort_found(TargetSearch& search) {
   std::ranges::sort(search.found, {}, &TargetOccurrence::start);
 }
 
+std::optional<Error> damage_of(const SearchSpace& space, std::uint64_t number,
+                               const std::stop_token& stop) {
+  const auto stored = find_segment(space.path, number);
+  if (!stored) return std::nullopt;
+  try {
+    read_wal_index(space.repository, stored->object, stop);
+  } catch (const Error& error) {
+    if (!condemns_one_object(error.kind())) throw;
+    return error;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayRange& replayed,
@@ -290,7 +305,7 @@ TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayRang
         const bool known =
             joined &&
             (joined->complete || (number == alone && knows_transactions(joined->index.summary)));
-        if (!known) ++search.unchecked;
+        if (!known && search.unchecked++ == 0) search.damage = damage_of(space, number, stop);
         if (joined) take_tablespaces(joined->index, replayed, end, search);
       },
       alone);

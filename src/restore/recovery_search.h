@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "postgres/wal_content.h"
 #include "repository/repository.h"
 #include "repository/wal_path.h"
@@ -51,6 +52,7 @@ TargetSearch find_restore_point(const SearchSpace& space, const std::string& nam
 struct TablespaceSearch {
   std::vector<std::string> locations;  // of those outside of the data directory
   std::uint64_t unchecked = 0;         // segments of which not everything is known
+  std::optional<Error> damage;         // of the first of them, when that is why
 };
 // From `begin` on, until `end` or the first transaction that finished after `time`.
 struct ReplayRange {

@@ -83,16 +83,20 @@ TEST(DrillOfDamage, FailsWhereSomethingElseFailed) {
   holdfast.backup({"--type", "full"});
   cluster.archive();
   const std::set<std::string> objects = objects_of(holdfast);
-  for (const std::string& object : objects) {
-    if (object.find("/pack/") == std::string::npos) continue;
+  // WAL is looked into before anything is restored.
+  for (const auto& [object, good] : content_of(holdfast.repository_folder())) {
+    if (object.find("/wal/") == std::string::npos) continue;
+    std::string content = good;
+    for (std::size_t at = 100; at < content.size(); at += 100) content[at] ^= 1;
     const fs::path path = holdfast.repository_folder() / object;
-    std::string content = read_text(path);
-    for (std::size_t at = 100; at < content.size(); at += 1000) content[at] ^= 1;
     write_text(path, content);
     give_to_server_user(path);
   }
-  const std::string last = std::to_string(seed_of(objects.size(), objects.size() + 1));
-  const Answer answer = holdfast.run({"drill", "--corrupt", "--seed", last});
+  const auto pack = std::ranges::find_if(
+      objects, [](const std::string& name) { return name.find("/pack/") != std::string::npos; });
+  const auto index = static_cast<std::uint64_t>(std::distance(objects.begin(), pack));
+  const std::string seed = std::to_string(seed_of(index, objects.size() + 1));
+  const Answer answer = holdfast.run({"drill", "--corrupt", "--seed", seed});
   EXPECT_EQ(answer.outcome.exit_code, 1) << answer.text();
   EXPECT_THAT(answer.error(), HasSubstr("not noticed"));
   EXPECT_FALSE(answer.result().at("damage").at("noticed"));
