@@ -95,8 +95,10 @@ class Window : public testing::TestWithParam<ServerPrograms> {};
 TEST_P(Window, finds_what_was_written_and_refuses_what_was_not) {
   ArchivedServer server(GetParam());
   const std::string first = server.holdfast().backup().at("id");
-  const std::uint32_t seed = std::random_device()();
-  SCOPED_TRACE(fmt::format("seed {}", seed));
+  const char* const given = std::getenv("HOLDFAST_TEST_SEED");
+  const auto seed = given == nullptr ? std::random_device()()
+                                     : static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10));
+  SCOPED_TRACE(fmt::format("HOLDFAST_TEST_SEED={}", seed));
   std::mt19937 random(seed);
   std::vector<Written> written;
   for (int i = 0; i < 120; ++i) {

@@ -72,6 +72,46 @@ TEST_F(TwoRepositories, OneThatGetsNoWalIsAWarning) {
   EXPECT_EQ(status(answer, "second", "WAL archive"), "warning") << answer.text();
 }
 
+// The second is down: with `acknowledge: 2` nothing is acknowledged, with 1 the first has it.
+TEST_F(TwoRepositories, AreBothNeededWhereTwoMustHaveTheWal) {
+  PostgresCluster& server = archived_.server();
+  const auto acknowledge = [&](int count) {
+    archived_.holdfast().settings().lines = {
+        fmt::format("wal: {{acknowledge: {}, timeout: 3s}}", count)};
+    ASSERT_TRUE(archived_.holdfast().run({"config", "show"}).ok());
+  };
+  const auto in_second = [&](const std::string& segment) {
+    for (const auto& entry : fs::recursive_directory_iterator(second())) {
+      if (entry.path().filename() == segment) return true;
+    }
+    return false;
+  };
+  acknowledge(2);
+  archived_.archive();
+  const std::string both = server.sql("select last_archived_wal from pg_stat_archiver");
+  EXPECT_TRUE(in_second(both)) << both;
+
+  const fs::path aside = second().parent_path() / "aside";
+  fs::rename(second(), aside);
+  server.sql("select pg_create_restore_point('end'); select pg_switch_wal()");
+  const std::string failed = "(select failed_count from pg_stat_archiver)::int";
+  const std::string before = server.sql("select " + failed);
+  server.wait_for(fmt::format("{} > {}", failed, before));
+  EXPECT_EQ(server.sql("select last_archived_wal from pg_stat_archiver"), both);
+  acknowledge(1);
+  archived_.archive();
+  fs::rename(aside, second());
+  acknowledge(2);
+  archived_.archive();
+  EXPECT_TRUE(in_second(server.sql("select last_archived_wal from pg_stat_archiver")));
+
+  acknowledge(3);
+  server.sql("select pg_create_restore_point('end'); select pg_switch_wal()");
+  const std::string again = server.sql("select " + failed);
+  server.wait_for(fmt::format("{} > {}", failed, again));
+  EXPECT_NE(server.log().find("wal.acknowledge is 3, but 2 repositories"), std::string::npos);
+}
+
 // Settings with which a set-up works, and loses more than it has to one day.
 TEST(CheckSettings, ThatHurtAreWarnings) {
   ArchivedCluster archived({.programs = available_servers().back()});
@@ -108,6 +148,46 @@ TEST(CheckSettings, ThatHurtAreWarnings) {
   EXPECT_TRUE(warned("summarize_wal"));
   set("summarize_wal", "on");
   EXPECT_FALSE(warned("summarize_wal"));
+}
+
+Json finding_of(const Answer& answer, const std::string& name) {
+  for (const Json& finding : answer.result().at("findings")) {
+    if (finding.at("name") == name) return finding;
+  }
+  return {{"status", "missing"}, {"detail", answer.text()}};
+}
+
+TEST(Check, SaysSinceWhenArchivingFails) {
+  ArchivedCluster archived;
+  PostgresCluster& server = archived.server();
+  EXPECT_EQ(finding_of(archived.holdfast().run({"check"}), "archiver").at("status"), "missing");
+  server.sql("alter system set archive_command = '/bin/false'");
+  server.sql("select pg_reload_conf()");
+  server.sql("select pg_create_restore_point('end'); select pg_switch_wal()");
+  server.wait_for("(select failed_count > 0 from pg_stat_archiver)");
+  const Answer answer = archived.holdfast().run({"check"}, {{"HOLDFAST_WAL_TIMEOUT", "3s"}});
+  EXPECT_EQ(answer.outcome.exit_code, 1) << answer.text();
+  EXPECT_EQ(finding_of(answer, "archiver").at("status"), "failed") << answer.text();
+}
+
+TEST(Check, ShoutsInACopyThatArchivesNothing) {
+  ArchivedCluster archived;
+  HoldfastProgram& holdfast = archived.holdfast();
+  holdfast.backup();
+  archived.archive();
+  const fs::path target = holdfast.new_path();
+  EXPECT_EQ(holdfast.must({"restore", "--to", target.string()}).at("archiving"), false)
+      << "the source lives";
+  PostgresCluster copy = start_recovered(target);
+  EXPECT_EQ(copy.sql("show archive_mode"), "off");
+  holdfast.other_connection = copy.connection();
+  holdfast.other_data_directory = target;
+  const Answer answer = holdfast.run({"check"});
+  EXPECT_EQ(answer.outcome.exit_code, 1) << answer.text();
+  const Json finding = finding_of(answer, "WAL archive");
+  EXPECT_NE(finding.dump().find("was restored from a backup and archives nothing"),
+            std::string::npos)
+      << answer.text();
 }
 
 // Found in a review: on a standby the archive was said to be all right without a look at it.

@@ -193,6 +193,42 @@ TEST_F(Waiting, ARepositoryThatLostThemGetsThemAgain) {
   EXPECT_TRUE(has(waiting.at(1)));
 }
 
+// Whatever else a young note says, it is about this file of this server in these repositories.
+TEST_F(Waiting, ANoteOfAnythingElseIsNotBelieved) {
+  const std::vector<std::string> waiting = write(2, 1);
+  ASSERT_EQ(archived_.push(waiting.at(0)).exit_code, 0);
+  ASSERT_TRUE(comes_true([&] { return fs::exists(entry_of(waiting.at(1))); }));
+  const std::string& segment = waiting.at(1);
+  const std::string note = read_text(entry_of(segment));
+  const fs::path object = archived_.object_of(segment);
+  const auto changed = [&](const std::string& key, const Json& value) {
+    Json json = Json::parse(note);
+    EXPECT_TRUE(json.contains(key)) << key;
+    json[key] = value;
+    return json.dump();
+  };
+  const Json history = Json::parse(note).at("history");
+  std::string identifier = history;
+  identifier.back() = identifier.back() == '1' ? '2' : '1';
+  for (const std::string& other :
+       {changed("content_xxh3_128", std::string(32, '0')), changed("cluster", "another"),
+        changed("file", waiting.at(0)), changed("bytes", 4096), changed("bound", true),
+        changed("history", identifier), changed("stored_in", Json::array()),
+        changed("stored_in", Json::array({"first file:///elsewhere " + std::string(32, '0')}))}) {
+    write_text(entry_of(segment), other);
+    give_to_server_user(entry_of(segment));
+    fs::remove(object);
+    EXPECT_EQ(archived_.push(segment).exit_code, 0) << other;
+    EXPECT_TRUE(fs::exists(object)) << other;
+  }
+  // As it was, it is believed: the test would see it.
+  write_text(entry_of(segment), note);
+  give_to_server_user(entry_of(segment));
+  fs::remove(object);
+  EXPECT_EQ(archived_.push(segment).exit_code, 0);
+  EXPECT_FALSE(fs::exists(object));
+}
+
 // Asking for what was stored a moment ago would cost more than all the rest of the call.
 TEST_F(Waiting, WhatWasStoredAMomentAgoIsAnsweredWithoutTheRepository) {
   const std::vector<std::string> waiting = write(3, 1);

@@ -211,6 +211,30 @@ TEST_F(Archive, WithoutAConfigurationAStandbyGoesOnAndNobodyElse) {
   EXPECT_EQ(exit(get), kUnknown);
 }
 
+// docs/archiving.md, "On a standby": the request was under way when the promotion was asked for.
+TEST_F(Archive, AtAPromotionUnknownStopsUnlessTheConfigurationSaysOtherwise) {
+  const fs::path folder = archived_.holdfast().new_path("data");
+  fs::create_directories(folder / "pg_wal");
+  for (const char* const name : {"standby.signal", "promote"}) write_text(folder / name, "");
+  fs::create_directory(folder / "global");
+  fs::copy(server().data_directory() / "global/pg_control", folder / "global");
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) give(entry.path());
+  give(folder);
+  const auto exit = [&](const std::string& setting) {
+    archived_.holdfast().settings().lines = {
+        "wal: {timeout: 2s, promote_without_archive: " + setting + "}"};
+    EXPECT_TRUE(archived_.holdfast().run({"config", "show"}).ok());
+    return archived_.call({"archive-get", last_, "pg_wal/RECOVERYXLOG"}, folder).exit_code;
+  };
+  EXPECT_EQ(exit("true"), kRestored);
+  fs::remove(folder / "pg_wal/RECOVERYXLOG");
+  const fs::path repository = archived_.holdfast().repository_folder();
+  fs::rename(repository, repository.parent_path() / "aside");
+  EXPECT_EQ(exit("false"), kUnknown);
+  EXPECT_EQ(exit("true"), 1);
+  fs::rename(repository.parent_path() / "aside", repository);
+}
+
 TEST_F(Archive, WhatCannotBeAskedIsUnknown) {
   const std::string absent = "0000000100000000000000F0";
   const fs::path repository = archived_.holdfast().repository_folder();
