@@ -67,14 +67,19 @@ int next_port(int from, const std::vector<RecoveryStandby>& planned) {
               {.object = std::to_string(from), .hint = "Give a lower one: --standby-port"});
 }
 
+// False also for what may not be looked at: it is not ours.
 bool is_empty_or_absent(const fs::path& directory) {
-  if (!fs::exists(directory)) return true;
-  if (!fs::is_directory(directory)) return false;
-  const fs::directory_iterator entries(directory);
-  return std::ranges::all_of(entries, [](const fs::directory_entry& entry) {
+  std::error_code error;
+  if (!fs::exists(directory, error) && !error) return true;
+  if (!fs::is_directory(directory, error)) return false;
+  fs::directory_iterator entry(directory, error);
+  for (const fs::directory_iterator end; !error && entry != end; entry.increment(error)) {
     // The temporary file of a mark that was being written.
-    return entry.path().filename().string().starts_with(std::string(kStandbyMark) + ".");
-  });
+    if (!entry->path().filename().string().starts_with(std::string(kStandbyMark) + ".")) {
+      return false;
+    }
+  }
+  return !error;
 }
 
 void require_room(const fs::path& directory) {

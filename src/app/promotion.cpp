@@ -118,12 +118,16 @@ bool is_mount_point(const fs::path& path) {
 }
 
 // What is mounted in a data directory moves along with it, until the machine starts again: then it
-// is mounted over what has taken the place.
+// is mounted over what has taken the place. PostgreSQL's own folders are at most two levels deep.
 fs::path mounted_in(const fs::path& place) {
+  constexpr auto kSkip = fs::directory_options::skip_permission_denied;
   std::error_code unreadable;
-  for (fs::directory_iterator entry(place, unreadable), end; !unreadable && entry != end;
-       entry.increment(unreadable)) {
-    if (is_mount_point(entry->path())) return entry->path();
+  for (fs::recursive_directory_iterator entry(place, kSkip, unreadable), end;
+       !unreadable && entry != end; entry.increment(unreadable)) {
+    std::error_code gone;
+    const bool folder = entry->is_directory(gone) && !entry->is_symlink(gone);
+    if ((folder || entry.depth() == 0) && is_mount_point(entry->path())) return entry->path();
+    if (entry.depth() > 0) entry.disable_recursion_pending();
   }
   return {};
 }

@@ -51,7 +51,9 @@ TEST(AMountPoint, IsRefusedByAPromotionBeforeAnythingIsStopped) {
     EXPECT_EQ(cluster.server().sql("select count(*) from t"), "1");
   };
   refused_with_mounted(recover.place(), "is a mount point");
-  refused_with_mounted(recover.place() / "pg_wal", "is mounted inside the data directory");
+  for (const char* const folder : {"pg_wal", "pg_wal/archive_status", "base/1"}) {
+    refused_with_mounted(recover.place() / folder, "is mounted inside the data directory");
+  }
   EXPECT_EQ(recover.must(promote).at("state"), "promoted");
 }
 
