@@ -75,12 +75,18 @@ PostgresSetting archive_mode(Session& session) {
   return setting;
 }
 
+// "… archive-push "%p" || true" acknowledges what was not stored.
+bool hides_failures(const std::string& command) {
+  return command.find_first_of("|;&\n", command.find("archive-push")) != std::string::npos;
+}
+
 PostgresSetting archive_command_setting(Session& session, const Config& config) {
   PostgresSetting setting = read_setting(session, "archive_command");
   const PostgresSetting library = read_setting(session, "archive_library");
   setting.wanted = archive_command(config);
   setting.without = kNotArchived;
-  setting.fits = library.current.empty() && is_our_archive_command(setting.current);
+  setting.fits = library.current.empty() && is_our_archive_command(setting.current) &&
+                 !hides_failures(setting.current);
   // "(disabled)" is shown while archive_mode is off.
   const bool unused = setting.current.empty() || setting.current == "(disabled)" ||
                       is_our_archive_command(setting.current);

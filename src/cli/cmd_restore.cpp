@@ -248,7 +248,9 @@ void add_recovery_options(std::vector<Option>& options, Arguments& arguments) {
       {"--standby", "Make a standby that follows postgres.primary_connection and the archive"},
       arguments.standby));
   options.push_back(choice_option<Archiving>(
-      {"--archive", "Whether the restored server archives (default: not while another may)"},
+      {"--archive",
+       "on: as the copied settings say; off: archive_mode = off (default: off while another may "
+       "archive)"},
       {{"on", Archiving::kKeep}, {"off", Archiving::kOff}}, arguments.archiving));
 }
 

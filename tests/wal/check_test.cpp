@@ -138,6 +138,17 @@ TEST(CheckSettings, ThatHurtAreWarnings) {
     set(name, bad);
     EXPECT_TRUE(warned(name)) << name << " = " << bad;
   }
+  // Found in a review: whatever our command said, PostgreSQL was told that the WAL is archived.
+  const std::string command = server.sql("show archive_command");
+  EXPECT_FALSE(warned("archive_command"));
+  for (const char* const added : {" || true", "; true", " | cat"}) {
+    server.sql(fmt::format("alter system set archive_command = '{}{}'", command, added));
+    server.sql("select pg_reload_conf()");
+    server.wait_for(fmt::format("current_setting('archive_command') like '%{}'", added));
+    EXPECT_TRUE(warned("archive_command")) << added;
+  }
+  server.sql(fmt::format("alter system set archive_command = '{}'", command));
+  server.sql("select pg_reload_conf()");
   // What may be lost is what waits: the objective counts where it is shorter.
   set("archive_timeout", "300");
   archived.holdfast().settings().lines.emplace_back("objectives: {recovery_point: 1min}");
