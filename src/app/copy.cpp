@@ -85,13 +85,27 @@ void remind_of_archive(const Sides& sides, CopyAnswer& answer) {
       sides.to.name));
 }
 
-// Of many, those that the target never takes again are left out: its retention is its own.
-void leave_out(const Sides& sides, std::vector<CatalogueEntry>& backups,
+// What `ask` finds in the target about one backup. No where a record there cannot be read: the
+// copy of that backup says so, and the others are copied.
+template <class Ask>
+bool is_so_in_target(Ask&& ask) {
+  try {
+    return ask();
+  } catch (const Error& error) {
+    if (!condemns_one_object(error.kind())) throw;
+    return false;
+  }
+}
+
+// Unless one is named, those that the target never takes again are left out: its retention is its
+// own.
+void leave_out(const Sides& sides, const CopyRequest& request, std::vector<CatalogueEntry>& backups,
                std::vector<std::string>& warnings, const std::stop_token& stop) {
-  if (backups.size() < 2) return;
+  if (request.backup) return;
   std::vector<std::string> ids;
   std::erase_if(backups, [&](const CatalogueEntry& backup) {
-    const bool never = never_again(*sides.target, backup.name, stop).has_value();
+    const bool never =
+        is_so_in_target([&] { return never_again(*sides.target, backup.name, stop).has_value(); });
     if (never) ids.push_back(backup.name.id.text);
     return never;
   });
@@ -99,6 +113,11 @@ void leave_out(const Sides& sides, std::vector<CatalogueEntry>& backups,
   warnings.push_back(fmt::format("not copied again: {} that repository {} had, or gave up: {}{}",
                                  counted(ids.size(), "backup"), sides.to.name, ids.front(),
                                  ids.size() > 1 ? " … " + ids.back() : ""));
+}
+
+// What is refused (another history in the target) is refused for every backup.
+bool ends_one_copy_only(ErrorKind kind) {
+  return condemns_one_object(kind) && kind != ErrorKind::kRefused;
 }
 
 // Runs `work` for each backup. Damage of one is noted, everything else is thrown.
@@ -110,7 +129,7 @@ void for_each_wanted(const std::vector<CatalogueEntry>& backups, std::vector<Fai
       work(backup);
     } catch (Error& error) {
       error.during("copy of backup " + backup.name.id.text);
-      if (error.kind() != ErrorKind::kDamage || backups.size() == 1) throw;
+      if (!ends_one_copy_only(error.kind()) || backups.size() == 1) throw;
       failed.push_back({backup.name.id.text, error});
     }
   }
@@ -124,19 +143,39 @@ void bring_back_sources(const Sides& sides, const std::vector<CatalogueEntry>& b
   if (!sides.source->store().capabilities().storage_classes) return;
   std::vector<CatalogueEntry> missing;
   for (const CatalogueEntry& backup : backups) {
-    if (!read_outcome(*sides.target, backup.name, stop)) missing.push_back(backup);
+    const bool is_missing =
+        is_so_in_target([&] { return !read_outcome(*sides.target, backup.name, stop); });
+    if (is_missing) missing.push_back(backup);
   }
   bring_back(*sides.source, cold_objects(*sides.source, missing, stop), request.thaw, progress,
              stop);
 }
 
+// Before anything is copied: what is stored in a frozen class must be thawed to be read again.
+void require_readable_copies(const Sides& sides, const CopyRequest& request) {
+  const std::string& storage_class = sides.to.storage_class.data;
+  if (request.verify == VerifyCopies::kNo || !is_frozen_class(storage_class)) return;
+  const auto speed = request.thaw.speed;
+  const bool known = speed && thaw_time(storage_class, *speed);
+  if (known && request.thaw.confirmed == Confirmed::kYes) return;
+  throw Error(ErrorKind::kRefused,
+              fmt::format("copies in {} must be thawed before they can be verified", storage_class),
+              {.object = sides.to.name,
+               .hint = fmt::format("S3 bills for that. It takes: {}. Add --thaw SPEED --yes to "
+                                   "this command, or leave out --verify: every pack is "
+                                   "authenticated while it is copied.",
+                                   describe_thaw_times(storage_class))});
+}
+
 VerifyResult verify_copies(const Config& config, const Sides& sides,
-                           const std::vector<CopiedBackup>& copied, Progress& progress,
-                           const std::stop_token& stop) {
+                           const std::vector<CopiedBackup>& copied, const CopyRequest& request,
+                           Progress& progress, const std::stop_token& stop) {
   std::vector<CatalogueEntry> backups;
   for (const CopiedBackup& copy : copied) {
     backups.push_back(find_backup(*sides.target, config.cluster, copy.name.id.text, stop));
   }
+  bring_back(*sides.target, cold_objects(*sides.target, backups, stop), request.thaw, progress,
+             stop);
   return verify_backups(*sides.target, backups,
                         {.mode = VerifyMode::kFull,
                          .cluster = config.cluster,
@@ -152,9 +191,10 @@ VerifyResult verify_copies(const Config& config, const Sides& sides,
 CopyAnswer copy_backups(const Config& config, const CopyRequest& request, Progress& progress,
                         const std::stop_token& stop) {
   const Sides sides = open_sides(config, request, stop);
+  require_readable_copies(sides, request);
   CopyAnswer answer{.from = sides.from.name, .to = sides.to.name};
   auto backups = select(config, request, *sides.source, answer.warnings, stop);
-  leave_out(sides, backups, answer.warnings, stop);
+  leave_out(sides, request, backups, answer.warnings, stop);
   const CopyOptions options = options_of(config, request, sides);
   bring_back_sources(sides, backups, request, progress, stop);
   for_each_wanted(backups, answer.failed, [&](const CatalogueEntry& backup) {
@@ -165,7 +205,7 @@ CopyAnswer copy_backups(const Config& config, const CopyRequest& request, Progre
   });
   remind_of_archive(sides, answer);
   if (request.verify == VerifyCopies::kYes) {
-    answer.verified = verify_copies(config, sides, answer.copied, progress, stop);
+    answer.verified = verify_copies(config, sides, answer.copied, request, progress, stop);
   }
   return answer;
 }
@@ -175,7 +215,7 @@ CopyPreview preview_copy(const Config& config, const CopyRequest& request,
   const Sides sides = open_sides(config, request, stop);
   CopyPreview preview{.from = sides.from.name, .to = sides.to.name};
   auto backups = select(config, request, *sides.source, preview.warnings, stop);
-  leave_out(sides, backups, preview.warnings, stop);
+  leave_out(sides, request, backups, preview.warnings, stop);
   const CopyOptions options = options_of(config, request, sides);
   for_each_wanted(backups, preview.failed, [&](const CatalogueEntry& backup) {
     preview.plans.push_back(

@@ -29,7 +29,7 @@ struct CopyRequest {
   CopyForm form = CopyForm::kPlain;
   CopiedWal wal = CopiedWal::kNeeded;
   VerifyCopies verify = VerifyCopies::kNo;  // read every byte of each copy again
-  ThawChoice thaw = {};                     // of what is read in the source
+  ThawChoice thaw = {};  // of what is read in the source and, to verify it, in the target
 };
 
 struct FailedCopy {

@@ -1,4 +1,6 @@
 // `copy`: backups into another repository.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "app/copy.h"
@@ -173,6 +175,10 @@ CommandResult preview(const Arguments& arguments, CommandContext& context) {
                           human_bytes(plan.bytes_missing), counted(plan.packs_there, "pack"))
             : fmt::format("{} is there already.\n", plan.name.id.text);
   }
+  const bool any = std::ranges::any_of(preview.plans, [](const CopyPlan& plan) {
+    return plan.state == CopiedBackup::State::kCopied;
+  });
+  if (any) result.text += "Of WAL, what is missing is copied with them; it is not counted.\n";
   result.json["failed"] = failures_json(preview.failed);
   result.text += text_of(preview.failed, context.style());
   if (preview.plans.empty() && preview.failed.empty()) {
@@ -225,7 +231,7 @@ CommandSpec copy_command() {
   spec.examples = {{"holdfast copy latest --to cold", "The newest backup"},
                    {"holdfast copy --all --to second --wal", "Everything that can be recovered"},
                    {"holdfast copy --since 2026-11-01 --to second", "Those of this month"},
-                   {"holdfast copy latest --to cold --standalone --verify",
+                   {"holdfast copy latest --to cold --standalone",
                     "The yearly archive: a backup that needs nothing else"},
                    {"holdfast copy before-upgrade --from cold --to hot", "And back"}};
   spec.run = [arguments](CommandContext& context) { return run(*arguments, context); };

@@ -243,5 +243,31 @@ TEST_F(ColdStorage, CopiesAndVerifiesWhatWasThawed) {
   EXPECT_TRUE(holdfast().run({"--repo", "second", "verify", id_, "--deep"}).ok());
 }
 
+// Packs of the second repository are in a frozen class, and so are those that a copy puts into the
+// folder of a backup, whichever repository it is in.
+TEST(ColdCopies, AreThawedBeforeTheyAreVerified) {
+  CopyingCluster copying({"first", true}, {{"second", true}});
+  HoldfastProgram& holdfast = copying.holdfast();
+  holdfast.settings().repository_lines.emplace_back("    storage_class: {data: GLACIER}");
+  copying.write_rows(1000);
+  holdfast.backup({"--type", "full"});
+  copying.write_rows(10);
+  const std::string id = holdfast.backup().at("id");
+  const fs::path requests = holdfast.folder() / "thaws";
+  const Variables frozen{
+      {"HOLDFAST_STORE_GLACIER", fmt::format("GLACIER:500:{}/pack/:{}", id, requests.string())}};
+  std::vector<std::string> words{"copy", id, "--to", "second", "--standalone", "--verify"};
+  const Answer refused = holdfast.run(words, frozen);
+  EXPECT_EQ(refused.outcome.exit_code, 3) << refused.text();
+  EXPECT_NE(refused.error().find("--thaw SPEED --yes"), std::string::npos) << refused.text();
+  EXPECT_FALSE(fs::exists(requests));
+  EXPECT_TRUE(holdfast.listed({"--repo", "second"}).empty());
+
+  words.insert(words.end(), {"--thaw", "bulk", "--yes"});
+  const Json copied = holdfast.must(words, frozen);
+  EXPECT_EQ(copied.at("damaged_objects"), 0);
+  EXPECT_EQ(copied.at("backups")[0].at("form"), "standalone");
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -44,7 +44,7 @@ std::set<std::string> files_in(const fs::path& folder) {
 }  // namespace
 
 S3Server& shared_s3_server() {
-  if (!server) server = std::make_unique<S3Server>();
+  if (!server) server = std::make_unique<S3Server>(S3ServerOptions{.storage_class = "GLACIER"});
   return *server;
 }
 

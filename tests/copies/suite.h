@@ -15,6 +15,7 @@
 
 namespace holdfast::test {
 
+// It has a storage class GLACIER, which can be read at once.
 S3Server& shared_s3_server();
 
 // Where a repository lies.
