@@ -33,6 +33,7 @@ std::vector<WalSummaryName> covering(const SummaryStretch& stretch, Lsn& reached
   reached = stretch.begin;
   for (const TimelineRange& range : ancestry(stretch.timelines)) {
     const Lsn end = range.end ? std::min(*range.end, stretch.end) : stretch.end;
+    if (end <= reached) continue;  // a timeline that was left before the way begins
     while (reached < end && reached >= range.begin) {
       const WalSummaryName* best = nullptr;
       for (const WalSummaryName& name : names) {

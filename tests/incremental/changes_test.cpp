@@ -2,6 +2,7 @@
 // the same moment holds.
 #include <fmt/format.h>
 
+#include "postgres/wal_summary_file.h"
 #include "suite.h"
 #include "support/cluster_content.h"
 
@@ -88,6 +89,26 @@ TEST_P(EveryServer, HoldsWhatAFullBackupHoldsAfterAllSortsOfChanges) {
   EXPECT_EQ(grown.check(grown.incremental("comparison", {"--reread"})), kNothing);
 }
 
+// The same folder, and other files of the same names in it.
+TEST_P(EveryServer, HoldsADatabaseThatWasMadeAnewUnderItsOldNumber) {
+  if (GetParam().major_version < 15) return;  // which choose the number themselves
+  Grown grown({.programs = GetParam()});
+  PostgresCluster& server = grown.server();
+  server.sql("create database doomed");
+  const std::string number = server.sql("select oid from pg_database where datname = 'doomed'");
+  for (const std::string strategy : {"file_copy", "wal_log"}) {
+    // Its catalogues are no longer those of the template.
+    run_or_throw(
+        {.arguments = {client_program("psql").string(), "-XAtq", "-v", "ON_ERROR_STOP=1", "-c",
+                       "create table only_here as select 1 from generate_series(1, 9)",
+                       server.connection() + " dbname=doomed"}});
+    grown.full();
+    server.sql("drop database doomed");
+    server.sql(fmt::format("create database doomed oid = {} strategy {}", number, strategy));
+    EXPECT_EQ(grown.check(grown.incremental("wal index")), kNothing) << strategy;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Server, EveryServer, testing::ValuesIn(available_servers()), name_of);
 
 std::vector<ServerPrograms> servers_with_summaries() {
@@ -123,6 +144,29 @@ TEST_P(SummarisingServer, ItsOwnSummariesAreUsedAndSayTheSame) {
     fs::remove(file);
   }
   EXPECT_EQ(grown.check(grown.incremental("wal index")), kNothing);
+}
+
+// Found in a review: behind a fork, all summaries from the fork on were asked for.
+TEST_P(SummarisingServer, ItsOwnSummariesAreUsedBehindAFailover) {
+  Grown grown({.settings = {"summarize_wal = on"}, .programs = GetParam()});
+  PostgresCluster& server = grown.server();
+  make_tables(server, server.data_directory().parent_path() / "aside");
+  server.stop();
+  write_text(server.data_directory() / "standby.signal", "");
+  give_to_server_user(server.data_directory() / "standby.signal");
+  server.start();
+  server.promote();
+  server.sql("update kept set t = 'y' where n % 1000 = 5");
+  const Json full = grown.full();
+  EXPECT_EQ(full.at("timeline"), 2);
+  // As PostgreSQL does it with old ones.
+  const Lsn begin = *parse_lsn(full.at("start_lsn").get<std::string>());
+  for (const auto& file : fs::directory_iterator(server.data_directory() / "pg_wal/summaries")) {
+    const auto name = parse_wal_summary_name(file.path().filename().string());
+    if (name && name->end <= begin) fs::remove(file);
+  }
+  server.sql("update kept set t = 'z' where n % 1000 = 6");
+  EXPECT_EQ(grown.check(grown.incremental("wal summaries")), kNothing);
 }
 
 INSTANTIATE_TEST_SUITE_P(Server, SummarisingServer, testing::ValuesIn(servers_with_summaries()),
