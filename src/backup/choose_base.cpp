@@ -247,32 +247,51 @@ ChosenBase choose_base(const Repository& repository, const std::vector<Catalogue
   return BaseChooser(repository, backups, wanted, chunks, stop).choose();
 }
 
+namespace {
+
+struct AgedPack {
+  Timestamp written;
+  std::uint32_t number;
+  CitedPack pack;
+};
+
+// How many bytes of the oldest packs are to be written again, so that at the age of each pack as
+// much is younger as should be. `packs`: oldest first.
+double bytes_to_refresh(const std::vector<AgedPack>& packs, std::uint64_t all_bytes, Timestamp now,
+                        std::chrono::milliseconds refresh) {
+  const auto all = static_cast<double>(all_bytes);
+  double most = 0, younger = all;
+  for (std::size_t i = 0; i < packs.size(); ++i) {
+    younger -= packs[i].pack.bytes;
+    if (i + 1 < packs.size() && packs[i + 1].written == packs[i].written) continue;
+    const double share = std::chrono::duration<double>(now - packs[i].written) /
+                         std::chrono::duration<double>(refresh);
+    most = std::max(most, all * share - younger);
+  }
+  return most;
+}
+
+}  // namespace
+
 PackSet packs_due(const ManifestRoot& parent, const PackRegistry& registry, Timestamp now,
                   std::chrono::milliseconds refresh) {
   PackSet due;
   if (refresh.count() == 0) return due;
-  struct Aged {
-    Timestamp written;
-    std::uint32_t number;
-    CitedPack pack;
-  };
-  std::vector<Aged> rest;
+  std::vector<AgedPack> rest;
   std::uint64_t all_bytes = 0;
   for (const CitedPack& pack : parent.packs) {
     const PackRef& ref = registry.at(pack.pack);
     const Timestamp written = time_of(ref.backup);
+    if (ref.kind == names::PackKind::kData) all_bytes += pack.bytes;
     if (now - written > refresh) {
       due.add(pack.pack);
     } else if (ref.kind == names::PackKind::kData) {
       rest.push_back({written, ref.number, pack});
     }
-    all_bytes += pack.bytes;
   }
-  const double share = std::chrono::duration<double>(now - parent.info.start_time) /
-                       std::chrono::duration<double>(refresh);
-  double left = static_cast<double>(all_bytes) * std::clamp(share, 0.0, 1.0);
-  std::ranges::sort(rest, {}, [](const Aged& a) { return std::pair(a.written, a.number); });
-  for (const Aged& aged : rest) {
+  std::ranges::sort(rest, {}, [](const AgedPack& a) { return std::pair(a.written, a.number); });
+  double left = bytes_to_refresh(rest, all_bytes, now, refresh);
+  for (const AgedPack& aged : rest) {
     left -= aged.pack.bytes;
     if (left < 0) break;
     due.add(aged.pack.pack);

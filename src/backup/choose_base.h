@@ -58,8 +58,9 @@ struct ChosenBase {
 ChosenBase choose_base(const Repository& repository, const std::vector<CatalogueEntry>& backups,
                        const BaseWanted& wanted, ChunkReader& chunks, const std::stop_token& stop);
 
-// Packs of the parent that are due: older than `refresh`, and of the others the oldest, as much of
-// all as the time since the parent began is of `refresh`.
+// Packs of the parent that are due: those older than `refresh`, and of the others so many of the
+// oldest that, whatever moment one takes, what was written since is as large a part of all as the
+// time since is of `refresh`. In whole packs: what is less than one is carried to the next backup.
 PackSet packs_due(const ManifestRoot& parent, const PackRegistry& registry, Timestamp now,
                   std::chrono::milliseconds refresh);
 

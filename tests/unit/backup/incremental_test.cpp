@@ -499,34 +499,68 @@ TEST_F(Incremental, OfATerabyteInWhichNothingChangedStoresLessThanAMebibyte) {
   EXPECT_LT(stored, kMiB);
 }
 
-// Packs of `parent` by how many days ago their backup began, and of how many bytes each is.
+void add_pack(ManifestRoot& root, PackRegistry& registry, Timestamp written, std::uint32_t bytes) {
+  std::string id = to_rfc3339_seconds(written);
+  std::erase_if(id, [](char c) { return c == '-' || c == ':'; });
+  const auto number = static_cast<std::uint32_t>(root.packs.size() + 1);
+  root.packs.push_back(
+      {registry.intern({{1, 42}, {id + "-0000"}, names::PackKind::kData, number, {}}), bytes});
+}
+
+ManifestRoot root_with_packs_of(PackRegistry& registry, const std::vector<Timestamp>& written,
+                                std::uint32_t bytes) {
+  ManifestRoot root;
+  for (const Timestamp time : written) add_pack(root, registry, time, bytes);
+  return root;
+}
+
+// By how many days ago the backup of each pack began, and of how many bytes it is.
 ManifestRoot root_with_packs(PackRegistry& registry, Timestamp now,
                              const std::vector<std::pair<int, std::uint32_t>>& packs) {
   ManifestRoot root;
-  root.info.start_time = now - std::chrono::days(1);
-  std::uint32_t number = 0;
   for (const auto& [days, bytes] : packs) {
-    std::string id = to_rfc3339_seconds(now - std::chrono::days(days));
-    std::erase_if(id, [](char c) { return c == '-' || c == ':'; });
-    root.packs.push_back(
-        {registry.intern({{1, 42}, {id + "-0000"}, names::PackKind::kData, ++number, {}}), bytes});
+    add_pack(root, registry, now - std::chrono::days(days), bytes);
   }
   return root;
 }
 
-TEST(PacksDue, AreThoseOfTheOldestBackupsAsFarAsTheTimeSinceTheParentGoes) {
+TEST(PacksDue, AreTheOldestSoThatEnoughIsYoungerThanEachPack) {
   const Timestamp now = *parse_rfc3339("2026-11-22T12:00:00Z");
   PackRegistry registry;
-  // 3000 bytes in all, one day since the parent: a thirtieth, 100, is due.
+  // Of 3000 bytes, 2000 should be younger than 20 days, and 1890 are.
   const ManifestRoot root =
-      root_with_packs(registry, now, {{1, 1500}, {29, 60}, {29, 30}, {29, 20}, {20, 1390}});
+      root_with_packs(registry, now, {{1, 1890}, {29, 60}, {29, 40}, {29, 20}, {20, 990}});
   const PackSet due = packs_due(root, registry, now, std::chrono::days(30));
   const auto has = [&](std::size_t i) { return due.has(root.packs[i].pack); };
   EXPECT_FALSE(has(0));
   EXPECT_TRUE(has(1));
   EXPECT_TRUE(has(2));
-  EXPECT_FALSE(has(3)) << "110 bytes are more than a thirtieth";
+  EXPECT_FALSE(has(3)) << "120 bytes are more than are lacking";
   EXPECT_FALSE(has(4));
+}
+
+// Found in a review: what was less than a pack was due never, and after thirty days all at once.
+TEST(PacksDue, OfASmallClusterAreSpreadOverThePeriod) {
+  for (const int hours : {1, 24}) {
+    constexpr std::uint32_t kPack = 1000;
+    const Timestamp begin = *parse_rfc3339("2026-01-01T00:00:00Z");
+    std::vector<Timestamp> written(10, begin);
+    for (Timestamp now = begin; now < begin + std::chrono::days(120);) {
+      now += std::chrono::hours(hours);
+      PackRegistry registry;
+      const ManifestRoot root = root_with_packs_of(registry, written, kPack);
+      const PackSet due = packs_due(root, registry, now, std::chrono::days(30));
+      int due_now = 0;
+      for (std::size_t i = 0; i < written.size(); ++i) {
+        if (!due.has(root.packs[i].pack)) continue;
+        ++due_now;
+        written[i] = now;
+      }
+      ASSERT_LE(due_now, 1) << to_rfc3339_seconds(now);
+      const auto oldest = now - *std::ranges::min_element(written);
+      ASSERT_LE(oldest, std::chrono::days(30)) << to_rfc3339_seconds(now);
+    }
+  }
 }
 
 TEST(PacksDue, WhatIsOlderThanThePeriodIsDueHoweverMuchItIs) {
@@ -536,7 +570,7 @@ TEST(PacksDue, WhatIsOlderThanThePeriodIsDueHoweverMuchItIs) {
   const PackSet due = packs_due(root, registry, now, std::chrono::days(30));
   EXPECT_TRUE(due.has(root.packs[0].pack));
   EXPECT_TRUE(due.has(root.packs[1].pack));
-  EXPECT_TRUE(due.has(root.packs[2].pack)) << "a thirtieth of 10010 bytes is left";
+  EXPECT_FALSE(due.has(root.packs[2].pack)) << "10000 bytes are going to be younger";
   const PackSet never = packs_due(root, registry, now, std::chrono::days(0));
   EXPECT_FALSE(never.has(root.packs[0].pack));
 }
@@ -562,12 +596,35 @@ TEST(ChangedBlocks, CountsBlocksOverTheFilesOfARelation) {
   EXPECT_EQ(changes.in_file("pg_xact/0000", 0, 100), std::nullopt);
 }
 
-TEST(ChangedBlocks, FoldersThatWereCopiedOrDroppedAreNotKnown) {
+TEST(ChangedBlocks, OfFilesThatWereMadeCutOrDroppedNothingIsKnownFromThereOn) {
+  using Kind = WalFileEvent::Kind;
   ChangedBlocks changes({});
-  WalFileEvent copied{.kind = WalFileEvent::Kind::kDatabaseCopied, .file = {1663, 77, 0}};
-  WalFileEvent space{.kind = WalFileEvent::Kind::kTablespaceDropped, .file = {500, 0, 0}};
-  changes.add({copied, space});
-  EXPECT_EQ(changes.in_file("base/77/1", 0, 1), std::nullopt);
+  changes.add({WalFileEvent{.kind = Kind::kCreate, .file = {1663, 5, 1}},
+               WalFileEvent{.kind = Kind::kCreate, .file = {1663, 5, 2}, .fork = kVisibilityFork},
+               WalFileEvent{.kind = Kind::kDrop, .file = {1663, 5, 3}},
+               WalFileEvent{.kind = Kind::kTruncate,
+                            .file = {1663, 5, 4},
+                            .truncated = WalFileEvent::kTruncatesMain,
+                            .blocks = 7}});
+  const std::vector<BlockRun> all{{0, 10}};
+  EXPECT_EQ(changes.in_file("base/5/1", 0, 10), all);
+  EXPECT_EQ(changes.in_file("base/5/2", 0, 10), std::vector<BlockRun>{});
+  EXPECT_EQ(changes.in_file("base/5/3", 0, 10), all);
+  EXPECT_EQ(changes.in_file("base/5/4", 0, 10), (std::vector<BlockRun>{{7, 3}}));
+}
+
+TEST(ChangedBlocks, FoldersThatWereMadeCopiedOrDroppedAreNotKnown) {
+  using Kind = WalFileEvent::Kind;
+  ChangedBlocks changes({});
+  changes.add({WalFileEvent{.kind = Kind::kDatabaseCopied, .file = {1663, 77, 0}},
+               WalFileEvent{.kind = Kind::kDatabaseCreated, .file = {1663, 79, 0}},
+               WalFileEvent{.kind = Kind::kDatabaseDropped, .file = {1663, 80, 0}},
+               WalFileEvent{.kind = Kind::kTablespaceCreated, .file = {499, 0, 0}},
+               WalFileEvent{.kind = Kind::kTablespaceDropped, .file = {500, 0, 0}}});
+  for (const char* folder : {"base/77", "base/79", "base/80"}) {
+    EXPECT_EQ(changes.in_file(std::string(folder) + "/1", 0, 1), std::nullopt) << folder;
+  }
+  EXPECT_EQ(changes.in_file("pg_tblspc/499/PG_15_1/5/1", 0, 1), std::nullopt);
   EXPECT_EQ(changes.in_file("pg_tblspc/500/PG_15_1/5/1", 0, 1), std::nullopt);
   EXPECT_EQ(changes.in_file("pg_tblspc/501/PG_15_1/5/1", 0, 1), std::vector<BlockRun>{});
   EXPECT_EQ(changes.in_file("base/78/1", 0, 1), std::vector<BlockRun>{});
