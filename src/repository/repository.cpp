@@ -280,7 +280,8 @@ KeyGeneration read_back(const Repository& repository, const PendingChange& chang
 }
 
 // No older generation goes before the new one was read back and holds: they are the only other way
-// to the data key.
+// to the data key. This call's own stays even where somebody has built on it: that one is not read
+// back yet, and may be taken back.
 KeyChange store_generation(const Repository& repository, const PendingChange& change,
                            const std::stop_token& stop) {
   ObjectStore& store = repository.store();
@@ -295,7 +296,7 @@ KeyChange store_generation(const Repository& repository, const PendingChange& ch
   std::vector<std::string> retired;
   for_each_object(store, names::kKeysPrefix, stop, [&](const ObjectInfo& object) {
     const auto number = names::parse_key_generation(object.name);
-    if (number && *number < stored.number) retired.push_back(object.name);
+    if (number && *number < change.next.number) retired.push_back(object.name);
   });
   KeyChange done{std::move(stored.slots), {}};
   for (const RemoveFailure& failure : store.remove_many(retired, stop)) {

@@ -411,6 +411,29 @@ TEST(KeySlots, AChangeThatAnotherOneBuiltOnHolds) {
   EXPECT_TRUE(Repository::open(shared.store(), key_file(8), kNoStop));
 }
 
+// Found in a review: whoever built on a change may still take its own back, and then the change is
+// all there is.
+TEST(KeySlots, AChangeThatAnotherOneBuiltOnStaysUntilThatOneHasReadItsOwnBack) {
+  TestRepository shared;
+  const auto builder =
+      shared.open_on(make_fault_store(shared.store(), parse_fault_plan("get@keys/0003=deny")));
+  bool built = false;
+  FaultPlan plan;
+  plan.script = [&](const FaultCall& call) -> std::optional<FaultEffect> {
+    if (call.operation == StoreOperation::kGet && call.name == "keys/0002" && !built) {
+      built = true;
+      EXPECT_EQ(kind_of([&] { add_key_slot(*builder, key_file(9), "third", kNoStop); }),
+                ErrorKind::kRepository);
+    }
+    return std::nullopt;
+  };
+  const auto slow = shared.open_on(make_fault_store(shared.store(), std::move(plan)));
+  add_key_slot(*slow, key_file(8), "second", kNoStop);
+  ASSERT_EQ(shared.objects->objects.erase("keys/0003"), 1U);  // taken back
+  EXPECT_TRUE(shared.open());
+  EXPECT_TRUE(Repository::open(shared.store(), key_file(8), kNoStop));
+}
+
 TEST(KeySlots, ForeignObjectsBesideThemAreNotTakenForTheNewest) {
   TestRepository shared;
   shared.objects->objects["keys/README"] = to_bytes(as_bytes("hello"));
