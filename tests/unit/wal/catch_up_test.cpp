@@ -1,6 +1,7 @@
 #include "wal/catch_up.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include <gtest/gtest.h>
 
@@ -13,6 +14,7 @@ namespace holdfast::test {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
 constexpr WalSegmentSize kSize{1U << 20U};
 const ClusterIdentity kCluster{
     .system_identifier = 7340123456789012345ULL, .wal_segment_size = kSize, .host = "here"};
@@ -164,6 +166,48 @@ TEST_F(CatchUpConcurrent, DoesNotBringBackWhatTheOtherRetentionRemoves) {
     EXPECT_EQ(store->head(object(number), {}).has_value(), number > 2) << number;
   }
   EXPECT_EQ(read_lag(folder_.path(), "other")->missing, 0U);
+}
+
+// Found in a review: a mark that nobody can read ended all catching up, for good.
+TEST_F(CatchUpConcurrent, GoesOnWhereTheMarkOfWhatGoesIsDamaged) {
+  for (const std::uint64_t number : {1, 2}) store_first(number);
+  ASSERT_TRUE(write_wal_mark(*open(other()), place(), 1, {{1, 1}}, {}));
+  const fs::path mark = other().folder / names::wal_mark(place(), 1);
+  fs::permissions(mark, fs::perms::owner_all);
+  write_text(mark, "not a mark");
+  EXPECT_TRUE(catch_up().round({})) << read_lag(folder_.path(), "other")->failure;
+  for (const std::uint64_t number : {1, 2}) EXPECT_TRUE(has(other(), number));
+}
+
+// A clock by which a minute passes whenever somebody looks.
+class HastyClock final : public Clock {
+ public:
+  Timestamp now() const override {
+    return *parse_rfc3339("2026-11-22T12:00:00Z") + ++looks_ * 1min;
+  }
+
+ private:
+  mutable std::atomic<int> looks_{0};
+};
+
+// Found in a review: a round of a thousand files asked once, before the first of them.
+TEST_F(CatchUpConcurrent, AsksInTheMiddleOfARoundWhetherItIsTheSameRepository) {
+  for (const std::uint64_t number : {1, 2, 3}) store_first(number);
+  catch_up();  // makes the archive
+  int copied = 0;
+  const HastyClock clock;
+  CatchUp copy(*archive_, 1,
+               {.state_directory = folder_.path(),
+                .progressed =
+                    [&] {
+                      if (++copied > 1) return;
+                      fs::rename(other().folder, folder_ / "away");
+                      make(other());
+                    },
+                .clock = clock});
+  EXPECT_FALSE(copy.round({}));
+  EXPECT_EQ(copied, 1);
+  EXPECT_NE(copy.lag().failure.find("another repository has taken the place"), std::string::npos);
 }
 
 TEST_F(CatchUpConcurrent, NeverReplacesOtherContent) {
