@@ -1,6 +1,7 @@
 #include "repository/retention.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -137,7 +138,9 @@ void Planner::apply_window(const RetentionLine& line, std::optional<std::size_t>
   while (at > 0) {
     const std::size_t anchor = line.backups[--at];
     keep(anchor, KeepWhy::kAnchor);
-    if (!input_.known_bad(anchor)) break;
+    // Of a time before that of the one before it: when it was really taken, nobody knows.
+    const bool set_back = at > 0 && time_of(at) < time_of(at - 1);
+    if (!set_back && !input_.known_bad(anchor)) break;
   }
   if (!line.backups.empty()) reach = line.backups[at];
 }
@@ -154,18 +157,14 @@ void Planner::apply_keep_last(const RetentionLine& line, std::optional<std::size
 void Planner::apply_period(const RetentionLine& line, const PeriodKind& kind) {
   const unsigned wanted = input_.policy.*kind.count;
   const long now = kind.number(day_of(input_.zone, input_.now));
-  std::optional<long> previous;
-  unsigned found = 0;
-  for (auto backup = line.backups.rbegin(); backup != line.backups.rend() && found < wanted;
+  // A clock that was set back must not make a period count twice, nor end the search.
+  std::set<long> found;
+  for (auto backup = line.backups.rbegin(); backup != line.backups.rend() && found.size() < wanted;
        ++backup) {
     const Days day = day_of(input_.zone, input_.backups[*backup].time);
     const long number = kind.number(day);
-    // A clock that was set back must not make a period count twice.
-    if (previous && number >= *previous) continue;
-    if (!line.live && now - number >= long{wanted}) break;
-    previous = number;
-    ++found;
-    keep(*backup, kind.why, kind.text(day));
+    if (!line.live && now - number >= long{wanted}) continue;
+    if (found.insert(number).second) keep(*backup, kind.why, kind.text(day));
   }
 }
 

@@ -8,7 +8,8 @@
 //   window    from the first backup that stopped within the window on every one, whatever its
 //             time (a server's clock may have been wrong), and the one before these, the anchor,
 //             so that each point of the window can be reached; an anchor that a verification
-//             found damaged is kept, and so is the next one before it
+//             found damaged, or of a time before that of the one before it, is kept, and so is the
+//             next one before it
 //   keep_last the newest N of a line
 //   daily …   the newest of each of the last N days (weeks from Monday, months, years; in the
 //             configured zone) that have one. Of an abandoned line, which gets no new backups: of

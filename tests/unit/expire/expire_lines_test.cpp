@@ -74,5 +74,61 @@ TEST(ExpireLines, ALineIsLeftByAFailoverAlthoughItsServerArchivedALastSegmentLat
   EXPECT_FALSE(bed.has_segment(5 * kADay + 3));
 }
 
+// What a take-over or an upgrade left behind is never the last good one, and goes in its time.
+class LeftHistory : public testing::TestWithParam<HistoryReason> {
+ protected:
+  void leave(Timelines& bed, std::uint64_t segment) {
+    NewHistory wanted{.reason = GetParam()};
+    if (GetParam() == HistoryReason::kTakeOver) {
+      wanted.fork = HistoryFork{1, TimelineId{1}, Lsn{segment * kTestSegmentSize.bytes}};
+    }
+    bed.history =
+        open_history(*bed.opened, "demo",
+                     {.system_identifier = 77, .wal_segment_size = kTestSegmentSize, .host = "t"},
+                     wanted, kNoStop)
+            .name;
+  }
+};
+
+TEST_P(LeftHistory, StaysWithinTheWindowAndThenGoes) {
+  Timelines bed;
+  bed.time->current = system_clock().now();  // by which a record says when its history began
+  bed.options.policy = {.window = kDay * 30, .keep_last = 2, .daily = 3};
+  bed.options.consent = ExpireConsent::kUnusualShare;
+  std::vector<BackupName> left;
+  for (std::uint64_t i = 0; i < 5; ++i) left.push_back(bed.day(TimelineId{1}, i));
+  // The take-over sets the line back: the newest two are on none that goes on.
+  leave(bed, 3 * kADay);
+  const std::uint64_t first = GetParam() == HistoryReason::kTakeOver ? 3 : 0;
+  std::vector<BackupName> taken;
+  for (std::uint64_t i = 0; i < 20; ++i) taken.push_back(bed.day(TimelineId{1}, first + i));
+  for (const BackupName& name : left) EXPECT_TRUE(bed.is_complete(name)) << "within the window";
+  for (std::uint64_t i = 20; i < 80; ++i) taken.push_back(bed.day(TimelineId{1}, first + i));
+  for (const BackupName& name : left) EXPECT_FALSE(bed.is_complete(name)) << name.id.text;
+  EXPECT_TRUE(bed.is_complete(taken.back()));
+  EXPECT_TRUE(bed.is_complete(taken[taken.size() - 30]));
+}
+
+// However new it is: where the line that goes on has a good one, that one alone stays for it.
+TEST_P(LeftHistory, IsNeverTheLastGoodOne) {
+  Timelines bed;
+  bed.options.policy = {.daily = 1};
+  bed.options.consent = ExpireConsent::kUnusualShare;
+  const BackupName left = bed.day(TimelineId{1}, 0);
+  leave(bed, 0);
+  const BackupName only = bed.day(TimelineId{1}, 1);
+  bed.expire_fully();
+  bed.pass(kDay);
+  bed.expire_fully();
+  EXPECT_EQ(bed.complete(), std::vector{only.id.text}) << "not " << left.id.text;
+  EXPECT_EQ(kind_of([&] { bed.remove(only); }), ErrorKind::kRefused) << "it is the last good one";
+}
+
+INSTANTIATE_TEST_SUITE_P(By, LeftHistory,
+                         testing::Values(HistoryReason::kTakeOver, HistoryReason::kUpgrade),
+                         [](const auto& given) {
+                           return given.param == HistoryReason::kTakeOver ? "TakeOver" : "Upgrade";
+                         });
+
 }  // namespace
 }  // namespace holdfast::test
