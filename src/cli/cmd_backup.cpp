@@ -47,9 +47,11 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
       human_duration(Seconds(info.duration_seconds)),
       human_bytes(static_cast<std::uint64_t>(static_cast<double>(info.data_bytes) / seconds)));
   if (const auto& facts = info.incremental) {
-    result.text += fmt::format("It builds on {}: {} read, {} changed; changes from {}.\n",
+    const std::string why =
+        facts->source_reason.empty() ? "" : fmt::format(" ({})", facts->source_reason);
+    result.text += fmt::format("It builds on {}: {} read, {} changed; changes from {}{}.\n",
                                facts->parent.id.text, human_bytes(facts->read_bytes),
-                               human_bytes(facts->changed_bytes), facts->source);
+                               human_bytes(facts->changed_bytes), facts->source, why);
   }
   if (!done.swept.empty()) {
     result.text += fmt::format("Swept what {} dead backups had left behind.\n", done.swept.size());

@@ -43,6 +43,7 @@ Json json_of_result(const ExpireResult& result, bool dry_run) {
     json["backups"].push_back(json_of_planned(backup));
   }
   json["swept"] = result.swept;
+  json["needs_consent"] = !result.needs_consent.empty();
   json["freed_bytes"] = result.freed_bytes ? Json(*result.freed_bytes) : Json();
   json["removed_objects"] = result.removed.objects;
   json["removed_bytes"] = result.removed.bytes;
@@ -124,6 +125,11 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
     context.warn(
         "no retention is configured for this repository, so no backup expires; only what "
         "'holdfast delete' named goes");
+  }
+  if (!result.needs_consent.empty()) {
+    context.warn(fmt::format(
+        "'holdfast expire' will refuse: {}; if that is what you want, run 'holdfast expire --yes'",
+        result.needs_consent));
   }
   if (result.removed.failed > 0) {
     context.warn(fmt::format("{} could not be removed, for example {}",

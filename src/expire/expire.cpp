@@ -57,6 +57,7 @@ class ExpireRun {
  private:
   void survey();
   void take_plan();
+  std::string why_unusual() const;
   void require_usual_share() const;
   void sweep();
   void write_marks();
@@ -109,16 +110,22 @@ void ExpireRun::take_plan() {
   for (const std::string& problem : plan_.problems) result_.warnings.push_back(problem);
 }
 
-void ExpireRun::require_usual_share() const {
+// What needs consent that was not given; empty: nothing.
+std::string ExpireRun::why_unusual() const {
   std::size_t marks = 0, all = 0;
   for (const PlannedBackup& backup : plan_.backups) {
     if (backup.action != ExpireAction::kDelete) ++all;
     if (backup.action == ExpireAction::kMark) ++marks;
   }
-  if (marks <= kUsualMarks || 2 * marks <= all) return;
-  if (options_.consent == ExpireConsent::kUnusualShare) return;
-  throw Error(ErrorKind::kRefused,
-              fmt::format("this run would expire {} of {} backups, which is unusual", marks, all),
+  if (marks <= kUsualMarks || 2 * marks <= all) return {};
+  if (options_.consent == ExpireConsent::kUnusualShare) return {};
+  return fmt::format("this run would expire {} of {} backups, which is unusual", marks, all);
+}
+
+void ExpireRun::require_usual_share() const {
+  const std::string why = why_unusual();
+  if (why.empty()) return;
+  throw Error(ErrorKind::kRefused, why,
               {.object = options_.cluster,
                .hint = "See 'holdfast expire --dry-run'. If that is what you want, run "
                        "'holdfast expire --yes'."});
@@ -355,6 +362,7 @@ ExpireResult ExpireRun::preview() {
     if (!stays) going.push_back(backup.name);
   }
   result_.freed_bytes = freed_bytes(repository_, later_, going, stop_);
+  result_.needs_consent = why_unusual();
   return std::move(result_);
 }
 

@@ -88,6 +88,9 @@ struct ExpireResult {
   std::vector<WindowLeft> window;
   // Of a preview: what all backups that go free in the end, without their WAL.
   std::optional<std::uint64_t> freed_bytes;
+  // Of a preview: why run_expire() refuses without consent; empty where it does not, or it is
+  // given.
+  std::string needs_consent;
   VersioningState versioning = VersioningState::kNone;  // unless none, no space is freed at once
   std::vector<std::string> warnings;
 };

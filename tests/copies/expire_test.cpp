@@ -133,8 +133,8 @@ TEST_F(Expiring, TheWindowAfterwardsIsTrue) {
   retain("keep_last: 2, ");
   const Json preview = holdfast().must({"expire", "--dry-run"});
   expect_fields(preview, {"backups", "configured", "dry_run", "foreign_objects", "freed_bytes",
-                          "not_removed_objects", "now", "removed_bytes", "removed_objects", "swept",
-                          "versioning", "wal", "window"});
+                          "needs_consent", "not_removed_objects", "now", "removed_bytes",
+                          "removed_objects", "swept", "versioning", "wal", "window"});
   expect_fields(preview.at("backups")[0],
                 {"action", "due", "history", "id", "reasons", "requested", "waits_for"});
   expect_fields(preview.at("backups")[2].at("reasons")[0], {"detail", "why"});
@@ -151,6 +151,9 @@ TEST_F(Expiring, TheWindowAfterwardsIsTrue) {
   const Json timeline = holdfast().must({"window"}).at("histories")[0].at("timelines")[0];
   ASSERT_EQ(timeline.at("intervals").size(), 1U) << timeline.dump(2);
   EXPECT_EQ(timeline.at("gaps").size(), 0U) << timeline.dump(2);
+  const Json& promised = preview.at("window")[0];
+  EXPECT_EQ(timeline.at("intervals")[0].at("backups")[0], promised.at("backup"));
+  EXPECT_EQ(timeline.at("intervals")[0].at("from").at("time"), promised.at("from"));
   expect_good();
   // At its oldest end, in between, and at its newest end.
   EXPECT_EQ(rows_restored({ids[2], "--target-immediate"}), "15060");

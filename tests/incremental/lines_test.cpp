@@ -49,6 +49,46 @@ TEST(Lines, RestartsAndCrashesOfTheServerChangeNothing) {
   EXPECT_EQ(grown.check(grown.incremental("wal index")), kNothing);
 }
 
+// Changes one bit in the middle of an object of the repository.
+void damage(HoldfastProgram& holdfast, const std::string& name_ends) {
+  for (const auto& entry : fs::recursive_directory_iterator(holdfast.repository_folder())) {
+    if (!entry.path().string().ends_with(name_ends)) continue;
+    std::string bytes = read_text(entry.path());
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+    fs::permissions(entry.path(), fs::perms::owner_all);
+    write_text(entry.path(), bytes);
+    give_to_server_user(entry.path());
+    return;
+  }
+  FAIL() << "there is no " << name_ends;
+}
+
+TEST(Lines, ADamagedBackupIsNoParent) {
+  Grown grown;
+  PostgresCluster& server = grown.server();
+  HoldfastProgram& holdfast = grown.holdfast();
+  make_kept(server);
+  const Json full = grown.full();
+  const auto build_on = [&](const std::string& why) {
+    const Answer answer = holdfast.run({"backup"});
+    EXPECT_TRUE(answer.ok()) << answer.text();
+    EXPECT_EQ(answer.result().at("incremental").at("parent"), full.at("id"));
+    EXPECT_NE(answer.document.at("warnings").dump().find(why), std::string::npos) << answer.text();
+    return answer.result();
+  };
+  change(server, 1);
+  const std::string first = grown.incremental("wal index").at("id");
+  damage(holdfast, first + "/pack/000001");
+  EXPECT_EQ(holdfast.run({"verify", first}).outcome.exit_code, 1);
+  change(server, 2);
+  const Json second = build_on("'holdfast verify' found it damaged");
+  EXPECT_EQ(grown.check(second), kNothing);
+  damage(holdfast, second.at("id").get<std::string>() + "/manifest");
+  change(server, 3);
+  EXPECT_EQ(grown.check(build_on("not building on backup " + second.at("id").get<std::string>())),
+            kNothing);
+}
+
 TEST(Lines, ABackupThatWasKilledIsNoParent) {
   Grown grown;
   PostgresCluster& server = grown.server();
@@ -236,6 +276,11 @@ TEST(Lines, WhereNothingIsArchivedEverythingIsCompared) {
   EXPECT_EQ(made.at("type"), "incr");
   EXPECT_EQ(made.at("incremental").at("source"), "comparison");
   EXPECT_EQ(made.at("standalone"), true);
+  const Outcome told =
+      run({.arguments = as_server_user({HoldfastProgram::path(), "--config",
+                                        holdfast.configuration().string(), "backup"})});
+  EXPECT_NE(told.out.find("changes from comparison (" + reason_of(made) + ")"), std::string::npos)
+      << told.out << told.err;
   const fs::path target = holdfast.new_path();
   holdfast.restore(target);
   EXPECT_EQ(complaints_about(target, default_server()), kNothing);

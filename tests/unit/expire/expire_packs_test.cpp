@@ -322,7 +322,10 @@ TEST(ExpirePacks, AnUnusualShareNeedsConsent) {
   EXPECT_EQ(kind_of([&] { bed.expire(); }), ErrorKind::kRefused);
   EXPECT_EQ(bed.complete().size(), 8U);
   EXPECT_TRUE(list_tombstones(*bed.opened, "demo", bed.history, kNoStop).empty());
+  const auto preview = [&] { return preview_expire(*bed.opened, bed.options, kNoStop); };
+  EXPECT_NE(preview().needs_consent.find("6 of 8 backups"), std::string::npos);
   bed.options.consent = ExpireConsent::kUnusualShare;
+  EXPECT_EQ(preview().needs_consent, "");
   bed.expire();
   EXPECT_EQ(bed.complete().size(), 2U);
 }
