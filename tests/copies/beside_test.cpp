@@ -189,6 +189,26 @@ TEST_F(Beside, ASecondRestoreIntoTheSameTargetIsRefused) {
   must_refuse(words);  // it is complete
 }
 
+// It has said that it builds on the newest one, and has not asked yet whether that one goes.
+TEST_F(Beside, ABackupWhoseParentIsDeletedBeforeItAsksTakesAnother) {
+  retain("grace: 0");
+  rows(300);
+  auto backup = stopped_at("backup.intent_written", {"backup"});
+  ASSERT_TRUE(backup);
+  holdfast().must({"delete", ids_.back(), "--yes"});
+  for (int run = 0; run < 3; ++run) holdfast().must({"expire", "--yes"});
+  const Answer answer = go_on(*backup);
+  ASSERT_TRUE(answer.ok()) << answer.text();
+  EXPECT_EQ(answer.result().at("incremental").at("parent"), ids_[1]);
+  EXPECT_NE(answer.document.at("warnings").dump().find("it is going to be deleted"),
+            std::string::npos);
+  archived_.archive();
+  for (int run = 0; run < 3; ++run) holdfast().must({"expire", "--yes"});
+  EXPECT_EQ(complete(), (Words{ids_[0], ids_[1], answer.result().at("id")}));
+  holdfast().must({"verify", "--all", "--deep"});
+  EXPECT_EQ(rows_restored({}), std::to_string(rows_));
+}
+
 class BesideBackup : public Beside {
  protected:
   BesideBackup() : Beside(Encryption::kKeyFile) {}
