@@ -22,9 +22,9 @@ class RetentionProgram : public ProgramTest {
                           .describe = [&](BackupInfo& info) {
                             info.start_time = info.stop_time = time;
                             info.standalone = true;
-             info.timeline = TimelineId{1};
-             info.start_lsn = Lsn{static_cast<std::uint64_t>(6 - i) << 24U};
-             info.stop_lsn = Lsn{info.start_lsn.value + 0x100};
+                            info.timeline = TimelineId{1};
+                            info.start_lsn = Lsn{static_cast<std::uint64_t>(6 - i) << 24U};
+                            info.stop_lsn = Lsn{info.start_lsn.value + 0x100};
                           }});
     }
   }
