@@ -420,7 +420,8 @@ TEST(KeySlots, AChangeThatAnotherOneBuiltOnStaysUntilThatOneHasReadItsOwnBack) {
   bool built = false;
   FaultPlan plan;
   plan.script = [&](const FaultCall& call) -> std::optional<FaultEffect> {
-    if (call.operation == StoreOperation::kGet && call.name == "keys/0002" && !built) {
+    const bool stored = shared.objects->objects.contains("keys/0002");
+    if (call.operation == StoreOperation::kList && stored && !built) {
       built = true;
       EXPECT_EQ(kind_of([&] { add_key_slot(*builder, key_file(9), "third", kNoStop); }),
                 ErrorKind::kRepository);
