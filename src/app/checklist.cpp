@@ -113,7 +113,7 @@ class Answering {
                                    to_string(view.record.target), verdict->time));
     }
     return no(line, "no such drill passed in the last three months",
-              "'holdfast drill --target-time -1h'");
+              "'holdfast drill --target-time random'");
   }
 
   ChecklistLine full_restore() const {

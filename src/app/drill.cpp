@@ -53,18 +53,25 @@ FileLock lock_drill(const Config& config) {
               {.object = config.cluster, .hint = "Wait until it has ended."});
 }
 
+// PostgreSQL stops at a time only when WAL tells of a later transaction, so that nobody could
+// drill to now.
+DrillRequest with_end_for_now(DrillRequest request) {
+  if (request.point.time == "now") request.point.time.reset();
+  return request;
+}
+
 class DrillRun {
  public:
   DrillRun(const Config& config, const RepositoryConfig& repository, const DrillRequest& request,
            Progress& progress, const std::stop_token& stop)
       : config_(seen_from(config, repository, source_of(request))),
         repository_(config_repository(config_, repository.name)),
-        request_(request),
+        request_(with_end_for_now(request)),
         progress_(progress),
         stop_(stop),
         backup_(request.backup),
         history_(request.history),
-        point_(request.point),
+        point_(request_.point),
         lock_(lock_drill(config)),
         folder_((request.scratch.empty()
                      ? config.state_directory / "drill"
@@ -349,7 +356,7 @@ class DrillRun {
 
   Config config_;
   RepositoryConfig& repository_;  // in config_
-  const DrillRequest& request_;
+  const DrillRequest request_;
   Progress& progress_;
   const std::stop_token& stop_;
   std::string backup_, history_;  // of the request, or by chance

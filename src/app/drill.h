@@ -39,7 +39,7 @@ std::string_view to_string(DrillPreset preset);                   // "monthly"; 
 struct DrillRequest {
   std::string backup;  // as RestoreRequest has it
   std::string history;
-  TargetRequest point;
+  TargetRequest point;  // the time "now": the end of the archive
   DrillChance chance = {};
   ThawChoice thaw = {};
   std::filesystem::path scratch;  // where the drill's folder is made; empty: the state directory

@@ -211,7 +211,9 @@ CommandSpec drill_command() {
   add_target_options(spec.options, arguments->request.point, arguments->request.history);
   for (Option& option : spec.options) {
     if (option.names == "--target-time") {
-      option.help = "Recover to this point in time; random: to any that can be reached";
+      option.help =
+          "Recover to this point in time; now: the end of the archive; random:\n"
+          "any that can be reached";
     }
   }
   add_pipeline_options(spec.options, arguments->pipeline);

@@ -1,6 +1,9 @@
 #include "recover/isolation.h"
 
 #include <algorithm>
+#include <string_view>
+
+#include <fmt/format.h>
 
 namespace holdfast {
 namespace {
@@ -15,6 +18,7 @@ void add_places(std::vector<ServerSetting>& settings, const IsolationPlace& plac
                                    {"port", std::to_string(kIsolatedPort)},
                                    {"unix_socket_directories", place.folder},
                                    {"unix_socket_permissions", "0700"},
+                                   {"unix_socket_group", ""},
                                    {"ssl", "off"},
                                    {"bonjour", "off"},
                                    {"logging_collector", "off"},
@@ -79,8 +83,13 @@ void add_modesty(std::vector<ServerSetting>& settings, const IsolationPlace& pla
                                    {"maintenance_work_mem", "128MB"},
                                    // Origins of subscriptions are read at the start, and want room.
                                    {"max_replication_slots", "1000"},
+                                   {"wal_buffers", "-1"},
                                    {"autovacuum", "off"}});
+  if (place.major_version >= 14) settings.emplace_back("min_dynamic_shared_memory", "0");
 }
+
+// Settings that let a server go on over damaged pages would hide what a copy is looked at for.
+constexpr std::string_view kLooksAway[] = {"zero_damaged_pages", "ignore_checksum_failure"};
 
 }  // namespace
 
@@ -89,12 +98,14 @@ std::vector<ServerSetting> isolation_settings(const IsolationPlace& place) {
   add_places(settings, place);
   add_silence(settings, place);
   add_modesty(settings, place);
+  for (const std::string_view name : kLooksAway) settings.emplace_back(name, "off");
   return settings;
 }
 
 std::string isolated_session_options(int major_version) {
   std::string options = "-c session_preload_libraries= -c local_preload_libraries=";
   if (major_version >= 17) options += " -c event_triggers=off";
+  for (const std::string_view name : kLooksAway) options += fmt::format(" -c {}=off", name);
   return options;
 }
 

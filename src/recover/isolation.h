@@ -16,7 +16,8 @@
 //   clean primary_conninfo, primary_slot_name, synchronous_*   other servers
 //   shared/session/local_preload_libraries               schedulers and agents that begin to work
 //   max_logical_replication_workers, max_wal_senders     subscriptions and standbys of the source
-//   shared_buffers, huge_pages, …                        memory of this machine
+//   shared_buffers, wal_buffers, huge_pages, …           memory of this machine
+//   zero_damaged_pages, ignore_checksum_failure          damage that would not be seen
 // Source: PostgreSQL's documentation, "Server Configuration", 13 to 18.
 // Pure; no errors.
 
@@ -52,7 +53,8 @@ inline constexpr int kIsolatedPort = 5432;  // only part of the socket's name: n
 using ServerSetting = std::pair<std::string, std::string>;
 std::vector<ServerSetting> isolation_settings(const IsolationPlace& place);
 
-// For libpq's `options`: no library is loaded and no trigger runs because somebody connects.
+// For libpq's `options`: no library is loaded and no trigger runs because somebody connects, and no
+// damage is passed over.
 std::string isolated_session_options(int major_version);
 
 }  // namespace holdfast

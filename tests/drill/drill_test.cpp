@@ -13,6 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using testing::HasSubstr;
+using testing::Not;
 
 std::string verdict_of(const Json& report, const std::string& name) {
   for (const Json& check : report.at("checks")) {
@@ -92,16 +93,59 @@ TEST(Drill, ToATargetRecoversNoFurther) {
   EXPECT_EQ(copy.sql("select string_agg(n::text, ',') from t"), "1");
 }
 
+// A time needs a transaction behind it: now has none, and nor has an hour ago where nobody writes.
+TEST(Drill, OfAnIdleServerReachesNowAndAnyMomentThatThereIs) {
+  ArchivedCluster cluster;
+  HoldfastProgram& holdfast = cluster.holdfast();
+  cluster.server().sql("create table t (n int)");
+  holdfast.backup({"--type", "full"});
+  cluster.server().sql("insert into t values (1)");
+  cluster.server().sql("insert into t values (2)");
+  cluster.archive();
+  const Json now = holdfast.must({"drill", "--target-time", "now"});
+  EXPECT_TRUE(now.at("passed")) << now.dump(1);
+  EXPECT_THAT(now.at("target").get<std::string>(), HasSubstr("the end of the archive"));
+  EXPECT_FALSE(now.at("recovery_point_seconds").is_null());
+  std::this_thread::sleep_for(1100ms);
+  const Answer refused = holdfast.run({"drill", "--target-time", "-1s"});
+  EXPECT_EQ(refused.outcome.exit_code, 3) << refused.text();
+  EXPECT_THAT(refused.error(), HasSubstr("the last archived transaction finished at"));
+  // What the checklist tells to do.
+  EXPECT_TRUE(holdfast.must({"drill", "--target-time", "random"}).at("passed"));
+}
+
+// Hostile ones that not every version has.
+std::string settings_since(int version) {
+  std::string lines;
+  if (version >= 14) lines += "min_dynamic_shared_memory = '500GB'\n";
+  if (version >= 15) lines += "archive_library = 'no_such_library'\n";
+  if (version >= 17) lines += "summarize_wal = on\nsync_replication_slots = on\n";
+  return lines;
+}
+
 // Everything by which a copy could do something outside of itself, or not start for what it lacks
 // here, stands in the source's configuration. That the drill passes shows that none of it counted.
-TEST(Drill, ReachesNothingOutsideOfItself) {
-  ArchivedCluster cluster;
+TEST_P(DrillOn, ReachesNothingOutsideOfItself) {
+  const int version = GetParam().major_version;
+  ArchivedCluster cluster({.programs = GetParam()});
   const fs::path outside = cluster.holdfast().new_path("outside");
   fs::create_directory(outside);
   fs::permissions(outside, fs::perms::all);
   cluster.server().sql(
       "alter database template1 set session_preload_libraries = 'no_such_library'");
   cluster.server().sql("alter database template1 set local_preload_libraries = 'no_such_library'");
+  // An enabled subscription: a copy with a worker for it would look for its publisher.
+  cluster.server().sql(
+      "create subscription far connection 'host=/nowhere dbname=x' publication p "
+      "with (connect = false, slot_name = far)");
+  cluster.server().sql("alter subscription far enable");
+  if (version >= 17) {
+    cluster.server().sql(
+        "create function refuse() returns event_trigger language plpgsql as "
+        "$$begin if current_setting('port') = '5432' then raise 'fired'; end if; end$$; "
+        "create event trigger at_login on login execute function refuse(); "
+        "alter event trigger at_login enable always");
+  }
   append_text(cluster.server().data_directory() / "postgresql.conf",
               fmt::format("data_directory = '{0}/no'\nhba_file = '{0}/no'\nident_file = '{0}/no'\n"
                           "external_pid_file = '{0}/pid'\n",
@@ -113,20 +157,31 @@ TEST(Drill, ReachesNothingOutsideOfItself) {
                   "recovery_end_command = 'touch {0}/ended'\n"
                   "external_pid_file = '{0}/pid'\n"
                   "logging_collector = on\nlog_directory = '{0}/log'\n"
-
+                  "log_destination = 'csvlog'\n"
                   "listen_addresses = '*'\nport = {1}\nunix_socket_directories = '{2}'\n"
+                  "unix_socket_group = 'no_such_group'\n"
                   "ssl = on\nssl_cert_file = '{0}/no'\n"
                   "primary_conninfo = 'host={2} port={1}'\nprimary_slot_name = 'no_such_slot'\n"
                   "synchronous_standby_names = 'nobody'\n"
                   "shared_preload_libraries = 'no_such_library'\n"
                   "max_wal_senders = 100\nhot_standby = on\nmax_connections = 10\n"
-                  "shared_buffers = '500GB'\nhuge_pages = on\ntemp_tablespaces = 'no_such_space'\n",
+                  "shared_buffers = '500GB'\nhuge_pages = on\ntemp_tablespaces = 'no_such_space'\n"
+                  "wal_buffers = '1GB'\nmax_logical_replication_workers = 4\n"
+                  "zero_damaged_pages = on\nignore_checksum_failure = on\n{3}",
                   outside.string(), cluster.server().port(),
-                  cluster.server().socket_directory().string()));
+                  cluster.server().socket_directory().string(), settings_since(version)));
   cluster.holdfast().backup({"--type", "full"});
   cluster.archive();
-  const Json report = cluster.holdfast().must({"drill"});
+  const Json report = cluster.holdfast().must(
+      {"drill", "--keep"},
+      {{"HOLDFAST_POSTGRES_BIN_DIRECTORY", GetParam().bin_directory.string()}});
   EXPECT_TRUE(report.at("passed")) << report.dump(1);
+  const fs::path copy = report.at("data_directory").get<std::string>();
+  const std::string log = read_text(copy.parent_path() / "postgresql.log");
+  EXPECT_THAT(log, HasSubstr("ready to accept connections"));
+  EXPECT_THAT(log, Not(HasSubstr("logical replication")));
+  EXPECT_FALSE(fs::exists(copy / "pg_wal" / "summaries") &&
+               !fs::is_empty(copy / "pg_wal" / "summaries"));
   EXPECT_TRUE(fs::is_empty(outside));
   EXPECT_EQ(cluster.server().sql("select count(*) from pg_stat_replication"), "0");
 }

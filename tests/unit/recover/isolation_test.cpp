@@ -50,6 +50,23 @@ TEST_P(IsolationOf, AReadableServerDiffersOnlyInWhatItNeedsForThat) {
   EXPECT_EQ(hidden, readable);
 }
 
+// Of each version only what it knows: PostgreSQL does not start on another one.
+TEST_P(IsolationOf, AsksForLittleAndLooksAtDamage) {
+  const Settings settings = settings_of(
+      {.major_version = GetParam(), .data_directory = "/d", .folder = "/f", .readable = kLarge});
+  EXPECT_EQ(settings.at("unix_socket_group"), "");
+  EXPECT_EQ(settings.at("wal_buffers"), "-1");
+  EXPECT_EQ(settings.at("zero_damaged_pages"), "off");
+  EXPECT_EQ(settings.at("ignore_checksum_failure"), "off");
+  EXPECT_EQ(settings.contains("min_dynamic_shared_memory"), GetParam() >= 14);
+  EXPECT_EQ(settings.contains("archive_library"), GetParam() >= 15);
+  EXPECT_EQ(settings.contains("summarize_wal"), GetParam() >= 17);
+  const std::string session = isolated_session_options(GetParam());
+  for (const char* option : {"-c zero_damaged_pages=off", "-c ignore_checksum_failure=off"}) {
+    EXPECT_NE(session.find(option), std::string::npos) << session;
+  }
+}
+
 TEST(StandbySettings, CoverWhatIsNotLargerAnywhere) {
   StandbySettings least = kLarge;
   EXPECT_TRUE(covers(kLarge, least));
