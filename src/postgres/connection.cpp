@@ -118,6 +118,13 @@ constexpr std::array kMessageHints{
     MessageHint{"SSL", "Check sslmode, sslrootcert and sslcert in postgres.connection."},
     MessageHint{"certificate", "Check sslmode, sslrootcert and sslcert in postgres.connection."},
 };
+// Each line about one address. A name that cannot be looked up at the moment may be a server's.
+constexpr std::string_view kCannotConnect = "cannot connect to PostgreSQL: ";
+constexpr std::string_view kBetweenLines = "; ";
+constexpr std::array<std::string_view, 4> kNobodyThere{
+    "Connection refused", "No such file or directory", "Name or service not known",
+    "No route to host"};
+
 constexpr std::string_view kNoServerHint =
     "Check that PostgreSQL runs and that postgres.connection is right.";
 
@@ -144,7 +151,7 @@ std::string in_one_line(std::string_view message) {
     const std::string_view line = message.substr(0, end);
     message.remove_prefix(std::min(end + 1, message.size()));
     if (line.empty() || line.starts_with('\t') || line.starts_with("LOCATION:")) continue;
-    result += fmt::format("{}{}", result.empty() ? "" : "; ", line);
+    result += fmt::format("{}{}", result.empty() ? "" : kBetweenLines, line);
   }
   return result;
 }
@@ -184,6 +191,23 @@ bool poll_until(int socket, short events, SteadyTime until) {
 }
 
 }  // namespace
+
+bool says_no_server(const Error& error) {
+  std::string_view left = error.message();
+  if (error.kind() != ErrorKind::kPostgres || !left.starts_with(kCannotConnect)) return false;
+  left.remove_prefix(kCannotConnect.size());
+  while (!left.empty()) {
+    const std::size_t end = std::min(left.find(kBetweenLines), left.size());
+    const std::string_view line = left.substr(0, end);
+    if (std::ranges::none_of(kNobodyThere, [&](std::string_view words) {
+          return line.find(words) != std::string_view::npos;
+        })) {
+      return false;
+    }
+    left.remove_prefix(std::min(end + kBetweenLines.size(), left.size()));
+  }
+  return true;
+}
 
 std::string hint_for_sqlstate(std::string_view sqlstate) {
   for (const SqlstateHint& entry : kSqlstateHints) {
@@ -246,8 +270,7 @@ void Connection::throw_connect_failure() const {
     if (hint.empty() && text.find(entry.part) != std::string_view::npos) hint = entry.hint;
   }
   if (hint.empty()) hint = kNoServerHint;
-  throw Error(ErrorKind::kPostgres,
-              fmt::format("cannot connect to PostgreSQL: {}", in_one_line(text)),
+  throw Error(ErrorKind::kPostgres, fmt::format("{}{}", kCannotConnect, in_one_line(text)),
               {.object = target_,
                .hint = std::move(hint),
                .retryable = sqlstate.empty() || is_transient(sqlstate)});

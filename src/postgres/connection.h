@@ -55,6 +55,11 @@ class Connection {
   std::string target_;
 };
 
+// Whether a failure to connect means that no server is there, at any of the addresses: nothing
+// listens, or the address does not exist. A refused login, a server that is starting or full, and
+// no answer in time do not mean that.
+bool says_no_server(const Error& error);
+
 // What to do about a SQLSTATE, empty when there is nothing better to say than the server did.
 std::string hint_for_sqlstate(std::string_view sqlstate);
 

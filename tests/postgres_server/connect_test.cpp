@@ -1,8 +1,14 @@
 // Connections that cannot be used: nobody there, refused, poolers, servers of the wrong kind.
+#include <arpa/inet.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "core/error.h"
+#include "postgres/connection.h"
 #include "postgres/session.h"
 #include "server_test.h"
 
@@ -40,6 +46,34 @@ TEST(Connecting, ToNobodySaysThatNoServerListens) {
   EXPECT_THAT(refused.object(), HasSubstr("host=127.0.0.1"));
   const test::TempFolder folder;
   EXPECT_THAT(failure_of("host=" + folder.path().string()).hint(), HasSubstr("socket"));
+}
+
+// Only where nothing can be there. Who promotes relies on it.
+TEST(Connecting, TellsNobodyFromSomebodyWhoDoesNotLetOneIn) {
+  const std::string nobody = "host=127.0.0.1 port=" + std::to_string(test::free_port());
+  EXPECT_TRUE(says_no_server(failure_of(nobody)));
+  const test::TempFolder folder;
+  EXPECT_TRUE(says_no_server(failure_of("host=" + folder.path().string())));
+  EXPECT_TRUE(says_no_server(failure_of("host=127.0.0.1," + folder.path().string() +
+                                        " port=" + std::to_string(test::free_port()))));
+  for (const char* wrong : {" user=nobody_here", " user=postgres dbname=none"}) {
+    const Error refused = failure_of(without_user() + wrong);
+    EXPECT_FALSE(says_no_server(refused)) << refused.message();
+  }
+  // One address of two is somebody's.
+  const Error both = failure_of(fmt::format("host=127.0.0.1,127.0.0.1 port={},{} user=nobody_here",
+                                            test::free_port(), server().port()));
+  EXPECT_FALSE(says_no_server(both)) << both.message();
+  const int silent = ::socket(AF_INET, SOCK_STREAM, 0);  // takes connections and says nothing
+  sockaddr_in address{.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(silent, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(silent, 1), 0);
+  ASSERT_EQ(::getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const Error late =
+      failure_of(fmt::format("host=127.0.0.1 port={} connect_timeout=1", ntohs(address.sin_port)));
+  EXPECT_FALSE(says_no_server(late)) << late.message();
+  ::close(silent);
 }
 
 TEST(Connecting, WithNonsenseShowsNothingOfIt) {
