@@ -185,6 +185,20 @@ void judge_drills(const Diagnosing& diagnosing) {
   }
 }
 
+// Whoever began it may not know that it ended.
+Finding stopped_promotion(const RecoveryView& view) {
+  const RecoveryStep& last = view.record.steps.back();
+  return {.code = "promotion_stopped",
+          .severity = ProblemSeverity::kCritical,
+          .title = fmt::format("the promotion of recovery {} stopped at '{}'", view.record.name,
+                               last.name),
+          .evidence = {last.result == RecoveryStep::Result::kFailed
+                           ? fmt::format("failed at {}: {}", last.ended, last.detail)
+                           : fmt::format("interrupted, begun at {}", last.began)},
+          .consequence = "The cluster may be down, or nobody can write to it.",
+          .remedy = view.next};
+}
+
 void judge_recoveries(const Diagnosing& diagnosing) {
   using State = RecoveryView::State;
   const Evidence& evidence = diagnosing.evidence;
@@ -193,6 +207,10 @@ void judge_recoveries(const Diagnosing& diagnosing) {
     const auto began = parse_rfc3339(record.began);
     const bool stands_long = began && evidence.now - *began > kRecoveryStandsLong;
     const bool broken = view.state == State::kInterrupted || view.state == State::kFailed;
+    if (broken && record.promotion && !record.is_being_abandoned()) {
+      diagnosing.add(stopped_promotion(view));
+      continue;
+    }
     diagnosing.add(
         {.code = broken ? "recovery_broken" : "recovery_stands",
          .severity = broken || stands_long ? ProblemSeverity::kWarning : ProblemSeverity::kNotice,

@@ -77,6 +77,14 @@ std::vector<Job> jobs_of(const Config& config) {
                     .times = {at(config, "*-*-* *:23:00")},
                     .limit = "15min",
                     .catch_up = false});
+    // What the check does not look at: age of backups, drills, copies, gaps, a promotion that
+    // stopped. It fails when something is critical.
+    jobs.push_back({.name = "status",
+                    .what = "status",
+                    .commands = {"status"},
+                    .times = {at(config, "*-*-* *:53:00")},
+                    .limit = "15min",
+                    .catch_up = false});
   }
   jobs.push_back({.name = "verify",
                   .what = "verification of the latest backup",

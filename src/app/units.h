@@ -1,8 +1,9 @@
 #pragma once
 // systemd's services and timers for everything that has to happen by itself.
 //
-// Which: a backup by backup.schedule, unless that is empty; a check every hour; a verification of
-//   the latest backup every week; a drill on the first Sunday of the month; one with nothing but
+// Which: a backup by backup.schedule, unless that is empty; a check and a status every hour; a
+//   verification of the latest backup every week; a drill on the first Sunday of the month; one
+//   with nothing but
 //   the repositories on the second Sunday of each quarter; where a repository is cold, one from
 //   there in February, unless that needs a thaw to whose cost nobody consented
 //   (app/drill_preset.h); for each repository with a retention an expiry every day; for each with

@@ -26,6 +26,18 @@ struct Case {
   std::size_t explains = 0;
 };
 
+std::function<void(Evidence&)> with_promotion(RecoveryView::State state,
+                                              std::vector<std::string> steps) {
+  return [state, steps = std::move(steps)](Evidence& evidence) {
+    RecoveryView view{.record = {.name = "recovery", .began = to_rfc3339(kNow - 1h)},
+                      .state = state,
+                      .next = "holdfast recover promote recovery goes on"};
+    view.record.promotion.emplace();
+    for (const std::string& step : steps) view.record.steps.push_back({.name = step});
+    evidence.machine.recoveries = {view};
+  };
+}
+
 void PrintTo(const Case& tested, std::ostream* out) {
   *out << tested.name;
 }
@@ -250,6 +262,16 @@ const std::vector<Case>& cases() {
              .whose = "this standby", .behind = std::uint64_t{1} << 30U, .bytes_per_second = 5e8};
        },
        ""},
+      {"PromotionFailed", with_promotion(RecoveryView::State::kFailed, {"start server"}),
+       "promotion_stopped"},
+      {"PromotionInterrupted",
+       with_promotion(RecoveryView::State::kInterrupted, {"fence old server"}),
+       "promotion_stopped"},
+      {"PromotionUnderWay", with_promotion(RecoveryView::State::kWorking, {"set aside"}), ""},
+      {"PromotionEnded", with_promotion(RecoveryView::State::kPromoted, {"back up"}), ""},
+      {"AbandonInterrupted",
+       with_promotion(RecoveryView::State::kInterrupted, {"back up", "abandon"}), "recovery_broken",
+       ProblemSeverity::kWarning},
       {"StateDirectory",
        [](Evidence& evidence) {
          evidence.machine.troubles = {{ErrorKind::kHost, "cannot use /var: Permission denied"}};

@@ -75,6 +75,7 @@ TEST_F(UnitsTest, FollowTheConfiguration) {
       names_of(small),
       ElementsAre("holdfast-small-backup.service", "holdfast-small-backup.timer",
                   "holdfast-small-check.service", "holdfast-small-check.timer",
+                  "holdfast-small-status.service", "holdfast-small-status.timer",
                   "holdfast-small-verify.service", "holdfast-small-verify.timer",
                   "holdfast-small-drill.service", "holdfast-small-drill.timer",
                   "holdfast-small-drill-quarterly.service", "holdfast-small-drill-quarterly.timer",
