@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "core/redact.h"
 #include "postgres/connection_string.h"
 
@@ -24,6 +27,13 @@ std::vector<SqlCheck> questions_of(const Config& config) {
   return questions;
 }
 
+// Those that the cluster itself is asked.
+std::vector<SqlCheck> questions_to_cluster(const Config& config) {
+  std::vector<SqlCheck> questions = questions_of(config);
+  std::erase_if(questions, [](const SqlCheck& check) { return check.expectation.live; });
+  return questions;
+}
+
 }  // namespace
 
 std::vector<CheckResult> check_running_copy(const Config& config, const CheckedServer& server,
@@ -39,12 +49,36 @@ std::vector<CheckResult> check_running_copy(const Config& config, const CheckedS
 }
 
 std::vector<CheckResult> check_production(const Config& config, const std::stop_token& stop) {
-  std::vector<SqlCheck> questions = questions_of(config);
-  std::erase_if(questions, [](const SqlCheck& check) { return check.expectation.live; });
   const auto connection = [&](const std::string& database) {
     return connection_to_database(config.postgres.connection, database);
   };
-  return run_sql_checks(questions, {.copy = connection, .live = ""}, stop);
+  return run_sql_checks(questions_to_cluster(config), {.copy = connection, .live = ""}, stop);
+}
+
+std::optional<CheckResult> check_rights_to_ask(const Config& config, const CheckedServer& server,
+                                               const std::stop_token& stop) {
+  const std::vector<SqlCheck> questions = questions_to_cluster(config);
+  if (questions.empty()) return std::nullopt;
+  const std::string role = user_of_connection(config.postgres.connection);
+  const auto missing =
+      missing_rights(questions, {.copy = server.connection, .live = ""}, role, stop);
+  CheckResult result{.name = "rights to ask", .about = CheckResult::About::kContent};
+  if (missing.empty()) {
+    result.detail = fmt::format("'{}' may ask what a promotion is validated by", role);
+    return result;
+  }
+  result.verdict = Verdict::kSkipped;
+  result.detail = fmt::format("validation of a promotion will stop, for '{}' may not ask {}. {}",
+                              role, fmt::join(missing, "; "), rights_remedy(config));
+  return result;
+}
+
+std::string rights_remedy(const Config& config) {
+  const std::string role = user_of_connection(config.postgres.connection);
+  return fmt::format(
+      "On the promoted server, as a superuser: GRANT pg_read_all_data TO \"{}\" (PostgreSQL 13: "
+      "GRANT SELECT ON what the question reads); then promote again.",
+      role);
 }
 
 bool all_passed(const std::vector<CheckResult>& checks) {

@@ -3,7 +3,9 @@
 // (recover/database_checks.h), and the questions of the configuration (recover/sql_checks.h).
 // Errors: those of the checks. Threads: one at a time.
 
+#include <optional>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -22,6 +24,14 @@ std::vector<CheckResult> check_running_copy(const Config& config, const CheckedS
 // The configured questions alone, to the cluster itself; not those whose answer is compared with
 // the cluster's.
 std::vector<CheckResult> check_production(const Config& config, const std::stop_token& stop);
+
+// Whether the role of postgres.connection may ask the configured questions, as a promotion's
+// validation will; nullopt: it would ask none. "skipped" where it may not: the copy cannot be
+// changed, and the rights can be given when it is the cluster.
+std::optional<CheckResult> check_rights_to_ask(const Config& config, const CheckedServer& server,
+                                               const std::stop_token& stop);
+// What gives them, as SQL and for people.
+std::string rights_remedy(const Config& config);
 
 // Whether none has failed; only those about the backup itself with kBackup.
 bool all_passed(const std::vector<CheckResult>& checks);

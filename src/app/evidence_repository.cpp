@@ -9,6 +9,7 @@
 #include "app/diagnosis.h"
 #include "app/evidence_parts.h"
 #include "app/open.h"
+#include "app/verify_operations.h"
 #include "backup/preflight.h"
 #include "core/parallel.h"
 #include "expire/expire_plan.h"
@@ -116,7 +117,7 @@ class Looking {
       if (entry->state != BackupState::kCommitted || !is_on(line_, entry->outcome.info)) continue;
       if (++looked > kLookedForGood) return;
       entry->proof = last_proof(*opened_, entry->name, stop_);
-      if (!entry->proof || entry->proof->ok || entry->proof->time.empty()) {
+      if (!speaks_against(entry->proof)) {
         evidence_.last_good = *entry;
         return;
       }

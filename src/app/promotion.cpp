@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <functional>
 #include <iterator>
 
 #include <fcntl.h>
@@ -16,9 +17,11 @@
 #include "app/promotion_steps.h"
 #include "app/recovery_report.h"
 #include "app/recovery_work.h"
+#include "app/verify_operations.h"
 #include "core/error.h"
 #include "core/text.h"
 #include "postgres/control_file.h"
+#include "repository/catalogue.h"
 #include "repository/history.h"
 #include "system/files.h"
 
@@ -83,25 +86,37 @@ bool is_of_old_server(const Config& config, const CatalogueEntry& entry) {
   return entry.name.history.system_identifier == read_control_file(old).parsed.system_identifier;
 }
 
-// The backup that brings back what is replaced.
+bool is_damaged(const Repository& repository, const CatalogueEntry& entry,
+                const std::stop_token& stop) {
+  return entry.state == BackupState::kDamaged || entry.outcome.info.damaged_pages > 0 ||
+         speaks_against(last_proof(repository, entry.name, stop));
+}
+
+// The backup that brings back what is replaced: the newest of those of which nobody knows that they
+// are damaged.
 std::string require_fresh_backup(const Config& config, const RecoveryRecord& record,
                                  const std::stop_token& stop) {
   const std::string hint =
       "holdfast backup. If that server cannot be backed up any more: --lost 'WHY'";
-  const auto backups = list(config, find_repository(config, record.repository), stop);
-  const CatalogueEntry* last = nullptr;
-  for (const CatalogueEntry& entry : backups) {
-    const bool good = entry.state == BackupState::kCommitted &&
-                      entry.outcome.info.damaged_pages == 0 && !entry.outcome.info.recovered;
-    if (good && is_of_old_server(config, entry)) last = &entry;
+  const auto opened = open_repository(find_repository(config, record.repository), stop);
+  const auto backups = list_backups(*opened, config.cluster, stop);
+  std::string damaged;
+  for (auto entry = backups.rbegin(); entry != backups.rend(); ++entry) {
+    const bool is_backup =
+        entry->state == BackupState::kCommitted || entry->state == BackupState::kDamaged;
+    if (!is_backup || entry->outcome.info.recovered || !is_of_old_server(config, *entry)) continue;
+    if (is_damaged(*opened, *entry, stop)) {
+      if (damaged.empty()) damaged = fmt::format(" ({} is damaged)", entry->name.id.text);
+      continue;
+    }
+    const auto age = system_clock().now() - entry->outcome.info.stop_time;
+    if (age <= config.recover.backup_age) return entry->name.id.text;
+    refuse(fmt::format("the last good backup of what would be replaced is {} old, and "
+                       "recover.backup_age is {}{}",
+                       human_duration(age), human_duration(config.recover.backup_age), damaged),
+           entry->name.id.text, hint);
   }
-  if (last == nullptr) refuse("what would be replaced has no good backup", config.cluster, hint);
-  const auto age = system_clock().now() - last->outcome.info.stop_time;
-  if (age <= config.recover.backup_age) return last->name.id.text;
-  refuse(fmt::format("the last good backup of what would be replaced is {} old, and "
-                     "recover.backup_age is {}",
-                     human_duration(age), human_duration(config.recover.backup_age)),
-         last->name.id.text, hint);
+  refuse("what would be replaced has no good backup" + damaged, config.cluster, hint);
 }
 
 // Also one of the file system that is around it, which has the same device number: then only the
@@ -241,6 +256,34 @@ PromotionAnswer answer_of(const RecoveryStore& store, const RecoveryWork& work,
   return answer;
 }
 
+// For somebody at three in the morning: what runs now, and the two ways on. That they cannot be
+// told must not hide what happened.
+Error explained(const Error& error, const RecoveryStore& store, const RecoveryWork& work,
+                const PromotionSteps& steps) {
+  std::string hint = error.hint();
+  if (!hint.empty()) hint += ' ';
+  try {
+    hint +=
+        fmt::format("Now: {}. Next: {}. ", steps.who_serves(), next_of_promotion(work.record()));
+    hint += fmt::format("Report: {}", write_recovery_reports(store, work.record()).at(0).native());
+  } catch (const std::exception& untold) {
+    hint += fmt::format("('holdfast recover status' says what comes next: {})", untold.what());
+  }
+  return {error.kind(),
+          error.message(),
+          {.object = error.object(), .hint = hint, .retryable = error.retryable()}};
+}
+
+PromotionAnswer go_through(const RecoveryStore& store, const RecoveryWork& work,
+                           const PromotionSteps& steps, const std::function<void()>& all) {
+  try {
+    all();
+  } catch (const Error& error) {
+    throw explained(error, store, work, steps);
+  }
+  return answer_of(store, work, steps);
+}
+
 // One that did not get to its end can be turned round.
 void refuse_rolled_back(const RecoveryRecord& record) {
   if (!record.has_done_since_turn(kLastRollbackStep)) return;
@@ -304,8 +347,7 @@ PromotionAnswer promote_recovery(const Config& config, const PromoteRequest& req
     work.save();
   }
   PromotionSteps steps(config, work, progress, stop);
-  steps.promote();
-  return answer_of(store, work, steps);
+  return go_through(store, work, steps, [&] { steps.promote(); });
 }
 
 PromotionAnswer rollback_recovery(const Config& config, const RollbackRequest& request,
@@ -327,8 +369,7 @@ PromotionAnswer rollback_recovery(const Config& config, const RollbackRequest& r
   }
   require_typed_name(config, request.confirmed, "rollback " + name);
   PromotionSteps steps(config, work, null_progress(), stop);
-  steps.roll_back();
-  return answer_of(store, work, steps);
+  return go_through(store, work, steps, [&] { steps.roll_back(); });
 }
 
 }  // namespace holdfast

@@ -14,15 +14,19 @@
 #include "app/last_wal.h"
 #include "app/new_standbys.h"
 #include "app/operations.h"
+#include "app/server_log.h"
 #include "app/take_over.h"
 #include "backup/preflight.h"
 #include "core/cancellation.h"
+#include "core/counted.h"
 #include "core/error.h"
 #include "core/redact.h"
 #include "core/text.h"
+#include "postgres/connection.h"
 #include "postgres/control_file.h"
 #include "postgres/data_files.h"
 #include "postgres/local_server.h"
+#include "recover/copy_start.h"
 #include "recover/replaced_server.h"
 #include "restore/recovery_settings.h"
 #include "system/files.h"
@@ -92,6 +96,23 @@ const PromotionSteps::Step PromotionSteps::kRollBack[] = {
     {"rollback: start application", &PromotionSteps::start_application},
 };
 
+void PromotionSteps::run(const std::string& step, const std::function<std::string()>& work) {
+  progress_.phase(step, 0);
+  try {
+    work_.step(step, work);
+  } catch (Error& error) {
+    error.during(fmt::format("step '{}' of the promotion", step));
+    throw;
+  }
+}
+
+std::string PromotionSteps::who_serves() const {
+  const fs::path& place = promotion().place;
+  if (!running_server(place)) return "no server runs in " + place.native();
+  return fmt::format("{} runs in {}", is_copy(place) ? "the recovered copy" : "the old server",
+                     place.native());
+}
+
 // It may have died since: then it is started again, as a step of its own, when somebody says that
 // the promotion is to go on.
 void PromotionSteps::start_again_if_it_died() {
@@ -99,22 +120,19 @@ void PromotionSteps::start_again_if_it_died() {
       running_server(promotion().place)) {
     return;
   }
-  progress_.phase(kStartServerStep, 0);
-  work_.step(kStartServerStep, [&] { return start_server() + ", after it had died"; });
+  run(kStartServerStep, [&] { return start_server() + ", after it had died"; });
 }
 
 void PromotionSteps::promote() {
   start_again_if_it_died();
   for (const Step& step : kPromote) {
     if (work_.record().has_done_since_turn(step.name)) continue;
-    progress_.phase(step.name, 0);
-    work_.step(step.name, [&] { return (this->*step.work)(); });
+    run(step.name, [&] { return (this->*step.work)(); });
   }
   for (std::size_t i = 0; i < promotion().standbys.size(); ++i) {
     const std::string name = standby_step(i);
     if (promotion().standbys[i].dropped || work_.record().has_done_since_turn(name)) continue;
-    progress_.phase(name, 0);
-    work_.step(name, [&] { return build_standby_of(i); });
+    run(name, [&] { return build_standby_of(i); });
   }
 }
 
@@ -122,8 +140,7 @@ void PromotionSteps::roll_back() {
   require_way_back();
   for (const Step& step : kRollBack) {
     if (work_.record().has_done_since_turn(step.name)) continue;
-    progress_.phase(step.name, 0);
-    work_.step(step.name, [&] { return (this->*step.work)(); });
+    run(step.name, [&] { return (this->*step.work)(); });
   }
 }
 
@@ -176,8 +193,14 @@ void PromotionSteps::require_nobody_answers() const {
     const bool is_ours = session.server().system_identifier == promotion().system_identifier;
     if (!is_ours || session.in_recovery()) return;
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kPostgres) return;
-    throw;
+    if (says_no_server(error)) return;
+    if (error.kind() != ErrorKind::kPostgres) throw;
+    throw Error(ErrorKind::kRefused,
+                "whether a server of this cluster still runs elsewhere could not be told: " +
+                    error.message(),
+                {.object = redact_secrets(config_.postgres.connection),
+                 .hint = "Something may be there. Make postgres.connection one that leads to the "
+                         "server in the data directory and to no other."});
   }
   throw Error(ErrorKind::kRefused,
               "a server of this cluster still answers, and it is not the one in the data directory",
@@ -401,28 +424,25 @@ void PromotionSteps::await_health() {
               {.object = wanted.health});
 }
 
-// Lines of the old server are none of it: the last start counts. Says how many sessions were
-// refused or ended, which is for people to judge.
+// What a service manager started writes where nobody told us.
 std::string PromotionSteps::check_log() {
+  const bool ours = config_.hooks.start_server.run.empty() && fs::exists(server_log());
+  if (config_.recover.log.empty() && !ours) return "log: not looked at, set recover.log";
   const fs::path log = config_.recover.log.empty() ? server_log() : fs::path(config_.recover.log);
-  std::error_code none;
-  const std::uintmax_t size = fs::file_size(log, none);
-  if (none && config_.recover.log.empty()) return "";  // the service manager started it
+  const std::uintmax_t size = end_of_log(log);
   std::ifstream in(log, std::ios::binary);
-  if (!in) throw Error(ErrorKind::kCheckFailed, "the server's log cannot be read", {.object = log});
-  in.seekg(static_cast<std::streamoff>(size > kLogLookedAtBytes ? size - kLogLookedAtBytes : 0));
-  std::string panic;
-  int fatal = 0;
-  for (std::string line; std::getline(in, line);) {
-    if (line.find("starting PostgreSQL ") != std::string::npos) {
-      panic.clear();
-      fatal = 0;
-    }
-    if (line.find("PANIC:") != std::string::npos) panic = line;
-    if (line.find("FATAL:") != std::string::npos) ++fatal;
+  if (!in) {
+    throw Error(ErrorKind::kCheckFailed, "the server's log cannot be read",
+                {.object = log, .hint = "Correct recover.log, then promote again."});
   }
-  if (panic.empty()) return fmt::format(", log ({} sessions ended by FATAL)", fatal);
-  throw Error(ErrorKind::kCheckFailed, "the server's log has: " + panic, {.object = log});
+  in.seekg(static_cast<std::streamoff>(size > kLogLookedAtBytes ? size - kLogLookedAtBytes : 0));
+  const LogFindings found = read_server_log(in);
+  if (!found.panic.empty()) {
+    throw Error(ErrorKind::kCheckFailed, "the server's log has: " + found.panic, {.object = log});
+  }
+  if (found.fatal == 0) return "log: nothing";
+  return fmt::format("log: {} ended by FATAL, the last: {}", counted(found.fatal, "session"),
+                     found.last_fatal);
 }
 
 std::string PromotionSteps::validate() {
@@ -432,12 +452,13 @@ std::string PromotionSteps::validate() {
         std::ranges::find(results, CheckResult::Verdict::kFailed, &CheckResult::verdict);
     throw Error(ErrorKind::kCheckFailed,
                 fmt::format("the check '{}' failed: {}", failed->name, failed->detail),
-                {.object = promotion().place});
+                {.object = promotion().place,
+                 .hint = lacks_right(failed->detail) ? rights_remedy(config_) : ""});
   }
   hook(config_.hooks.validate, "validate");
   if (!config_.recover.health.empty()) await_health();
   look_at_server();  // it may have died of what was asked of it
-  return fmt::format("{} checks{}{}{}", results.size(),
+  return fmt::format("{}{}{}, {}", counted(results.size(), "check"),
                      config_.hooks.validate.run.empty() ? "" : ", hook",
                      config_.recover.health.empty() ? "" : ", health", check_log());
 }

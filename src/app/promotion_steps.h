@@ -1,8 +1,10 @@
 #pragma once
 // The steps of a promotion and of a rollback (app/promotion.h), in their order. Each looks at what
 // is there before it does anything, so that one that was interrupted can be done again; each
-// returns what was reached, for the record. Errors: those of what it calls. Threads: one.
+// returns what was reached, for the record. Errors: those of what it calls, with the step in front.
+// Threads: one.
 
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -25,6 +27,8 @@ class PromotionSteps {
   void roll_back();
 
   const std::vector<std::string>& warnings() const { return warnings_; }
+  // For people: which server runs in the cluster's place now, if any does.
+  std::string who_serves() const;
 
  private:
   struct Step {
@@ -34,6 +38,7 @@ class PromotionSteps {
   static const Step kPromote[];
   static const Step kRollBack[];
 
+  void run(const std::string& step, const std::function<std::string()>& work);
   void start_again_if_it_died();
   std::string stop_application();
   std::string fence_old_server();
@@ -62,7 +67,7 @@ class PromotionSteps {
   bool is_copy(const std::filesystem::path& path) const;
   std::filesystem::path old_directory() const;
   void require_way_back() const;
-  // No primary of this cluster through postgres.connection.
+  // No primary of this cluster through postgres.connection, and nothing that might be one.
   void require_nobody_answers() const;
   // Stops whatever runs there, archives what it left, and makes that it does not start again.
   std::string fence_server(const std::filesystem::path& data_directory);

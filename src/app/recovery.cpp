@@ -16,6 +16,7 @@
 #include "postgres/local_server.h"
 #include "recover/isolation.h"
 #include "system/after_fork.h"
+#include "system/users.h"
 
 namespace holdfast {
 namespace {
@@ -70,11 +71,11 @@ void remove_folder(const fs::path& folder) {
   fs::remove(folder);
 }
 
+// The folder, and what is in it beside the copy.
 void give_to_owner_of_data(const RecoveryRecord& record) {
-  struct stat owner{};
-  if (::geteuid() != 0 || ::stat(record.data_directory().c_str(), &owner) != 0) return;
-  if (::lchown(record.folder.c_str(), owner.st_uid, owner.st_gid) != 0) {
-    throw_errno(errno, "set the owner of", record.folder.native());
+  give_owner({.path = record.folder, .like = record.data_directory()});
+  for (const fs::directory_entry& entry : fs::directory_iterator(record.folder)) {
+    give_owner({.path = entry.path(), .like = record.data_directory()});
   }
 }
 
@@ -168,14 +169,10 @@ std::string restore_copy(const Config& config, RecoveryWork& work, const ThawCho
   return fmt::format("backup {}", record.backup);
 }
 
-bool is_rolled_back(const RecoveryRecord& record) {
-  return record.is_being_rolled_back() && record.has_done(kLastRollbackStep);
-}
-
 State state_of(const RecoveryView& view, bool worked_on, bool running) {
   if (worked_on) return State::kWorking;
   if (view.record.is_being_abandoned()) return State::kInterrupted;
-  if (is_rolled_back(view.record)) return State::kRolledBack;
+  if (view.record.is_rolled_back()) return State::kRolledBack;
   if (view.record.promotion) {
     const RecoveryStep& last = view.record.steps.back();
     if (view.record.is_promoted()) return State::kPromoted;
@@ -186,32 +183,6 @@ State state_of(const RecoveryView& view, bool worked_on, bool running) {
   const auto& steps = view.record.steps;
   if (steps.empty() || steps.back().result == Result::kUnderWay) return State::kInterrupted;
   return steps.back().result == Result::kFailed ? State::kFailed : State::kStopped;
-}
-
-std::string next_of_promotion(const RecoveryRecord& record) {
-  if (is_rolled_back(record) || record.is_being_abandoned())
-    return fmt::format("holdfast recover abandon {} --yes removes the copy", record.name);
-  if (record.is_being_rolled_back())
-    return fmt::format(
-        "holdfast recover rollback {0} goes on; holdfast recover promote {0} turns round",
-        record.name);
-  if (record.is_promoted()) {
-    return fmt::format(
-        "holdfast recover rollback {0} puts the old server back; recover abandon {0} --yes ends "
-        "this, and leaves both directories where they are",
-        record.name);
-  }
-  std::string next = fmt::format(
-      "holdfast recover promote {0} goes on; holdfast recover rollback {0} puts the old server "
-      "back",
-      record.name);
-  if (record.has_done_since_turn(kLastPromotionStep)) {
-    next += fmt::format(
-        "; the copy is in production: recover promote {} --instances 1 lets its "
-        "standbys be",
-        record.name);
-  }
-  return next;
 }
 
 std::string next_of(const RecoveryView& view) {
@@ -240,7 +211,7 @@ std::string next_of(const RecoveryView& view) {
 }
 
 void refuse_unfinished_promotion(const RecoveryRecord& record) {
-  if (!record.promotion || record.is_promoted() || is_rolled_back(record)) return;
+  if (!record.promotion || record.is_promoted() || record.is_rolled_back()) return;
   if (record.is_being_abandoned()) return;
   throw Error(ErrorKind::kRefused, "the promotion of this recovery has not ended",
               {.object = record.name, .hint = next_of_promotion(record) + "."});
@@ -385,12 +356,14 @@ RecoveryView check_recovery(const Config& config, const std::string& name, Progr
     const RecoveryRecord& record = work.record();
     RecoveryVerdict verdict{
         .time = recovery_time_now(), .at = to_string(position.replayed), .by = operator_name()};
-    verdict.checks = check_running_copy(
-        config,
-        {.connection =
-             [&](const std::string& database) { return work.server().connection(database, stop); },
-         .major_version = record.major_version},
-        AskSource::kWhereNeeded, stop);
+    const CheckedServer copy{
+        .connection =
+            [&](const std::string& database) { return work.server().connection(database, stop); },
+        .major_version = record.major_version};
+    verdict.checks = check_running_copy(config, copy, AskSource::kWhereNeeded, stop);
+    if (auto rights = check_rights_to_ask(config, copy, stop)) {
+      verdict.checks.push_back(std::move(*rights));
+    }
     work.server().stop(stop);
     verdict.checks.push_back(check_page_checksums(
         {.data_directory = record.data_directory(),

@@ -253,6 +253,36 @@ bool RecoveryRecord::is_being_rolled_back() const {
   return last != steps.rend() && last->name.starts_with(kRollbackStep);
 }
 
+bool RecoveryRecord::is_rolled_back() const {
+  return is_being_rolled_back() && has_done(kLastRollbackStep);
+}
+
+std::string next_of_promotion(const RecoveryRecord& record) {
+  if (record.is_rolled_back() || record.is_being_abandoned())
+    return fmt::format("holdfast recover abandon {} --yes removes the copy", record.name);
+  if (record.is_being_rolled_back())
+    return fmt::format(
+        "holdfast recover rollback {0} goes on; holdfast recover promote {0} turns round",
+        record.name);
+  if (record.is_promoted()) {
+    return fmt::format(
+        "holdfast recover rollback {0} puts the old server back; recover abandon {0} --yes ends "
+        "this, and leaves both directories where they are",
+        record.name);
+  }
+  std::string next = fmt::format(
+      "holdfast recover promote {0} goes on; holdfast recover rollback {0} puts the old server "
+      "back",
+      record.name);
+  if (record.has_done_since_turn(kLastPromotionStep)) {
+    next += fmt::format(
+        "; the copy is in production: recover promote {} --instances 1 lets its "
+        "standbys be",
+        record.name);
+  }
+  return next;
+}
+
 Json json_of(const RecoveryVerdict& verdict) {
   return {{"time", verdict.time},
           {"at", verdict.at},
@@ -356,6 +386,17 @@ RecoveryRecord RecoveryStore::read(const std::string& name) const {
 
 void RecoveryStore::write(const RecoveryRecord& record) const {
   write_durably(path_of(record.name), as_bytes(to_json(record)), 0600, Overwrite::kYes);
+  give_to_owner(path_of(record.name));
+}
+
+void RecoveryStore::give_to_owner(const fs::path& path) const {
+  give_owner({.path = path, .like = folder_});
+}
+
+std::optional<FileLock> RecoveryStore::try_lock(const fs::path& path) const {
+  auto lock = FileLock::try_acquire(path);
+  give_to_owner(path);
+  return lock;
 }
 
 fs::path RecoveryStore::report_stem(const RecoveryRecord& record) const {
@@ -365,6 +406,7 @@ fs::path RecoveryStore::report_stem(const RecoveryRecord& record) const {
 fs::path RecoveryStore::retire(const RecoveryRecord& record) const {
   const fs::path ended = folder_ / "ended";
   make_folders(ended, 0700);
+  give_to_owner(ended);
   fs::path path = ended / (record.lasting_name() + ".json");
   rename_durably(path_of(record.name), path);
   return path;
@@ -373,7 +415,7 @@ fs::path RecoveryStore::retire(const RecoveryRecord& record) const {
 FileLock RecoveryStore::lock(const std::string& name) const {
   path_of(name);  // a name that may be one
   for (int i = 0; i < kLockTries; ++i) {
-    auto lock = FileLock::try_acquire(folder_ / (name + ".lock"));
+    auto lock = try_lock(folder_ / (name + ".lock"));
     if (lock) return std::move(*lock);
     std::this_thread::sleep_for(
         kLockPoll);  // it may be a status that only looks whether it is held
@@ -383,14 +425,14 @@ FileLock RecoveryStore::lock(const std::string& name) const {
 }
 
 FileLock RecoveryStore::lock_cluster() const {
-  auto lock = FileLock::try_acquire(folder_ / "cluster-lock");
+  auto lock = try_lock(folder_ / "cluster-lock");
   if (lock) return std::move(*lock);
   throw Error(ErrorKind::kRefused, "somebody else promotes a recovery, or rolls one back",
               {.object = folder_, .hint = "'holdfast recover status' tells who, and which."});
 }
 
 bool RecoveryStore::is_worked_on(const std::string& name) const {
-  return !FileLock::try_acquire(folder_ / (name + ".lock"));
+  return !try_lock(folder_ / (name + ".lock"));
 }
 
 }  // namespace holdfast

@@ -107,10 +107,13 @@ struct RecoveryRecord {
   // The copy is in production, and every standby that is still asked for follows it.
   bool is_promoted() const;
   bool is_being_rolled_back() const;  // or was, and nothing but its end came after that
+  bool is_rolled_back() const;
 };
 
 nlohmann::ordered_json json_of(const RecoveryVerdict& verdict);  // docs/json.md
 std::string to_json(const RecoveryRecord& record);
+// What to do next with one whose promotion has begun: the commands, for people.
+std::string next_of_promotion(const RecoveryRecord& record);
 RecoveryRecord parse_recovery_record(const std::string& json, const std::string& place);
 
 // Steps of a rollback have names of their own: "rollback: start server".
@@ -145,8 +148,12 @@ class RecoveryStore {
     return folder_ / (name + ".copy");
   }
 
+  // What root makes here is for the owner of the state directory, who goes on with it.
+  void give_to_owner(const std::filesystem::path& path) const;
+
  private:
   std::filesystem::path path_of(const std::string& name) const;
+  std::optional<FileLock> try_lock(const std::filesystem::path& path) const;
 
   std::filesystem::path folder_;
 };

@@ -185,10 +185,12 @@ std::vector<fs::path> write_recovery_reports(const RecoveryStore& store,
                                              const RecoveryRecord& record) {
   const fs::path stem = store.report_stem(record);
   make_folders(stem.parent_path(), 0700);
+  store.give_to_owner(stem.parent_path());
   const fs::path markdown = stem.native() + ".md";
   const fs::path html = stem.native() + ".html";
   write_durably(markdown, as_bytes(recovery_report_markdown(record)), 0600, Overwrite::kYes);
   write_durably(html, as_bytes(recovery_report_html(record)), 0600, Overwrite::kYes);
+  for (const fs::path& report : {markdown, html}) store.give_to_owner(report);
   return {markdown, html};
 }
 

@@ -173,6 +173,9 @@ std::string RecoveryWork::await_target() {
       continue;
     }
     if (stands_at_target(*position)) return describe(*position);
+    progress_.note(fmt::format(
+        "replayed {}, target {}", to_string(position->replayed),
+        record_.target.kind == Kind::kLatest ? to_string(record_.to) : to_string(record_.target)));
     watch_for_starving(*position);
   }
 }

@@ -55,6 +55,10 @@ VerifyResult verify(const Config& config, const RepositoryConfig& repository,
                         progress, stop);
 }
 
+bool speaks_against(const std::optional<ProofRecord>& last) {
+  return last && !last->ok && !last->time.empty();
+}
+
 std::uint64_t cat(const Config& config, const RepositoryConfig& repository,
                   const std::string& backup, const CatRequest& request,
                   const FileReader::Sink& sink, const std::stop_token& stop) {

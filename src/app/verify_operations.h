@@ -9,6 +9,7 @@
 #include "app/config.h"
 #include "app/thaw.h"
 #include "core/progress.h"
+#include "repository/proof.h"
 #include "verify/file_reader.h"
 #include "verify/verify.h"
 
@@ -21,6 +22,10 @@ struct VerifyRequest {
 };
 VerifyResult verify(const Config& config, const RepositoryConfig& repository,
                     const VerifyRequest& request, Progress& progress, const std::stop_token& stop);
+
+// Whether the last proof of a backup says that it cannot be relied on. One that cannot be read, or
+// that nobody made, says nothing.
+bool speaks_against(const std::optional<ProofRecord>& last);
 
 // Streams to `sink`; returns the number of bytes.
 std::uint64_t cat(const Config& config, const RepositoryConfig& repository,

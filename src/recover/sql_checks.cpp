@@ -225,4 +225,29 @@ std::vector<CheckResult> run_sql_checks(const std::vector<SqlCheck>& checks,
   return results;
 }
 
+bool lacks_right(const std::string& detail) {
+  return detail.find("[SQLSTATE 42501]") != std::string::npos;
+}
+
+std::vector<std::string> missing_rights(const std::vector<SqlCheck>& checks,
+                                        const QuestionedServers& servers, const std::string& role,
+                                        const std::stop_token& stop) {
+  std::vector<std::string> missing;
+  for (const SqlCheck& check : checks) {
+    try {
+      Connection session(servers.copy(check.database), stop);
+      if (session.query("select from pg_roles where rolname = $1", {role}).empty()) {
+        return {fmt::format("there is no role '{}' in the copy", role)};
+      }
+      session.query("select set_config('role', $1, false)", {role});
+      session.query("explain " + check.sql, {});
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kCancelled) throw;
+      if (!lacks_right(error.message())) continue;  // of what else is wrong the question tells
+      missing.push_back(fmt::format("'{}': {}", check.name, error.message()));
+    }
+  }
+  return missing;
+}
+
 }  // namespace holdfast

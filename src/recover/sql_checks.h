@@ -65,4 +65,13 @@ std::vector<CheckResult> run_sql_checks(const std::vector<SqlCheck>& checks,
                                         const QuestionedServers& servers,
                                         const std::stop_token& stop);
 
+// Why `role` may not ask some of these questions on the copy, which is asked as a superuser
+// otherwise; empty: it may ask all. They are planned and not answered, so that what a function
+// does inside is not seen.
+std::vector<std::string> missing_rights(const std::vector<SqlCheck>& checks,
+                                        const QuestionedServers& servers, const std::string& role,
+                                        const std::stop_token& stop);
+// Whether this detail of a question that failed says that the role lacks a right.
+bool lacks_right(const std::string& detail);
+
 }  // namespace holdfast

@@ -76,6 +76,10 @@ int exit_code_of(int status) {
 
 ChildProcess::ChildProcess(const ChildStart& start) {
   const FileDescriptor log = open_or_throw(start.log, O_WRONLY | O_CREAT | O_APPEND, 0640);
+  // Whom it is for may go on with it; and whom the folder belongs to may have put a link there.
+  if (start.user && ::lchown(start.log.c_str(), start.user->uid, start.user->gid) != 0) {
+    throw_file_error(errno, "set the owner of", start.log.native());
+  }
   const FileDescriptor null = open_or_throw("/dev/null", O_RDONLY);
   int pipe_ends[2] = {-1, -1};
   if (::pipe2(pipe_ends, O_CLOEXEC) != 0) throw_errno(errno, "start", start.program.native());

@@ -6,6 +6,7 @@
 
 #include "support/cluster_content.h"
 #include "support/holdfast_program.h"
+#include "support/promoting.h"
 
 namespace holdfast::test {
 namespace {
@@ -67,6 +68,34 @@ TEST_F(AsRoot, RestoreGivesEveryFileToItsOwnerAndTheServerStarts) {
   PostgresCluster restored = PostgresCluster::on(target);
   ASSERT_TRUE(restored.try_start()) << restored.log();
   EXPECT_EQ(restored.sql("select count(*) from t"), "5000");
+}
+
+// Who is called at night is root perhaps; what promotes is not.
+TEST(Recover, BegunByRootIsFinishedByTheOwnerOfTheDataDirectory) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  ArchivedCluster cluster;
+  Promoting recover(cluster);
+  cluster.server().sql("create table t as select generate_series(1, 10) as n");
+  cluster.holdfast().backup({"--type", "full"});
+  cluster.archive();
+  cluster.holdfast().settings().lines = {"recover: {approvals: 1}"};
+  cluster.holdfast().run_as = RunAs::kOurselves;
+  recover.must({"start"});
+  recover.must({"check"});
+  recover.must({"approve", "--by", "Ada"});
+  const Answer refused = recover.run({"promote", "--confirm", "demo"});
+  EXPECT_EQ(refused.outcome.exit_code, 3) << refused.text();
+
+  cluster.holdfast().run_as = RunAs::kServerUser;
+  EXPECT_TRUE(recover.must({"check"}).at("verdict").at("passed"));
+  recover.must({"approve", "--by", "Ada"});
+  EXPECT_EQ(recover.must({"promote", "--confirm", "demo"}).at("state"), "promoted");
+  cluster.holdfast().run_as = RunAs::kOurselves;
+  recover.must({"status"});
+  cluster.holdfast().run_as = RunAs::kServerUser;
+  EXPECT_EQ(recover.must({"rollback", "--confirm", "demo"}).at("state"), "rolled back");
+  recover.must({"abandon", "--yes"});
+  EXPECT_EQ(cluster.server().sql("select count(*) from t"), "10");
 }
 
 }  // namespace
