@@ -65,6 +65,13 @@ class VersionedBucket : public testing::Test {
     }
     return ids;
   }
+  void expect_whole_but_for_begin(const std::string& id) {
+    const Answer answer = holdfast().run({"verify", id});
+    for (const Json& finding : answer.result().at("findings")) {
+      const std::string object = finding.at("object");
+      EXPECT_TRUE(object.ends_with("/begin")) << answer.text();
+    }
+  }
   // Runs `expire` until `done` says so of an answer: the server's clock, by which even a grace
   // period of nothing is told, ticks in seconds.
   template <class Done>
@@ -218,9 +225,9 @@ TEST_F(VersionedBucket, AKilledUndeleteIsRepeated) {
     std::this_thread::sleep_for(std::chrono::milliseconds(40 * kill));
     undelete.send(SIGKILL);
     cut_short += undelete.wait(std::chrono::seconds(10)).signal == SIGKILL ? 1 : 0;
-    // Whatever is a backup already is whole.
+    // Whatever is a backup already is whole, but for its begin record, which comes last.
     if (holdfast().run({"list"}).ok()) {
-      for (const std::string& id : complete()) holdfast().must({"verify", id});
+      for (const std::string& id : complete()) expect_whole_but_for_begin(id);
     }
     holdfast().must({"undelete", "--as-of", good, "--yes"});
     ASSERT_EQ(complete(), ids_);

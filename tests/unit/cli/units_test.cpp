@@ -15,7 +15,7 @@ TEST_F(ProgramTest, UnitsArePrintedOrWritten) {
   write_config();
   const auto printed = json({"units"});
   EXPECT_TRUE(printed["result"]["directory"].is_null());
-  EXPECT_THAT(printed["result"]["units"], SizeIs(11));
+  EXPECT_THAT(printed["result"]["units"], SizeIs(13));
   EXPECT_EQ(printed["result"]["units"][0]["name"], "holdfast-demo-backup.service");
   const std::string content = printed["result"]["units"][0]["content"];
   EXPECT_THAT(content, HasSubstr("ExecStart=\"" + test::program_path()));
