@@ -18,12 +18,16 @@ class Behind : public testing::Test {
     return {.wal_segment_mib = 1, .program = {.lines = {"wal: {timeout: 3s" + limit + "}"}}};
   }
 
+  enum class Archiving { kWorks, kNone };
   // Ends segments while the repository is away.
-  static void write_without_repository(ArchivedCluster& archived) {
+  static void write_without_repository(ArchivedCluster& archived,
+                                       Archiving archiving = Archiving::kWorks) {
     PostgresCluster& server = archived.server();
     server.sql("create table kept (n int); insert into kept values (0)");
-    archived.holdfast().backup({"--name", "before"});
-    archived.archive();
+    if (archiving == Archiving::kWorks) {
+      archived.holdfast().backup({"--name", "before"});
+      archived.archive();
+    }
     fs::rename(archived.holdfast().repository_folder(), aside(archived));
     server.sql("select pg_backup_start('owed', true); select pg_backup_stop(false)");
     for (int n = 1; n <= kWritten; ++n) {
@@ -96,6 +100,35 @@ TEST_F(Behind, BeyondTheLimitWalIsDroppedAndEverybodySaysSo) {
                       server.sql("select pg_current_wal_lsn()")})
                 .outcome.exit_code,
             3);
+}
+
+// Found in a review: for half a minute after a failure everything was acknowledged, also the WAL of
+// a copy that may not archive, and each acknowledgement began that half minute anew.
+TEST_F(Behind, WhatIsRefusedIsNotDropped) {
+  ArchivedCluster archived(options(fmt::format(", drop_when_behind: {}MiB", kLimit)));
+  PostgresCluster& server = archived.server();
+  server.sql("alter system set archive_command = '/bin/false'");
+  server.sql("select pg_reload_conf()");
+  server.wait_for("current_setting('archive_command') = '/bin/false'");
+  write_without_repository(archived, Archiving::kNone);
+  const auto waiting = server.rows(
+      "select left(name, 24) from pg_ls_archive_statusdir() "
+      "where name ~ '^[0-9A-F]{24}.ready$' order by 1");
+  ASSERT_GT(waiting.size(), static_cast<std::size_t>(kLimit) + 2);
+  EXPECT_EQ(archived.push(waiting.at(0).at(0)).exit_code, 0);  // tried, and dropped
+  const fs::path ledger = archived.holdfast().state_directory() / "wal/dropped.json";
+  const Json failed = Json::parse(read_text(ledger)).at("failed");
+  EXPECT_NE(failed, "");
+  EXPECT_EQ(archived.push(waiting.at(1).at(0)).exit_code, 0);  // dropped without a try
+  EXPECT_EQ(Json::parse(read_text(ledger)).at("failed"), failed) << "that was no failure";
+
+  const fs::path marker = server.data_directory() / "holdfast.restore";
+  write_text(marker, "");
+  give_to_server_user(marker);
+  EXPECT_EQ(archived.push(waiting.at(2).at(0)).exit_code, 3);
+  EXPECT_NE(archived.push("000000010000000000000FFF").exit_code, 0) << "there is no such file";
+  fs::remove(marker);
+  EXPECT_EQ(archived.push(waiting.at(2).at(0)).exit_code, 0);
 }
 
 }  // namespace
