@@ -159,6 +159,12 @@ void require_readable(Read read) {
   }
 }
 
+[[noreturn]] void vanished(const std::string& object) {
+  throw Error(ErrorKind::kRepository,
+              "the store said that the object exists, then that it does not",
+              {.object = object, .retryable = true});
+}
+
 // False when there is no such part.
 template <class Sink>
 bool read_part(const Repository& repository, const std::string& name, const std::stop_token& stop,
@@ -181,7 +187,9 @@ void put_part(const Repository& repository, const std::string& object, const Pac
       {.object_class = ObjectClass::kWal}, stop);
   // Its name carries the content's hash: what is there already is this content, if it is whole.
   if (outcome == PutOutcome::kExists) {
-    require_readable([&] { read_part(repository, name, stop, [](const OpenedChunk&) {}); });
+    require_readable([&] {
+      if (!read_part(repository, name, stop, [](const OpenedChunk&) {})) vanished(name);
+    });
   }
   fault_point("wal.part_stored");
 }
@@ -189,12 +197,6 @@ void put_part(const Repository& repository, const std::string& object, const Pac
 // A timeline's history is small, and what is planned with it is planned before anything is thawed.
 ObjectClass class_of(const std::string& object) {
   return object.ends_with("/history") ? ObjectClass::kCatalogue : ObjectClass::kWal;
-}
-
-[[noreturn]] void vanished(const std::string& object) {
-  throw Error(ErrorKind::kRepository,
-              "the store said that the object exists, then that it does not",
-              {.object = object, .retryable = true});
 }
 
 WalPut compare_with_stored(const Repository& repository, const std::string& object,
