@@ -1,5 +1,7 @@
 #include "wal/archive.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace holdfast {
@@ -8,6 +10,7 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr int kGoodForTimes = 5;
+constexpr std::chrono::milliseconds kGoodAtMost{500};
 
 }  // namespace
 
@@ -59,7 +62,8 @@ void Archive::require_same_repository_lately(std::size_t index, const std::stop_
   const auto began = SteadyClock::now();
   require_same_repository(index, stop);
   const std::lock_guard lock(slot.mutex);
-  slot.same_until = began + kGoodForTimes * (SteadyClock::now() - began);
+  slot.same_until = began + std::min<SteadyClock::duration>(
+                                kGoodForTimes * (SteadyClock::now() - began), kGoodAtMost);
 }
 
 std::vector<HistoryRecord> Archive::histories(std::size_t index, const std::stop_token& stop) {

@@ -42,8 +42,9 @@ class Archive {
   // kRefused when that is not the one that was opened, which must not get objects of the other: for
   // whoever lives for long.
   void require_same_repository(std::size_t index, const std::stop_token& stop);
-  // The same; an answer is good for five times as long as asking took. So a store in a folder is
-  // asked nearly every time, and one 20 ms away not between one object and the next.
+  // The same; an answer is good for five times as long as asking took, half a second at most, from
+  // when it was asked for. So a store in a folder is asked nearly every time, and one 20 ms away
+  // not between one object and the next.
   void require_same_repository_lately(std::size_t index, const std::stop_token& stop);
   // The histories of the cluster, as they were when they were asked for after the last
   // forget_histories().
