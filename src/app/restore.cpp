@@ -125,8 +125,8 @@ RecoverySettings::Archiving plan_archiving(const Config& config, const RestoreRe
 }
 
 std::optional<RecoverySettings> plan_settings(const Config& config, const RestoreRequest& request,
-                                              const RecoveryPlan& plan, RecoveryTarget target) {
-  const auto archiving = plan_archiving(config, request, target);
+                                              const RecoveryPlan& plan, RecoveryTarget target,
+                                              RecoverySettings::Archiving archiving) {
   const BackupInfo& backup = plan.backup.outcome.info;
   const bool standby = request.mode == RestoreMode::kStandby;
   if (!plan.needs_archive && !standby) return std::nullopt;  // it carries all that it needs
@@ -235,8 +235,8 @@ Prepared prepare(const Config& config, const RepositoryConfig& repository, Resto
   }
   judge_new_tablespaces(request, prepared.plan);
   if (request.planned) request.planned(prepared.plan.backup.outcome.info);
-  prepared.settings = plan_settings(config, request, prepared.plan, target);
   prepared.archiving = plan_archiving(config, request, target);
+  prepared.settings = plan_settings(config, request, prepared.plan, target, prepared.archiving);
   request.target.live_data_directory = config.postgres.data_directory;
   request.target.recovery = marker_text(prepared.settings);
   if (prepared.settings) request.target.history = prepared.plan.history;
