@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "suite.h"
+#include "support/damage.h"
 #include "support/peak_memory.h"
 #include "support/s3_server.h"
 
@@ -138,20 +139,6 @@ TEST(CopyCommand, SaysWhatIsWrongWithItsArguments) {
 
 const std::string kNowInUtc =
     "select to_char(now() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
-
-// Changes one bit in the middle of an object of a repository that is a folder.
-void damage(const fs::path& repository, const std::string& name_ends) {
-  for (const auto& entry : fs::recursive_directory_iterator(repository)) {
-    if (!entry.path().string().ends_with(name_ends)) continue;
-    std::string bytes = read_text(entry.path());
-    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
-    fs::permissions(entry.path(), fs::perms::owner_all);
-    write_text(entry.path(), bytes);
-    give_to_server_user(entry.path());
-    return;
-  }
-  FAIL() << "there is no " << name_ends;
-}
 
 TEST(CopyCommand, TakesWhatEndedSinceATime) {
   CopyingCluster copying(kFirst, {kSecond});

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "suite.h"
+#include "support/damage.h"
 
 namespace holdfast::test {
 namespace {
@@ -49,20 +50,6 @@ TEST(Lines, RestartsAndCrashesOfTheServerChangeNothing) {
   EXPECT_EQ(grown.check(grown.incremental("wal index")), kNothing);
 }
 
-// Changes one bit in the middle of an object of the repository.
-void damage(HoldfastProgram& holdfast, const std::string& name_ends) {
-  for (const auto& entry : fs::recursive_directory_iterator(holdfast.repository_folder())) {
-    if (!entry.path().string().ends_with(name_ends)) continue;
-    std::string bytes = read_text(entry.path());
-    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
-    fs::permissions(entry.path(), fs::perms::owner_all);
-    write_text(entry.path(), bytes);
-    give_to_server_user(entry.path());
-    return;
-  }
-  FAIL() << "there is no " << name_ends;
-}
-
 TEST(Lines, ADamagedBackupIsNoParent) {
   Grown grown;
   PostgresCluster& server = grown.server();
@@ -78,12 +65,12 @@ TEST(Lines, ADamagedBackupIsNoParent) {
   };
   change(server, 1);
   const std::string first = grown.incremental("wal index").at("id");
-  damage(holdfast, first + "/pack/000001");
+  damage(holdfast.repository_folder(), first + "/pack/000001");
   EXPECT_EQ(holdfast.run({"verify", first}).outcome.exit_code, 1);
   change(server, 2);
   const Json second = build_on("'holdfast verify' found it damaged");
   EXPECT_EQ(grown.check(second), kNothing);
-  damage(holdfast, second.at("id").get<std::string>() + "/manifest");
+  damage(holdfast.repository_folder(), second.at("id").get<std::string>() + "/manifest");
   change(server, 3);
   EXPECT_EQ(grown.check(build_on("not building on backup " + second.at("id").get<std::string>())),
             kNothing);
