@@ -152,6 +152,7 @@ TEST(SharedSessionTest, IsSetHoweverTheLookAtTheServerEnds) {
         [&] { session.use({}, [&](const Session* given) { told = given == nullptr; }); });
     try {
       const SharedSession::SetAtLast at_last(session);
+      EXPECT_FALSE(told);  // nobody writes it before the session is set
       throw std::runtime_error("a damaged disk");
     } catch (const std::runtime_error&) {  // the session is set by then
     }
