@@ -56,6 +56,42 @@ class Tidy(ToolTest):
         self.assertIn("bugprone-use-after-move", said)
         self.assertIn("tidy: 0 clean, 1 with findings\n", said)
 
+    def check_two(self, folder, first, second):
+        """Two sources that are looked at together."""
+        (self.folder / ".clang-tidy").write_bytes((ROOT / ".clang-tidy").read_bytes())
+        sources = [self.write(f"{folder}/a.cpp", first), self.write(f"{folder}/b.cpp", second)]
+        self.write("build/release/compile_commands.json", json.dumps([
+            {"directory": str(self.folder), "file": str(source),
+             "command": f"g++ -std=c++20 -Wall -o {source.stem}.o -c {source}"}
+            for source in sources]))
+        return self.run_tool(ROOT / "tools" / "tidy", "--root", self.folder, "--all")
+
+    def test_a_finding_in_the_second_of_two_sources_has_its_place(self):
+        # The null dereference is the static analyzer's, which looks at main files only.
+        code, said, _ = self.check_two("src/core", CLEAN, "int f(int k) {\n  int* p = nullptr;\n"
+                                       "  if (k > 3) p = &k;\n  return *p;\n}\n")
+        self.assertEqual(code, 1)
+        self.assertIn("src/core/b.cpp:4:10: error: Dereference of null pointer", said)
+        self.assertIn("tidy: 1 clean, 1 with findings\n", said)
+
+    def test_sources_that_clash_are_looked_at_alone(self):
+        helper = "static int help() { return 1; }\nint NAME() { return help(); }\n"
+        code, said, _ = self.check_two("src/core", helper.replace("NAME", "f"),
+                                       helper.replace("NAME", "g"))
+        self.assertEqual((code, said), (0, "tidy: 2 clean, 0 with findings\n"))
+
+    def test_helpers_of_tests_may_have_one_name(self):
+        helper = "namespace {\nint help() { return 1; }\nint NAME() { return help(); }\n}  // namespace\n"
+        code, said, _ = self.check_two("tests/unit", helper.replace("NAME", "f"),
+                                       helper.replace("NAME", "g"))
+        self.assertEqual((code, said), (0, "tidy: 2 clean, 0 with findings\n"))
+
+    def test_a_header_included_twice_is_found(self):
+        code, said, _ = self.check_two("src/core", "#include <string>\n" + CLEAN,
+                                       "#include <string>\n\n#include <string>\n")
+        self.assertEqual(code, 1)
+        self.assertIn("src/core/b.cpp:3:1: error: string is included twice", said)
+
     def test_source_that_does_not_parse_is_a_finding(self):
         self.assertEqual(self.check("int f( {\n")[0], 1)
 
