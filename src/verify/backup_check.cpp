@@ -33,8 +33,8 @@ BackupCheck::BackupCheck(const Repository& repository, const CatalogueEntry& bac
 std::size_t BackupCheck::pack_threads(const ManifestRoot& root) const {
   std::uint64_t largest = 1;
   for (const CitedPack& pack : root.packs) largest = std::max<std::uint64_t>(largest, pack.bytes);
-  // A quarter is for tables of chunks and the walk.
-  const std::size_t fits = std::max<std::size_t>(1, options_.memory_bytes * 3 / 4 / largest);
+  // Half is for tables of chunks, the walk and the program itself.
+  const std::size_t fits = std::max<std::size_t>(1, options_.memory_bytes / 2 / largest);
   return std::min(fits,
                   std::max(options_.jobs, repository_.store().capabilities().parallel_requests));
 }

@@ -12,8 +12,8 @@
 // Damage is collected, never thrown: VerifyResult::findings. What says nothing about stored bytes
 //   (the store fails, the user interrupts) is thrown as it is.
 // A backup whose commit record cannot be read is a finding; so is a manifest without commit record.
-// Memory: packs are read whole, one per thread, within `memory_bytes`; tables of chunks are kept
-//   for so many packs at a time as fit, with a walk over the manifest for each such round.
+// Memory: packs are read whole, one per thread, within half of `memory_bytes`; tables of chunks are
+//   kept for so many packs at a time as fit, with a walk over the manifest for each such round.
 // Proof: stored beside each verified backup (repository/proof.h); where that fails, a warning.
 
 #include <cstdint>
