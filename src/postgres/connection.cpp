@@ -10,10 +10,10 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <libpq-fe.h>
 #include <poll.h>
 
 #include "core/cancellation.h"
+#include "postgres/libpq.h"
 
 namespace holdfast {
 namespace {
@@ -27,7 +27,7 @@ constexpr std::chrono::milliseconds kCancelPatience{1000};
 constexpr int kRowsMax = 1'000'000;
 
 struct FreeOptions {
-  void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
+  void operator()(PQconninfoOption* options) const { libpq().conninfoFree(options); }
 };
 using Options = std::unique_ptr<PQconninfoOption, FreeOptions>;
 
@@ -40,9 +40,9 @@ std::string_view option(const Options& options, std::string_view keyword) {
 
 void refuse_unparsable(const std::string& connection) {
   char* message = nullptr;
-  const Options options(PQconninfoParse(connection.c_str(), &message));
+  const Options options(libpq().conninfoParse(connection.c_str(), &message));
   // libpq's own message quotes the string, and with it perhaps the password.
-  if (message != nullptr) PQfreemem(message);
+  if (message != nullptr) libpq().freemem(message);
   if (options) return;
   throw Error(ErrorKind::kConfiguration, "the connection string of PostgreSQL cannot be parsed",
               {.object = "postgres.connection",
@@ -173,12 +173,12 @@ bool poll_until(int socket, short events, SteadyTime until) {
 
 [[noreturn]] void throw_result(const PGresult* result, const std::string& target) {
   const auto field = [&](int code) {
-    const char* const value = PQresultErrorField(result, code);
+    const char* const value = libpq().resultErrorField(result, code);
     return std::string_view(value == nullptr ? "" : value);
   };
   const std::string sqlstate(field(PG_DIAG_SQLSTATE));
   std::string message(field(PG_DIAG_MESSAGE_PRIMARY));
-  if (message.empty()) message = in_one_line(PQresultErrorMessage(result));
+  if (message.empty()) message = in_one_line(libpq().resultErrorMessage(result));
   if (!field(PG_DIAG_MESSAGE_DETAIL).empty()) {
     message += fmt::format(" ({})", field(PG_DIAG_MESSAGE_DETAIL));
   }
@@ -217,10 +217,10 @@ std::string hint_for_sqlstate(std::string_view sqlstate) {
 }
 
 void Connection::CloseConnection::operator()(pg_conn* connection) const {
-  PQfinish(connection);
+  libpq().finish(connection);
 }
 void Connection::ClearResult::operator()(pg_result* result) const {
-  PQclear(result);
+  libpq().clear(result);
 }
 
 Connection::Connection(const std::string& connection, std::stop_token stop)
@@ -235,13 +235,13 @@ void Connection::open(const std::string& connection) {
                                             nullptr};
   const std::array<const char*, 4> values{connection.c_str(), "holdfast", "UTF8", nullptr};
   constexpr int kExpandDbname = 1;
-  connection_.reset(PQconnectStartParams(keywords.data(), values.data(), kExpandDbname));
+  connection_.reset(libpq().connectStartParams(keywords.data(), values.data(), kExpandDbname));
   if (!connection_) throw Error(ErrorKind::kHost, "not enough memory to connect to PostgreSQL");
-  const Options options(PQconninfo(connection_.get()));
+  const Options options(libpq().conninfo(connection_.get()));
   target_ = describe(options);
-  if (PQstatus(connection_.get()) == CONNECTION_BAD) throw_connect_failure();
-  PQsetErrorVerbosity(connection_.get(), PQERRORS_VERBOSE);
-  PQsetNoticeReceiver(connection_.get(), ignore_notice, nullptr);
+  if (libpq().status(connection_.get()) == CONNECTION_BAD) throw_connect_failure();
+  libpq().setErrorVerbosity(connection_.get(), PQERRORS_VERBOSE);
+  libpq().setNoticeReceiver(connection_.get(), ignore_notice, nullptr);
 
   const SteadyTime deadline = std::chrono::steady_clock::now() + connect_timeout(options);
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
@@ -253,17 +253,17 @@ void Connection::open(const std::string& connection) {
                   {.object = target_, .hint = std::string(kNoServerHint), .retryable = true});
     }
     check_cancelled(stop_);
-    if (poll_until(PQsocket(connection_.get()), state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-                   until)) {
-      state = PQconnectPoll(connection_.get());
+    if (poll_until(libpq().socket(connection_.get()),
+                   state == PGRES_POLLING_READING ? POLLIN : POLLOUT, until)) {
+      state = libpq().connectPoll(connection_.get());
     }
   }
-  PQsetErrorVerbosity(connection_.get(), PQERRORS_DEFAULT);
-  PQsetnonblocking(connection_.get(), 1);
+  libpq().setErrorVerbosity(connection_.get(), PQERRORS_DEFAULT);
+  libpq().setnonblocking(connection_.get(), 1);
 }
 
 void Connection::throw_connect_failure() const {
-  const std::string_view text = PQerrorMessage(connection_.get());
+  const std::string_view text = libpq().errorMessage(connection_.get());
   const std::string sqlstate = sqlstate_in(text);
   std::string hint = hint_for_sqlstate(sqlstate);
   for (const MessageHint& entry : kMessageHints) {
@@ -279,7 +279,7 @@ void Connection::throw_connect_failure() const {
 void Connection::throw_lost() const {
   throw Error(ErrorKind::kPostgres,
               fmt::format("lost the connection to PostgreSQL: {}",
-                          in_one_line(PQerrorMessage(connection_.get()))),
+                          in_one_line(libpq().errorMessage(connection_.get()))),
               {.object = target_,
                .hint = "See the server's log for why it ended the session.",
                .retryable = true});
@@ -288,7 +288,7 @@ void Connection::throw_lost() const {
 bool Connection::wait(short events) {
   while (!stop_.stop_requested()) {
     const auto until = std::chrono::steady_clock::now() + kStopCheckInterval;
-    if (poll_until(PQsocket(connection_.get()), events, until)) return true;
+    if (poll_until(libpq().socket(connection_.get()), events, until)) return true;
   }
   return false;
 }
@@ -298,40 +298,41 @@ void Connection::send(const std::string& sql, const std::vector<std::string>& pa
   values.reserve(parameters.size());
   for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
   constexpr int kTextResult = 0;
-  if (PQsendQueryParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
-                        values.data(), nullptr, nullptr, kTextResult) == 0) {
+  if (libpq().sendQueryParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()),
+                              nullptr, values.data(), nullptr, nullptr, kTextResult) == 0) {
     throw_lost();
   }
-  for (int unsent = PQflush(connection_.get()); unsent != 0; unsent = PQflush(connection_.get())) {
+  for (int unsent = libpq().flush(connection_.get()); unsent != 0;
+       unsent = libpq().flush(connection_.get())) {
     if (unsent < 0) throw_lost();
     if (!wait(POLLIN | POLLOUT)) check_cancelled(stop_);
-    if (PQconsumeInput(connection_.get()) == 0) throw_lost();
+    if (libpq().consumeInput(connection_.get()) == 0) throw_lost();
   }
 }
 
 void Connection::cancel() {
   // PQcancel opens a connection of its own and waits for it: not in this thread, which has to come
   // back in time even when the network is gone.
-  std::shared_ptr<PGcancel> request(PQgetCancel(connection_.get()), PQfreeCancel);
+  std::shared_ptr<PGcancel> request(libpq().getCancel(connection_.get()), libpq().freeCancel);
   if (!request) return;
   std::thread([request = std::move(request)] {
     std::array<char, 256> message{};
-    PQcancel(request.get(), message.data(), static_cast<int>(message.size()));
+    libpq().cancel(request.get(), message.data(), static_cast<int>(message.size()));
   }).detach();
 }
 
 // Returns when PQgetResult will not block; cancels the statement when told to stop.
 void Connection::wait_for_result() {
   std::optional<SteadyTime> give_up;
-  while (PQisBusy(connection_.get()) != 0) {
+  while (libpq().isBusy(connection_.get()) != 0) {
     const auto now = std::chrono::steady_clock::now();
     if (stop_.stop_requested() && !give_up) {
       give_up = now + kCancelPatience;
       cancel();
     }
     if (give_up && now >= *give_up) check_cancelled(stop_);
-    if (!poll_until(PQsocket(connection_.get()), POLLIN, now + kStopCheckInterval)) continue;
-    if (PQconsumeInput(connection_.get()) == 0) throw_lost();
+    if (!poll_until(libpq().socket(connection_.get()), POLLIN, now + kStopCheckInterval)) continue;
+    if (libpq().consumeInput(connection_.get()) == 0) throw_lost();
   }
 }
 
@@ -340,11 +341,11 @@ Connection::Result Connection::receive() {
   Result last;
   while (true) {
     wait_for_result();
-    Result next(PQgetResult(connection_.get()));
+    Result next(libpq().getResult(connection_.get()));
     if (!next) break;
     last = std::move(next);
   }
-  if (!last || PQstatus(connection_.get()) == CONNECTION_BAD) throw_lost();
+  if (!last || libpq().status(connection_.get()) == CONNECTION_BAD) throw_lost();
   return last;
 }
 
@@ -353,24 +354,24 @@ std::vector<Connection::Row> Connection::query(const std::string& sql,
   check_cancelled(stop_);
   send(sql, parameters);
   const Result result = receive();
-  const ExecStatusType status = PQresultStatus(result.get());
+  const ExecStatusType status = libpq().resultStatus(result.get());
   if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
     check_cancelled(stop_);  // the failure is our own cancellation
     throw_result(result.get(), target_);
   }
-  const int row_count = PQntuples(result.get());
+  const int row_count = libpq().ntuples(result.get());
   if (row_count > kRowsMax) {
     throw Error(ErrorKind::kPostgres, fmt::format("a statement returned {} rows", row_count),
                 {.object = target_});
   }
   std::vector<Row> rows(static_cast<std::size_t>(row_count));
   for (int row = 0; row < row_count; ++row) {
-    for (int column = 0; column < PQnfields(result.get()); ++column) {
+    for (int column = 0; column < libpq().nfields(result.get()); ++column) {
       auto& cells = rows[static_cast<std::size_t>(row)];
-      if (PQgetisnull(result.get(), row, column) != 0) {
+      if (libpq().getisnull(result.get(), row, column) != 0) {
         cells.emplace_back(std::nullopt);
       } else {
-        cells.emplace_back(PQgetvalue(result.get(), row, column));
+        cells.emplace_back(libpq().getvalue(result.get(), row, column));
       }
     }
   }
@@ -378,10 +379,10 @@ std::vector<Connection::Row> Connection::query(const std::string& sql,
 }
 
 int Connection::version_num() const {
-  return PQserverVersion(connection_.get());
+  return libpq().serverVersion(connection_.get());
 }
 int Connection::announced_backend() const {
-  return PQbackendPID(connection_.get());
+  return libpq().backendPID(connection_.get());
 }
 
 }  // namespace holdfast

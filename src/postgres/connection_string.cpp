@@ -3,13 +3,13 @@
 #include <cstdlib>
 #include <memory>
 
-#include <libpq-fe.h>
+#include "postgres/libpq.h"
 
 namespace holdfast {
 namespace {
 
 struct FreeSettings {
-  void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
+  void operator()(PQconninfoOption* options) const { libpq().conninfoFree(options); }
 };
 using ConnectionSettings = std::unique_ptr<PQconninfoOption, FreeSettings>;
 
@@ -22,12 +22,12 @@ std::string setting_in(const ConnectionSettings& options, std::string_view keywo
 }
 
 ConnectionSettings parsed(const std::string& connection) {
-  return ConnectionSettings(PQconninfoParse(connection.c_str(), nullptr));
+  return ConnectionSettings(libpq().conninfoParse(connection.c_str(), nullptr));
 }
 
 std::string resolved(const std::string& connection, std::string_view keyword) {
   const std::string given = setting_in(parsed(connection), keyword);
-  return given.empty() ? setting_in(ConnectionSettings(PQconndefaults()), keyword) : given;
+  return given.empty() ? setting_in(ConnectionSettings(libpq().conndefaults()), keyword) : given;
 }
 
 }  // namespace

@@ -5,10 +5,10 @@
 #include <cstring>
 #include <mutex>
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include "core/cancellation.h"
+#include "system/libcurl.h"
 
 namespace holdfast {
 namespace {
@@ -19,19 +19,14 @@ constexpr long kCurlBufferBytes = 512L << 10U;
 constexpr long kConnectionIdleSecondsMax = 30;  // below the idle time of S3 and common proxies
 constexpr int kPollMilliseconds = 500;
 
-void init_curl_once() {
-  static const CURLcode result = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (result != CURLE_OK) throw Error(ErrorKind::kHost, "libcurl cannot be initialised");
-}
-
 struct ListDeleter {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  void operator()(curl_slist* list) const { libcurl().slist_free_all(list); }
 };
 using HeaderList = std::unique_ptr<curl_slist, ListDeleter>;
 
 // A multi handle (which owns the connections) with its one easy handle.
 struct Handle {
-  Handle() : multi(curl_multi_init()), easy(curl_easy_init()) {
+  Handle() : multi(libcurl().multi_init()), easy(libcurl().easy_init()) {
     if (multi == nullptr || easy == nullptr) {
       release();
       throw Error(ErrorKind::kHost, "libcurl has no memory for a handle");
@@ -42,8 +37,8 @@ struct Handle {
   ~Handle() { release(); }
 
   void release() {
-    curl_easy_cleanup(easy);
-    if (multi != nullptr) curl_multi_cleanup(multi);
+    libcurl().easy_cleanup(easy);
+    if (multi != nullptr) libcurl().multi_cleanup(multi);
   }
 
   CURLM* multi;
@@ -117,7 +112,7 @@ class Transfer {
 
   int status() const {
     long code = 0;
-    curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &code);
+    libcurl().easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &code);
     return static_cast<int>(code);
   }
 
@@ -133,7 +128,7 @@ class Transfer {
 
   void reserve_body() {
     curl_off_t length = -1;
-    curl_easy_getinfo(easy_, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    libcurl().easy_getinfo(easy_, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     if (length > 0) {
       const auto wanted = static_cast<std::uint64_t>(length);
       response.body.reserve(std::min<std::uint64_t>(wanted, request_.response_bytes_max));
@@ -170,18 +165,18 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* tra
 
 template <class Value>
 void set(CURL* easy, CURLoption option, Value value) {
-  const CURLcode result = curl_easy_setopt(easy, option, value);
+  const CURLcode result = libcurl().easy_setopt(easy, option, value);
   if (result != CURLE_OK) {
     throw Error(ErrorKind::kHost,
                 fmt::format("libcurl refuses option {}: {}", static_cast<int>(option),
-                            curl_easy_strerror(result)));
+                            libcurl().easy_strerror(result)));
   }
 }
 
 HeaderList header_list(const HttpRequest& request) {
   HeaderList list;
   const auto append = [&list](const std::string& line) {
-    curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+    curl_slist* longer = libcurl().slist_append(list.get(), line.c_str());
     if (longer == nullptr) throw Error(ErrorKind::kHost, "no memory for request headers");
     if (list == nullptr) list.reset(longer);  // else the head of the list stays the same
   };
@@ -255,13 +250,13 @@ void set_callbacks(CURL* easy, Transfer& transfer) {
 class Attached {
  public:
   explicit Attached(Handle& handle) : handle_(handle) {
-    if (curl_multi_add_handle(handle.multi, handle.easy) != CURLM_OK) {
+    if (libcurl().multi_add_handle(handle.multi, handle.easy) != CURLM_OK) {
       throw Error(ErrorKind::kBug, "libcurl refuses a request");
     }
   }
   Attached(const Attached&) = delete;
   Attached& operator=(const Attached&) = delete;
-  ~Attached() { curl_multi_remove_handle(handle_.multi, handle_.easy); }
+  ~Attached() { libcurl().multi_remove_handle(handle_.multi, handle_.easy); }
 
  private:
   Handle& handle_;
@@ -270,17 +265,17 @@ class Attached {
 CURLcode run(Handle& handle, const std::stop_token& stop) {
   const Attached attached(handle);
   // libcurl documents wakeup as the one call that another thread may make.
-  const std::stop_callback wake(stop, [&handle] { curl_multi_wakeup(handle.multi); });
+  const std::stop_callback wake(stop, [&handle] { libcurl().multi_wakeup(handle.multi); });
   for (;;) {
     check_cancelled(stop);
     int running = 0;
-    if (curl_multi_perform(handle.multi, &running) != CURLM_OK) return CURLE_FAILED_INIT;
+    if (libcurl().multi_perform(handle.multi, &running) != CURLM_OK) return CURLE_FAILED_INIT;
     int queued = 0;
-    while (const CURLMsg* message = curl_multi_info_read(handle.multi, &queued)) {
+    while (const CURLMsg* message = libcurl().multi_info_read(handle.multi, &queued)) {
       if (message->msg == CURLMSG_DONE) return message->data.result;
     }
     if (running == 0) return CURLE_FAILED_INIT;
-    if (curl_multi_poll(handle.multi, nullptr, 0, kPollMilliseconds, nullptr) != CURLM_OK) {
+    if (libcurl().multi_poll(handle.multi, nullptr, 0, kPollMilliseconds, nullptr) != CURLM_OK) {
       return CURLE_FAILED_INIT;
     }
   }
@@ -325,7 +320,7 @@ std::string hint_for(CURLcode code) {
     throw Error(kind, "the server's answer is larger than allowed", {.object = object});
   }
   const char* text =
-      transfer.error_text[0] != '\0' ? transfer.error_text.data() : curl_easy_strerror(code);
+      transfer.error_text[0] != '\0' ? transfer.error_text.data() : libcurl().easy_strerror(code);
   throw Error(kind, fmt::format("no answer from the server: {}", trimmed(text)),
               {.object = object, .hint = hint_for(code), .retryable = worth_repeating(code)});
 }
@@ -355,7 +350,8 @@ class HttpClient::Handles {
   }
 
   void give_back(std::unique_ptr<Handle> handle) {
-    curl_easy_reset(handle->easy);  // keeps the connections, drops pointers into the last request
+    libcurl().easy_reset(
+        handle->easy);  // keeps the connections, drops pointers into the last request
     const std::lock_guard lock(mutex_);
     if (idle_.size() < kHandlesKeptMax) idle_.push_back(std::move(handle));
   }
@@ -366,7 +362,6 @@ class HttpClient::Handles {
 };
 
 HttpClient::HttpClient(HttpClientOptions options) : options_(std::move(options)) {
-  init_curl_once();
   handles_ = std::make_unique<Handles>();
 }
 

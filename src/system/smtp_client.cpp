@@ -6,12 +6,12 @@
 #include <memory>
 #include <string_view>
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "core/cancellation.h"
 #include "core/error.h"
+#include "system/libcurl.h"
 
 namespace holdfast {
 namespace {
@@ -21,11 +21,6 @@ constexpr std::size_t kBase64LineLength = 76;
 constexpr std::size_t kSubjectBytesPerWord = 42;
 constexpr std::size_t kSubjectBytesMax = 200;
 constexpr long kMailRefused = 500;  // from here on the server says "never", below "not now"
-
-void init_curl_for_mail() {
-  static const CURLcode result = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (result != CURLE_OK) throw Error(ErrorKind::kHost, "libcurl cannot be initialised");
-}
 
 std::string base64(std::string_view bytes) {
   constexpr std::string_view kDigits =
@@ -94,24 +89,24 @@ std::size_t ignore_answer(char*, std::size_t size, std::size_t count, void*) {
 }
 
 struct MailHandle {
-  MailHandle() : easy(curl_easy_init()) {
+  MailHandle() : easy(libcurl().easy_init()) {
     if (easy == nullptr) throw Error(ErrorKind::kHost, "libcurl has no memory for a handle");
   }
   MailHandle(const MailHandle&) = delete;
   MailHandle& operator=(const MailHandle&) = delete;
   ~MailHandle() {
-    curl_easy_cleanup(easy);
-    curl_slist_free_all(recipients);
+    libcurl().easy_cleanup(easy);
+    libcurl().slist_free_all(recipients);
   }
 
   template <class Value>
   void set(CURLoption option, Value value) {
-    if (curl_easy_setopt(easy, option, value) != CURLE_OK) {
+    if (libcurl().easy_setopt(easy, option, value) != CURLE_OK) {
       throw Error(ErrorKind::kHost, fmt::format("libcurl refuses option {}", int{option}));
     }
   }
   void add_recipient(const std::string& address) {
-    curl_slist* longer = curl_slist_append(recipients, fmt::format("<{}>", address).c_str());
+    curl_slist* longer = libcurl().slist_append(recipients, fmt::format("<{}>", address).c_str());
     if (longer == nullptr) throw Error(ErrorKind::kHost, "no memory for a mail's recipients");
     recipients = longer;
   }
@@ -185,7 +180,6 @@ std::string mail_message(const Mail& mail) {
 }
 
 void send_mail(const MailServer& server, const Mail& mail, const std::stop_token& stop) {
-  init_curl_for_mail();
   check_cancelled(stop);
   MailHandle handle;
   MailText text{mail_message(mail)};
@@ -202,14 +196,14 @@ void send_mail(const MailServer& server, const Mail& mail, const std::stop_token
   handle.set(CURLOPT_NOPROGRESS, 0L);
   handle.set(CURLOPT_XFERINFOFUNCTION, on_mail_progress);
   handle.set(CURLOPT_XFERINFODATA, const_cast<std::stop_token*>(&stop));
-  const CURLcode code = curl_easy_perform(handle.easy);
+  const CURLcode code = libcurl().easy_perform(handle.easy);
   if (code == CURLE_OK) return;
   check_cancelled(stop);
   long answer = 0;
-  curl_easy_getinfo(handle.easy, CURLINFO_RESPONSE_CODE, &answer);
+  libcurl().easy_getinfo(handle.easy, CURLINFO_RESPONSE_CODE, &answer);
   throw Error(ErrorKind::kHost,
               fmt::format("the mail was not taken: {}",
-                          why[0] != '\0' ? why.data() : curl_easy_strerror(code)),
+                          why[0] != '\0' ? why.data() : libcurl().easy_strerror(code)),
               {.object = server.url,
                .hint = mail_hint(code),
                .retryable = is_worth_repeating(code, answer)});

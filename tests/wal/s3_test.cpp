@@ -3,9 +3,12 @@
 #include <chrono>
 #include <csignal>
 #include <memory>
+#include <regex>
+#include <set>
 #include <thread>
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 
 #include "seal/key_slot.h"
 #include "storage/s3_store.h"
@@ -52,6 +55,11 @@ class WalOnS3 : public testing::Test {
     keep(n);
     archived_->archive();
     return server().sql("select last_archived_wal from pg_stat_archiver");
+  }
+  // Ended, but not archived.
+  std::string next_segment() {
+    keep(0);
+    return server().sql("select pg_walfile_name(pg_switch_wal())");
   }
   std::unique_ptr<ObjectStore> store() const {
     return make_s3_store(shared->store_options(bucket_));
@@ -198,6 +206,41 @@ TEST_F(WalOnS3, AWrongSecretAWrongKeyOrAMissingBucketIsUnknown) {
   holdfast().settings().url = "s3://" + bucket_ + "-is-not-there";
   holdfast().run({"version"});  // writes the configuration
   EXPECT_EQ(archived.get(absent).exit_code, kUnknown);
+}
+
+// By what the loader says with LD_DEBUG=files.
+std::set<std::string> loaded(const Outcome& call) {
+  std::set<std::string> names;
+  const std::regex line("file=(\\S+) \\[0\\];  generating link map");
+  for (auto at = std::sregex_iterator(call.err.begin(), call.err.end(), line);
+       at != std::sregex_iterator(); ++at) {
+    names.insert((*at)[1]);
+  }
+  return names;
+}
+
+// PostgreSQL calls once a segment: loading libcurl and libpq takes longer than all the rest.
+TEST_F(WalOnS3, AYoungNoteIsBelievedWithoutTheLibrariesOfTheNetwork) {
+  ArchivedCluster& archived = begin();
+  keep_in_a_segment(1);
+  server().sql("alter system set archive_command = '/bin/false'");
+  server().sql("select pg_reload_conf()");
+  server().wait_for("current_setting('archive_command') = '/bin/false'");
+  const std::string first = next_segment(), noted = next_segment();
+  ASSERT_EQ(archived.push(first).exit_code, 0);  // its helper looks ahead at the other
+  const fs::path note = holdfast().state_directory() / "wal" / "push" / (noted + ".stored");
+  for (int i = 0; i < 6000 && !fs::exists(note); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  fs::last_write_time(note, fs::file_time_type::clock::now());  // young, however slow this machine
+  const Variable trace("LD_DEBUG", "files");
+  const Outcome push = archived.push(noted);
+  EXPECT_EQ(push.exit_code, 0);
+  EXPECT_THAT(loaded(push), testing::Contains("libcrypto.so.3"));
+  EXPECT_THAT(loaded(push), testing::Not(testing::Contains("libcurl.so.4")));
+  EXPECT_THAT(loaded(push), testing::Not(testing::Contains("libpq.so.5")));
+  const Outcome list = archived.call({"list"}, server().data_directory());
+  EXPECT_THAT(loaded(list), testing::Contains("libcurl.so.4")) << "it asks the store";
 }
 
 TEST_F(WalOnS3, AGetThatHangsEndsBySigterm) {
