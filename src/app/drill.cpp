@@ -84,6 +84,7 @@ class DrillRun {
     report_.began = system_clock().now();
     report_.preset = request_.preset;
     report_.repository = repository_.name;
+    report_.as_of = repository_.as_of;
     if (request_.corrupt) report_.damage.emplace();
     const auto began = SteadyClock::now();
     try {
@@ -140,7 +141,11 @@ class DrillRun {
     if (request_.preset != DrillPreset::kNone) {
       options = fmt::format("--preset {}", to_string(request_.preset));
     }
-    if (request_.corrupt) options += options.empty() ? "--corrupt" : " --corrupt";
+    const auto add = [&options](const std::string& more) {
+      options += options.empty() ? more : " " + more;
+    };
+    if (request_.corrupt) add("--corrupt");
+    if (repository_.as_of) add("--as-of " + to_rfc3339(*repository_.as_of));
     return options;
   }
 

@@ -61,6 +61,7 @@ struct DamageReport {
 struct DrillReport {
   DrillPreset preset = DrillPreset::kNone;
   std::string repository;            // its name
+  std::optional<Timestamp> as_of;    // it was seen as it was then
   std::optional<BackupInfo> backup;  // none: not even its manifest could be read
   std::string target;                // for people: "the end of the archive"
   std::optional<DrawnDrill> drawn;   // something was left to chance

@@ -37,6 +37,7 @@ Json drill_report_json(const DrillReport& report) {
   json["passed"] = report.passed();
   json["preset"] = report.preset == DrillPreset::kNone ? Json() : Json(to_string(report.preset));
   json["repository"] = report.repository;
+  json["as_of"] = report.as_of ? Json(to_rfc3339(*report.as_of)) : Json();
   json["backup"] = report.backup ? Json(report.backup->name.id.text) : Json();
   json["history"] = report.backup ? Json(to_string(report.backup->name.history)) : Json();
   json["target"] = report.target;

@@ -127,8 +127,9 @@ struct DrillEvidence {
 
 struct RepositoryEvidence {
   std::string name, url;
-  bool wal = false, must = false;  // `must`: archive-push waits for this one
-  bool first = false;              // backups go here
+  std::optional<Timestamp> as_of = {};  // it is seen as it was then
+  bool wal = false, must = false;       // `must`: archive-push waits for this one
+  bool first = false;                   // backups go here
   bool retention = false, encrypted = false;
   std::optional<Trouble> trouble = {};  // not reachable, or something in it cannot be read
   bool opened = false, registered = false;

@@ -50,6 +50,7 @@ class Looking {
     const RepositoryConfig& from = look.repository;
     evidence_.name = from.name;
     evidence_.url = from.url;
+    evidence_.as_of = from.as_of;
     evidence_.wal = from.wal;
     evidence_.must = from.wal && rank_of(config_, from) < config_.wal.acknowledge;
     evidence_.first = config_.repositories.front().name == from.name;

@@ -1,5 +1,6 @@
 #include "app/recovery.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <fmt/format.h>
@@ -116,6 +117,7 @@ RecoveryRecord new_record(const Config& config, const RepositoryConfig& reposito
                         .cluster = config.cluster,
                         .began = recovery_time_now(),
                         .repository = repository.name,
+                        .as_of = repository.as_of ? to_rfc3339(*repository.as_of) : "",
                         .history = request.history};
   const fs::path scratch =
       request.scratch.empty() ? place_beside_cluster(config) : fs::absolute(request.scratch);
@@ -142,6 +144,14 @@ RecoveryRecord new_record(const Config& config, const RepositoryConfig& reposito
   return record;
 }
 
+// With the repository as it was, of a recovery that was begun so.
+Config seen_by(const RecoveryRecord& record, Config config) {
+  const auto repository =
+      std::ranges::find(config.repositories, record.repository, &RepositoryConfig::name);
+  if (repository != config.repositories.end()) repository->as_of = parse_rfc3339(record.as_of);
+  return config;
+}
+
 bool names_something(const RecoveryStart& request) {
   const TargetRequest& point = request.point;
   return !request.backup.empty() || !request.history.empty() || !request.scratch.empty() ||
@@ -154,7 +164,8 @@ std::string restore_copy(const Config& config, RecoveryWork& work, const ThawCho
   make_folder(record.folder);
   // It is written last: with it, an interrupted step had only its end left to write down.
   if (!fs::exists(record.data_directory() / kControlFilePath)) {
-    restore(config, find_repository(config, record.repository),
+    const Config seen = seen_by(record, config);
+    restore(seen, find_repository(seen, record.repository),
             {.backup = record.backup,
              .history = record.history,
              .target = {.data_directory = record.data_directory(),
@@ -267,7 +278,7 @@ RecoveryView start_recovery(const Config& config, const RepositoryConfig& reposi
   RecoveryStore store(config);
   const FileLock lock = store.lock(request.name);
   auto record = store.find(request.name);
-  if (record && names_something(request)) {
+  if (record && (names_something(request) || repository.as_of)) {
     throw Error(
         ErrorKind::kRefused, "there is a recovery of this name already",
         {.object = request.name,
@@ -305,8 +316,9 @@ RecoveryView forward_recovery(const Config& config, const std::string& name,
   work.refuse_promoted();
   const DetachedServer::Position position = work.require_paused();
   RecoveryRecord planned = work.record();
+  const Config seen = seen_by(planned, config);
   const RestorePreview preview =
-      preview_restore(config, find_repository(config, planned.repository),
+      preview_restore(seen, find_repository(seen, planned.repository),
                       {.backup = planned.backup,
                        .history = planned.history,
                        .target = {.data_directory = planned.folder / "none",
@@ -315,7 +327,7 @@ RecoveryView forward_recovery(const Config& config, const std::string& name,
                        .archiving = RecoverySettings::Archiving::kOff,
                        .apart = planned.data_directory()},
                       stop);
-  plan_target(config, preview, planned);
+  plan_target(seen, preview, planned);
   // A server that was started again does not know its last transaction before it replays one.
   const RecoveryTarget& now = work.record().target;
   const bool is_before =

@@ -52,7 +52,8 @@ struct RecoveryView {
 std::string_view to_string(RecoveryView::State state);  // "paused"
 
 // Begins a recovery, or goes on with an unfinished or stopped one of this name, for which neither
-// backup, target nor place may be given. Returns when the copy stands at its target.
+// backup, target, place nor a time to see the repository at may be given. Returns when the copy
+// stands at its target.
 RecoveryView start_recovery(const Config& config, const RepositoryConfig& repository,
                             const RecoveryStart& request, Progress& progress,
                             const std::stop_token& stop);

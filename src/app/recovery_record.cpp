@@ -172,6 +172,7 @@ RecoveryRecord record_from(const Json& json) {
                         .cluster = json.at("cluster"),
                         .began = json.at("began"),
                         .repository = json.at("repository"),
+                        .as_of = json.value("as_of", ""),
                         .backup = json.at("backup"),
                         .history = json.at("history"),
                         .followed = json.value("followed", ""),
@@ -298,6 +299,7 @@ std::string to_json(const RecoveryRecord& record) {
   json["cluster"] = record.cluster;
   json["began"] = record.began;
   json["repository"] = record.repository;
+  json["as_of"] = record.as_of;
   json["backup"] = record.backup;
   json["history"] = record.history;
   json["followed"] = record.followed;

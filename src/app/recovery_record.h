@@ -83,6 +83,7 @@ struct RecoveryPromotion {
 struct RecoveryRecord {
   std::string name, cluster, began;
   std::string repository;               // its name in the configuration
+  std::string as_of;                    // RFC 3339: as it was then; empty: as it is
   std::string backup, history;          // ids
   std::string followed;                 // the history whose WAL it replays
   std::filesystem::path folder;         // of the copy

@@ -8,6 +8,7 @@
 #include "app/drill.h"
 #include "app/drill_preset.h"
 #include "app/drill_report.h"
+#include "cli/as_of_option.h"
 #include "cli/command.h"
 #include "cli/render.h"
 #include "cli/target_options.h"
@@ -27,6 +28,7 @@ struct Arguments {
   bool keep = false;
   std::optional<std::uint64_t> seed;
   DrillPreset preset = DrillPreset::kNone;
+  std::optional<std::string> as_of;
   ThawOptions thaw;
   PipelineOptions pipeline;
 };
@@ -151,6 +153,7 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   const Config& config = context.config();
   const std::string repository =
       apply_preset(config, arguments.preset, context.globals().repo, arguments.request);
+  apply_as_of(arguments.as_of, context, repository);
   const DrillReport report = drill(config, find_repository(config, repository), arguments.request,
                                    context.progress(), context.stop());
   for (const std::string& warning : report.warnings) context.warn(warning);
@@ -206,7 +209,8 @@ CommandSpec drill_command() {
                   arguments->scratch),
       switch_option({"--keep", "Leave the copy there, stopped"}, arguments->keep),
       switch_option({"--corrupt", "See one object as rotten, and pass when that is noticed"},
-                    arguments->request.corrupt)};
+                    arguments->request.corrupt),
+      as_of_option(arguments->as_of)};
   add_thaw_options(spec.options, arguments->thaw);
   add_target_options(spec.options, arguments->request.point, arguments->request.history);
   for (Option& option : spec.options) {

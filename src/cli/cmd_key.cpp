@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "app/keys.h"
+#include "cli/as_of_option.h"
 #include "cli/command.h"
 #include "cli/render.h"
 
@@ -91,13 +92,18 @@ CommandResult run_remove(const RemoveArguments& arguments, CommandContext& conte
 }  // namespace
 
 CommandSpec key_list_command() {
+  auto as_of = std::make_shared<std::optional<std::string>>();
   CommandSpec spec;
   spec.name = "key list";
   spec.summary = "List the keys and passphrases that open the repository";
   spec.needs = Needs::kConfig;
   spec.examples = {{"holdfast key list", "Of the first repository"},
                    {"holdfast --repo cold key list", "Of another one"}};
-  spec.run = run_list;
+  spec.options = {as_of_option(*as_of)};
+  spec.run = [as_of](CommandContext& context) {
+    apply_as_of(*as_of, context);
+    return run_list(context);
+  };
   return spec;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "app/audit_view.h"
+#include "cli/as_of_option.h"
 #include "cli/command.h"
 #include "cli/render.h"
 #include "core/counted.h"
@@ -13,6 +14,7 @@ namespace {
 
 struct Arguments {
   std::string since;
+  std::optional<std::string> as_of;
   bool verify = false;
 };
 
@@ -73,10 +75,11 @@ std::optional<Error> failure_of(const AuditView& view) {
 }
 
 CommandResult run(const Arguments& arguments, CommandContext& context) {
+  apply_as_of(arguments.as_of, context);
   AuditQuery query;
   if (!arguments.since.empty()) query.since = parse_since(context.config(), arguments.since);
   if (arguments.verify) query.verify = AuditVerify::kYes;
-  const bool local = context.globals().repo.empty();
+  const bool local = context.globals().repo.empty() && !arguments.as_of;
   const AuditView view =
       local ? show_audit_log(context.config(), query, context.stop())
             : show_audit_copies(context.config(), context.repository(), query, context.stop());
@@ -109,8 +112,9 @@ CommandSpec log_command() {
   spec.name = "log";
   spec.summary = "Show what was done, by whom, and how it ended";
   spec.details =
-      "The audit log of this machine, from the state directory; with --repo, what all machines\n"
-      "copied to that repository. --verify proves that no line was changed, removed or moved: "
+      "The audit log of this machine, from the state directory; with --repo or --as-of, what all\n"
+      "machines copied to the repository. --verify proves that no line was changed, removed or "
+      "moved: "
       "each\n"
       "has the hash of the one before it. The log here is compared with its copy in the first\n"
       "repository, too, which tells that its end was cut off.";
@@ -119,7 +123,8 @@ CommandSpec log_command() {
       text_option({"--since", "TIME", "A date, a time as --target-time takes it, or 7d"},
                   arguments->since),
       switch_option({"--verify", "Prove that it is what was written; exit 1 if not"},
-                    arguments->verify)};
+                    arguments->verify),
+      as_of_option(arguments->as_of)};
   spec.examples = {{"holdfast log --since 7d", "The last week on this machine"},
                    {"holdfast log --verify", "Was anything of it changed?"},
                    {"holdfast --repo hot log", "Every machine's, from the repository"}};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "app/recovery.h"
+#include "cli/as_of_option.h"
 #include "cli/command.h"
 #include "cli/recovery_views.h"
 #include "cli/target_options.h"
@@ -14,11 +15,13 @@ namespace {
 struct StartArguments {
   RecoveryStart request;
   std::string scratch;
+  std::optional<std::string> as_of;
   ThawOptions thaw;
   PipelineOptions pipeline;
 };
 
 CommandResult run_start(StartArguments& arguments, CommandContext& context) {
+  apply_as_of(arguments.as_of, context);
   apply(arguments.pipeline, context.config());
   arguments.request.scratch = arguments.scratch;
   arguments.request.thaw = arguments.thaw.choice();
@@ -138,7 +141,8 @@ CommandSpec recover_start_command() {
                   text_option({"--scratch", "DIR",
                                "Where to make the copy (default: the state directory, or beside\n"
                                "the data directory if that is on another file system)"},
-                              arguments->scratch)};
+                              arguments->scratch),
+                  as_of_option(arguments->as_of)};
   add_thaw_options(spec.options, arguments->thaw);
   add_target_options(spec.options, arguments->request.point, arguments->request.history);
   add_pipeline_options(spec.options, arguments->pipeline);

@@ -99,6 +99,7 @@ Json json_of(const RecoveryView& view) {
   json["state"] = holdfast::to_string(view.state);
   json["began"] = record.began;
   json["repository"] = record.repository;
+  json["as_of"] = optional_text(record.as_of);
   json["backup"] = record.backup;
   json["target"] = holdfast::to_string(record.target);
   json["target_lsn"] = holdfast::to_string(record.to);
@@ -123,6 +124,9 @@ std::string text_of(const RecoveryView& view, const Style& style) {
       "Recovery {}: {}\n  backup  {}\n  target  {}\n  copy    {}\n", record.name,
       style.paint(colour_of_state(view.state), std::string(holdfast::to_string(view.state))),
       record.backup, holdfast::to_string(record.target), record.data_directory().string());
+  if (!record.as_of.empty()) {
+    text += fmt::format("  from    {} as of {}\n", record.repository, record.as_of);
+  }
   if (view.position) {
     text += fmt::format("  stands  at {}{}\n", holdfast::to_string(view.position->replayed),
                         view.position->last_transaction

@@ -88,6 +88,7 @@ Json lag_json(const RepositoryLag& lag) {
 Json repository_json(const RepositoryEvidence& repository, Timestamp now) {
   Json json{{"name", repository.name},
             {"url", repository.url},
+            {"as_of", time_or_null(repository.as_of)},
             {"wal", repository.wal},
             {"reachable", repository.opened},
             {"problem", trouble_json(repository.trouble)}};

@@ -102,7 +102,9 @@ void show_window(Screen& screen, const RepositoryEvidence& repository) {
 }
 
 void show_repository(Screen& screen, const RepositoryEvidence& repository, Timestamp now) {
-  screen.line("repository", repository.name + "  " + repository.url);
+  screen.line("repository",
+              repository.name + "  " + repository.url +
+                  (repository.as_of ? " as of " + to_rfc3339(*repository.as_of) : ""));
   if (repository.trouble) screen.line("  problem", repository.trouble->message, Colour::kRed);
   if (!repository.opened) return;
   if (repository.last_good) {

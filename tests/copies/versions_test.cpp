@@ -118,9 +118,26 @@ class VersionedBucket : public testing::Test {
   Words ids_;
 };
 
-class LockedBucket : public VersionedBucket {
+// By the mode of its default retention.
+class LockedBucket : public VersionedBucket, public testing::WithParamInterface<std::string> {
  protected:
   LockedBucket() : VersionedBucket(ObjectLock::kOn) {}
+  // Of what `expire` removed, the content is there, and the server lets nobody destroy it.
+  void expect_locked(const std::string& object) {
+    const auto ask = [&](const std::string& method, std::vector<QueryParameter> query) {
+      return shared_s3_server().send(bucket_, {.method = method, .key = object, .query = query});
+    };
+    EXPECT_EQ(ask("GET", {}).status, 404) << "it should be hidden";
+    const HttpResponse listed =
+        shared_s3_server().send(bucket_, {.query = {{"prefix", object}, {"versions", ""}}});
+    const std::string text(as_text(listed.body));
+    const auto version = text.find("<Version>");
+    ASSERT_NE(version, std::string::npos) << text;
+    constexpr std::string_view kBegin = "<VersionId>";
+    const auto begin = text.find(kBegin, version) + kBegin.size();
+    const std::string id = text.substr(begin, text.find('<', begin) - begin);
+    EXPECT_EQ(ask("DELETE", {{"versionId", id}}).status, 403) << "the lock does nothing";
+  }
 };
 
 TEST_F(VersionedBucket, IsSeenAsItWasAndBroughtBack) {
@@ -166,6 +183,59 @@ TEST_F(VersionedBucket, IsSeenAsItWasAndBroughtBack) {
   holdfast().must({"verify", "--all", "--deep"});
   take_backup();
   EXPECT_EQ(rows_restored({}), copying_->rows());
+}
+
+// With nothing left in the bucket: what can be known and proven of then, and a copy that stands.
+TEST_F(VersionedBucket, IsRehearsedAndRecoveredAsItWas) {
+  enable_versioning();
+  const std::string slot = holdfast().must({"key", "list"}).at("slots").at(0).at("id");
+  take_backup();
+  const std::string target = moment();
+  const std::string rows = copying_->rows();
+  take_backup();
+  const std::string good = moment();
+  copying_->destroy("first");
+
+  EXPECT_EQ(holdfast().must({"key", "list", "--as-of", good}).at("slots").at(0).at("id"), slot);
+  const Json done = holdfast().must({"log", "--as-of", good});
+  EXPECT_EQ(done.at("source"), "repository");
+  EXPECT_NE(done.at("actions").dump().find(ids_[0]), std::string::npos) << done.dump(2);
+  EXPECT_FALSE(holdfast().run({"status"}).result().at("repositories")[0].at("reachable"));
+  const Json status = holdfast().run({"status", "--as-of", good}).result().at("repositories");
+  ASSERT_EQ(status.size(), 1U) << "the others are not looked at";
+  EXPECT_EQ(status[0].at("last_good").at("id"), ids_[1]);
+  EXPECT_TRUE(status[0].at("as_of").is_string());
+
+  const Answer drilled = holdfast().run({"drill", "--random", "--as-of", good});
+  ASSERT_TRUE(drilled.ok()) << drilled.text();
+  EXPECT_TRUE(drilled.result().at("as_of").is_string());
+  const std::string repeat = drilled.result().at("drawn").at("repeat");
+  EXPECT_NE(repeat.find(" --as-of "), std::string::npos) << repeat;
+  EXPECT_NE(drilled.document.at("warnings").dump().find("seen as it was"), std::string::npos)
+      << "a proof cannot be stored: " << drilled.text();
+
+  // It is interrupted, and goes on with what the record knows.
+  const Answer killed =
+      holdfast().run({"recover", "start", "--target-time", target, "--as-of", good},
+                     {{"HOLDFAST_FAULT_POINT", std::string("restore.marker_written:kill")}});
+  ASSERT_EQ(killed.outcome.signal, SIGKILL) << killed.text();
+  EXPECT_EQ(holdfast().run({"recover", "start", "--as-of", good}).outcome.exit_code, 3)
+      << "it has its time already";
+  const Json paused = holdfast().must({"recover", "start"});
+  EXPECT_EQ(paused.at("state"), "paused");
+  EXPECT_TRUE(paused.at("as_of").is_string());
+  const auto count = [&] {
+    return run({.arguments =
+                    as_server_user({HoldfastProgram::path(), "--config",
+                                    holdfast().configuration().string(), "recover", "connect",
+                                    "--command", "copy (select count(*) from numbers) to stdout"})})
+        .out;
+  };
+  EXPECT_EQ(count(), rows + "\n");
+  EXPECT_EQ(holdfast().must({"recover", "forward"}).at("state"), "paused");
+  EXPECT_EQ(count(), copying_->rows() + "\n");
+  holdfast().must({"recover", "abandon", "--yes"});
+  EXPECT_EQ(holdfast().run({"list"}).outcome.exit_code, 4) << "something was written";
 }
 
 TEST_F(VersionedBucket, WhatWasOverwrittenOrMayNotBeUncoveredIsCopied) {
@@ -314,12 +384,13 @@ TEST_F(VersionedBucket, ExpiryWithoutTheRightToDeleteSaysSoAndCarriesOn) {
   holdfast().must({"verify", "--all", "--deep"});
 }
 
-// Object Lock protects versions: what is removed is hidden, and comes back.
-TEST_F(LockedBucket, WhatExpiredIsHiddenAndComesBack) {
-  const std::string locked =
+// Object Lock protects versions: what is removed is hidden, said to take space, and comes back.
+TEST_P(LockedBucket, WhatExpiredIsHiddenAndComesBack) {
+  const std::string locked = fmt::format(
       "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule>"
-      "<DefaultRetention><Mode>COMPLIANCE</Mode><Days>1</Days></DefaultRetention></Rule>"
-      "</ObjectLockConfiguration>";
+      "<DefaultRetention><Mode>{}</Mode><Days>1</Days></DefaultRetention></Rule>"
+      "</ObjectLockConfiguration>",
+      GetParam());
   const HttpResponse set = shared_s3_server().send(
       bucket_, {.method = "PUT", .query = {{"object-lock", ""}}, .body = as_bytes(locked)});
   ASSERT_EQ(set.status, 200) << as_text(set.body);
@@ -327,19 +398,41 @@ TEST_F(LockedBucket, WhatExpiredIsHiddenAndComesBack) {
   take_backup();
   const std::string good = moment();
   retain_one();
-  EXPECT_EQ(expire_until_one_is_left().result().at("versioning"), "enabled");
+  const Json expired = expire_until_one_is_left().result();
+  EXPECT_EQ(expired.at("versioning"), "enabled");
+  EXPECT_EQ(expired.at("not_removed_objects"), 0);
   EXPECT_EQ(complete(), Words{ids_[1]});
+  const Outcome told = run(
+      {.arguments = as_server_user({HoldfastProgram::path(), "--config",
+                                    holdfast().configuration().string(), "expire", "--dry-run"})});
+  EXPECT_NE(told.out.find("stays as older versions, and its space is free only when"),
+            std::string::npos)
+      << told.out << told.err;
+  expect_locked(fmt::format("demo/{}/backup/{}/manifest",
+                            holdfast().must({"show", "latest"}).at("history").get<std::string>(),
+                            ids_[0]));
   EXPECT_EQ(ids_as_of(good), ids_);
   holdfast().must({"undelete", "--as-of", good, "--yes"});
   EXPECT_EQ(complete(), ids_);
   holdfast().must({"verify", "--all", "--deep"});
 }
 
+INSTANTIATE_TEST_SUITE_P(Mode, LockedBucket, testing::Values("COMPLIANCE", "GOVERNANCE"),
+                         [](const auto& mode) { return mode.param; });
+
 TEST_F(VersionedBucket, OthersSayThatTheyCannot) {
   for (const char* repository : {"first", "second"}) {
-    for (const char* command : {"list", "window", "undelete"}) {
-      Words words{"--repo", repository, command, "--as-of", "-1h"};
-      if (std::string_view(command) == "undelete") words.emplace_back("--dry-run");
+    for (const Words& command : {Words{"list"},
+                                 {"window"},
+                                 {"status"},
+                                 {"log"},
+                                 {"key", "list"},
+                                 {"drill"},
+                                 {"recover", "start"},
+                                 {"undelete", "--dry-run"}}) {
+      Words words{"--repo", repository};
+      words.insert(words.end(), command.begin(), command.end());
+      words.insert(words.end(), {"--as-of", "-1h"});
       const Answer answer = holdfast().run(words);
       EXPECT_EQ(answer.kind(), "usage") << answer.text();
       EXPECT_NE(answer.error().find("older versions"), std::string::npos) << answer.text();

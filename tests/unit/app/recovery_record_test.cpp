@@ -15,6 +15,7 @@ RecoveryRecord full_record() {
                         .cluster = "demo",
                         .began = "2026-11-22T14:00:00Z",
                         .repository = "hot",
+                        .as_of = "2026-11-22T13:00:00.123Z",
                         .backup = "20261122T020000Z-1a2b",
                         .history = "0001-7340123456789012345",
                         .folder = "/srv/look",

@@ -32,7 +32,7 @@ TEST(StatusJson, of_a_good_set_up_and_a_second_repository_that_is_away) {
                   "waiting_bytes": 0, "waiting_since": null, "free_bytes": 107374182400,
                   "growth_bytes_per_second": null, "disk_full_seconds": null},
     "repositories": [
-      {"name": "hot", "url": "file:///srv/hot", "wal": true, "reachable": true, "problem": null,
+      {"name": "hot", "url": "file:///srv/hot", "as_of": null, "wal": true, "reachable": true, "problem": null,
        "backups": 1,
        "last_good": {"id": "20260310T020000Z-0001", "name": null, "type": "incr",
                      "stop_time": "2026-03-10T02:00:00Z", "age_seconds": 36000.0,
@@ -40,7 +40,7 @@ TEST(StatusJson, of_a_good_set_up_and_a_second_repository_that_is_away) {
        "window": {"from": "2026-03-10T02:00:00Z", "to": "2026-03-10T11:57:00Z",
                   "to_is_exact": true, "to_lsn": "0/7000000", "timeline": 1},
        "gaps": 0, "lag": null},
-      {"name": "cold", "url": "s3://bucket/cold", "wal": true, "reachable": false,
+      {"name": "cold", "url": "s3://bucket/cold", "as_of": null, "wal": true, "reachable": false,
        "problem": {"kind": "repository", "message": "refused", "hint": "look"},
        "backups": null, "last_good": null, "window": null, "gaps": 0, "lag": null}],
     "drill": {"time": "2026-03-05T12:00:00Z", "passed": true, "backup": "20260304T020000Z-0001",
