@@ -218,8 +218,9 @@ CopyPreview preview_copy(const Config& config, const CopyRequest& request,
   leave_out(sides, request, backups, preview.warnings, stop);
   const CopyOptions options = options_of(config, request, sides);
   for_each_wanted(backups, preview.failed, [&](const CatalogueEntry& backup) {
-    preview.plans.push_back(
-        plan_copy({.from = *sides.source, .to = *sides.target}, backup, options, stop));
+    CopyPlan plan = plan_copy({.from = *sides.source, .to = *sides.target}, backup, options, stop);
+    std::ranges::move(plan.warnings, std::back_inserter(preview.warnings));
+    preview.plans.push_back(std::move(plan));
   });
   return preview;
 }

@@ -1,5 +1,4 @@
 // `copy`: backups into another repository.
-#include <algorithm>
 
 #include <fmt/format.h>
 
@@ -104,6 +103,23 @@ std::string text_of(const CopiedBackup& copy) {
   return text + ".\n";
 }
 
+std::string text_of(const CopyPlan& plan) {
+  if (plan.state == CopiedBackup::State::kThereAlready) {
+    std::string text = fmt::format("{} is there already", plan.name.id.text);
+    if (plan.wal_missing > 0) text += "; would copy " + counted(plan.wal_missing, "WAL file");
+    return text + ".\n";
+  }
+  std::string text =
+      fmt::format("Would copy {} ({}): {}, {}; {} there already", plan.name.id.text,
+                  holdfast::to_string(plan.form), counted(plan.packs_missing, "pack"),
+                  human_bytes(plan.bytes_missing), counted(plan.packs_there, "pack"));
+  if (plan.wal_missing + plan.wal_there > 0) {
+    text += fmt::format("; {}, {} there already", counted(plan.wal_missing, "WAL file"),
+                        plan.wal_there);
+  }
+  return text + ".\n";
+}
+
 std::string text_of(const std::vector<FailedCopy>& failed, const Style& style) {
   std::string text;
   for (const FailedCopy& failure : failed) {
@@ -167,18 +183,11 @@ CommandResult preview(const Arguments& arguments, CommandContext& context) {
          {"form", holdfast::to_string(plan.form)},
          {"packs_missing", plan.packs_missing},
          {"packs_there", plan.packs_there},
-         {"bytes_missing", plan.bytes_missing}});
-    result.text +=
-        plan.state == CopiedBackup::State::kCopied
-            ? fmt::format("Would copy {} ({}): {}, {}; {} there already.\n", plan.name.id.text,
-                          holdfast::to_string(plan.form), counted(plan.packs_missing, "pack"),
-                          human_bytes(plan.bytes_missing), counted(plan.packs_there, "pack"))
-            : fmt::format("{} is there already.\n", plan.name.id.text);
+         {"bytes_missing", plan.bytes_missing},
+         {"wal_files_missing", plan.wal_missing},
+         {"wal_files_there", plan.wal_there}});
+    result.text += text_of(plan);
   }
-  const bool any = std::ranges::any_of(preview.plans, [](const CopyPlan& plan) {
-    return plan.state == CopiedBackup::State::kCopied;
-  });
-  if (any) result.text += "Of WAL, what is missing is copied with them; it is not counted.\n";
   result.json["failed"] = failures_json(preview.failed);
   result.text += text_of(preview.failed, context.style());
   if (preview.plans.empty() && preview.failed.empty()) {

@@ -62,9 +62,11 @@ class CopyRun {
   void note_form(const ManifestRoot& there, const PackRegistry& registry);
   void adopt_histories();
   void begin();
+  std::vector<BackupName> cited_folders() const;
   void protect_cited();
-  void rely_on_wal();
+  void choose_form();
   void copy_packs();
+  void count_packs(CopyPlan& plan);
   void copy_wal();
   Outcome store_manifest();
   ManifestRoot root_of_copy(const PackRegistry*& registry);
@@ -96,6 +98,7 @@ class CopyRun {
   std::vector<HistoryRecord> histories_;  // of the source
   std::vector<PackMove> moves_;
   std::unique_ptr<StandaloneWriter> standalone_;
+  std::optional<WalCopier> wal_;
   CopiedBackup result_;
 };
 
@@ -121,7 +124,6 @@ void CopyRun::note_form(const ManifestRoot& there, const PackRegistry& registry)
 }
 
 void CopyRun::adopt_histories() {
-  histories_ = list_histories(sides_.from, name_.cluster, stop_);
   const bool onward = options_.wal == CopiedWal::kOnward;
   for (const HistoryRecord& record : histories_) {
     const auto in_line = [&](const HistoryName& of, const HistoryName& history) {
@@ -149,40 +151,49 @@ void CopyRun::begin() {
   fault_point("copy.begun");
 }
 
-// Intents first, then the question: see repository/intent.h.
-void CopyRun::protect_cited() {
-  if (rewrites()) return;
+// Folders of other backups whose packs the copy will cite.
+std::vector<BackupName> CopyRun::cited_folders() const {
   std::map<std::string, BackupName> cited;
   for (const PackMove& move : moves()) {
     const BackupName folder{name_.cluster, move.to.history, move.to.backup};
     if (!(folder == name_)) cited.emplace(names::backup_prefix(folder), folder);
   }
-  for (const auto& [prefix, folder] : cited) {
+  std::vector<BackupName> folders;
+  for (const auto& [prefix, folder] : cited) folders.push_back(folder);
+  return folders;
+}
+
+// Intents first, then the question of choose_form(): see repository/intent.h.
+void CopyRun::protect_cited() {
+  if (rewrites()) return;
+  for (const BackupName& folder : cited_folders()) {
     write_intent(sides_.to, {.cited = folder, .citing = name_}, stop_);
   }
   fault_point("copy.intents_written");
-  for (const auto& [prefix, folder] : cited) {
+}
+
+// Standalone where something in the target is going that a plain copy would rely on: packs of other
+// backups, or WAL (repository/wal_mark.h).
+void CopyRun::choose_form() {
+  if (rewrites()) return;
+  for (const BackupName& folder : cited_folders()) {
     if (!is_tombstoned(sides_.to, folder, stop_)) continue;
     result_.warnings.push_back(fmt::format(
-        "backup {} needs packs of {}, which was deleted from the target or is going to be: it was "
+        "backup {} needs packs of {}, which was deleted from the target or is going to be: it is "
         "copied as a standalone backup instead",
         name_.id.text, folder.id.text));
     form_ = CopyForm::kStandalone;
     return;
   }
-}
-
-// Segments that the target has already may be about to expire: see repository/wal_mark.h.
-void CopyRun::rely_on_wal() {
   const BackupInfo& info = source_.info();
-  if (rewrites() || info.standalone) return;
+  if (info.standalone) return;
   const std::uint64_t bytes = info.wal_segment_size.bytes;
   if (!wal_is_going(sides_.to, {name_.cluster, name_.history},
                     {info.start_lsn.value / bytes, info.stop_lsn.value / bytes}, stop_)) {
     return;
   }
   result_.warnings.push_back(fmt::format(
-      "WAL that backup {} needs was expired from the target or is going to be: it was copied as a "
+      "WAL that backup {} needs was expired from the target or is going to be: it is copied as a "
       "standalone backup instead",
       name_.id.text));
   form_ = CopyForm::kStandalone;
@@ -204,10 +215,7 @@ void CopyRun::copy_packs() {
 void CopyRun::copy_wal() {
   if (rewrites() || source_.info().standalone) return;
   progress_.phase("wal " + name_.id.text, 0);
-  const WalLine line = wal_line(name_.cluster, histories_, name_.history);
-  const WalCounts counts = copy_needed_wal(sides_, source_.info(), line, options_, stop_);
-  result_.wal_copied += counts.copied;
-  result_.wal_there += counts.there;
+  wal_->needed(wal_line(name_.cluster, histories_, name_.history), stop_);
 }
 
 void CopyRun::copy_onward() {
@@ -220,9 +228,7 @@ void CopyRun::copy_onward() {
       descendants.push_back(record.name);
     }
   }
-  const WalCounts counts = copy_onward_wal(sides_, source_.info(), descendants, options_, stop_);
-  result_.wal_copied += counts.copied;
-  result_.wal_there += counts.there;
+  wal_->onward(descendants, stop_);
 }
 
 ManifestRoot CopyRun::write_standalone(const PackRegistry*& registry) {
@@ -308,6 +314,8 @@ void CopyRun::commit(Outcome outcome) {
 }
 
 CopiedBackup CopyRun::run() {
+  wal_.emplace(sides_, source_.info(), options_, WalCopier::Act::kCopy);
+  histories_ = list_histories(sides_.from, name_.cluster, stop_);
   adopt_histories();
   if (is_there()) {
     result_.state = CopiedBackup::State::kThereAlready;
@@ -316,22 +324,18 @@ CopiedBackup CopyRun::run() {
   } else {
     begin();
     protect_cited();
-    rely_on_wal();
+    choose_form();
     copy_packs();
     copy_wal();
     commit(store_manifest());
   }
   copy_onward();
+  result_.wal_copied = wal_->counts().copied;
+  result_.wal_there = wal_->counts().there;
   return std::move(result_);
 }
 
-CopyPlan CopyRun::plan() {
-  CopyPlan plan{.name = name_, .form = options_.form};
-  if (is_there()) {
-    plan.state = CopiedBackup::State::kThereAlready;
-    plan.form = result_.form;
-    return plan;
-  }
+void CopyRun::count_packs(CopyPlan& plan) {
   moves_ = moves();
   const PackSizes there = list_packs(sides_.to, name_.cluster, moves_, stop_);
   for (const PackMove& move : moves_) {
@@ -344,6 +348,25 @@ CopyPlan CopyRun::plan() {
       plan.bytes_missing += move.bytes;
     }
   }
+}
+
+CopyPlan CopyRun::plan() {
+  wal_.emplace(sides_, source_.info(), options_, WalCopier::Act::kCount);
+  histories_ = list_histories(sides_.from, name_.cluster, stop_);
+  CopyPlan plan{.name = name_};
+  if (is_there()) {
+    plan.state = CopiedBackup::State::kThereAlready;
+    plan.form = result_.form;
+  } else {
+    choose_form();
+    plan.form = form_;
+    count_packs(plan);
+    copy_wal();
+  }
+  copy_onward();
+  plan.wal_missing = wal_->counts().copied;
+  plan.wal_there = wal_->counts().there;
+  plan.warnings = std::move(result_.warnings);
   return plan;
 }
 

@@ -96,12 +96,14 @@ CopiedBackup copy_backup(const CopySides& sides, const CatalogueEntry& backup,
                          const CopyOptions& options, Progress& progress,
                          const std::stop_token& stop);
 
-// What copy_backup() would do; writes nothing. WAL is not looked at.
+// What copy_backup() would do; writes nothing, and looks at the names of WAL only.
 struct CopyPlan {
   BackupName name;
   CopiedBackup::State state = CopiedBackup::State::kCopied;
   CopyForm form = CopyForm::kPlain;
   std::uint64_t packs_missing = 0, bytes_missing = 0, packs_there = 0;
+  std::uint64_t wal_missing = 0, wal_there = 0;  // files
+  std::vector<std::string> warnings;
 };
 CopyPlan plan_copy(const CopySides& sides, const CatalogueEntry& backup, const CopyOptions& options,
                    const std::stop_token& stop);

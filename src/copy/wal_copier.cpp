@@ -1,8 +1,6 @@
 #include "copy/wal_copier.h"
 
 #include <algorithm>
-#include <atomic>
-#include <set>
 
 #include "core/error.h"
 #include "core/fault_point.h"
@@ -35,54 +33,6 @@ bool same_content(const CopySides& sides, const std::string& object, const std::
          here->identity.bytes == there->identity.bytes;
 }
 
-class NeededWal {
- public:
-  NeededWal(const CopySides& sides, const WalLine& line, const std::stop_token& stop)
-      : sides_(sides), line_(line), stop_(stop) {}
-
-  void ensure(const WalFileName& file, const std::stop_token& stop) {
-    for (const WalCandidate& candidate : find_candidates(sides_.from, line_, file, stop)) {
-      if (ensure_object(candidate.object, stop)) return;
-    }
-    throw Error(
-        ErrorKind::kDamage,
-        fmt::format("the backup needs the WAL file {}, which is not in the archive", file.text),
-        {.object = names::wal_object({line_.cluster, line_.steps.front().history}, file, {}),
-         .hint = "Such a backup cannot be restored from here. If the file is in another "
-                 "repository, copy from that one: --from."});
-  }
-  WalCounts counts() const { return {copied_, there_}; }
-
- private:
-  // False when the source has no such object.
-  bool ensure_object(const std::string& object, const std::stop_token& stop) {
-    if (sides_.to.store().head(object, stop) && sides_.from.store().head(object, stop)) {
-      if (!same_content(sides_, object, stop)) refuse_other_content(object);
-      ++there_;
-      return true;
-    }
-    switch (copy_wal({.from = sides_.from, .to = sides_.to}, object, stop)) {
-      case WalCopy::kGone:
-        return false;
-      case WalCopy::kOtherContent:
-        refuse_other_content(object);
-      case WalCopy::kThereAlready:
-        ++there_;
-        return true;
-      case WalCopy::kCopied:
-        ++copied_;
-        fault_point("copy.wal_copied");
-        return true;
-    }
-    return false;
-  }
-
-  const CopySides& sides_;
-  const WalLine& line_;
-  const std::stop_token& stop_;
-  std::atomic<std::uint64_t> copied_{0}, there_{0};
-};
-
 // What of a timeline's files the backup can reach: everything but segments, with what belongs to
 // them, that end before its start.
 bool is_onward(const std::string& object, std::uint64_t first_segment, WalSegmentSize size) {
@@ -108,74 +58,106 @@ std::set<std::string> names_until(ObjectStore& store, ListRequest request, const
   }
 }
 
-WalCounts copy_page(const CopySides& sides, const std::vector<std::string>& wanted,
-                    const std::set<std::string>& there, const CopyOptions& options,
-                    const std::stop_token& stop) {
-  std::vector<std::string> missing;
-  std::ranges::copy_if(wanted, std::back_inserter(missing),
-                       [&](const std::string& name) { return !there.contains(name); });
-  std::atomic<std::uint64_t> copied{0};
-  parallel_for(
-      missing.size(), wal_jobs(options), stop, [&](std::size_t i, const std::stop_token& inner) {
-        const WalCopy copy = copy_wal({.from = sides.from, .to = sides.to}, missing[i], inner);
-        if (copy == WalCopy::kOtherContent) refuse_other_content(missing[i]);
-        if (copy != WalCopy::kGone) ++copied;  // gone: it has just expired
-      });
-  return {copied, wanted.size() - missing.size()};
+}  // namespace
+
+void WalCopier::needed(const WalLine& line, const std::stop_token& stop) {
+  const auto segments = carried_segments(backup_.timeline, backup_.start_lsn, backup_.stop_lsn,
+                                         backup_.wal_segment_size);
+  if (backup_.timeline.value > 1) ensure(line, history_file_of(backup_.timeline), stop);
+  parallel_for(segments.size(), wal_jobs(options_), stop,
+               [&](std::size_t i, const std::stop_token& inner) {
+                 ensure(line, wal_file_of(segments[i].name, backup_.wal_segment_size), inner);
+               });
 }
 
-WalCounts copy_timeline(const CopySides& sides, const std::string& prefix, const BackupInfo& backup,
-                        const CopyOptions& options, const std::stop_token& stop) {
-  const std::uint64_t first = backup.start_lsn.value / backup.wal_segment_size.bytes;
-  WalCounts counts;
+void WalCopier::ensure(const WalLine& line, const WalFileName& file, const std::stop_token& stop) {
+  for (const WalCandidate& candidate : find_candidates(sides_.from, line, file, stop)) {
+    if (ensure_object(candidate.object, stop)) return;
+  }
+  throw Error(
+      ErrorKind::kDamage,
+      fmt::format("the backup needs the WAL file {}, which is not in the archive", file.text),
+      {.object = names::wal_object({line.cluster, line.steps.front().history}, file, {}),
+       .hint = "Such a backup cannot be restored from here. If the file is in another "
+               "repository, copy from that one: --from."});
+}
+
+void WalCopier::note(const std::string& object, std::atomic<std::uint64_t>& count) {
+  ++count;
+  const std::lock_guard lock(mutex_);
+  needed_.insert(object);
+}
+
+// False when the source has no such object.
+bool WalCopier::ensure_object(const std::string& object, const std::stop_token& stop) {
+  if (act_ == Act::kCount) {
+    if (!sides_.from.store().head(object, stop)) return false;
+    note(object, sides_.to.store().head(object, stop) ? there_ : copied_);
+    return true;
+  }
+  if (sides_.to.store().head(object, stop) && sides_.from.store().head(object, stop)) {
+    if (!same_content(sides_, object, stop)) refuse_other_content(object);
+    note(object, there_);
+    return true;
+  }
+  switch (copy_wal({.from = sides_.from, .to = sides_.to}, object, stop)) {
+    case WalCopy::kGone:
+      return false;
+    case WalCopy::kOtherContent:
+      refuse_other_content(object);
+    case WalCopy::kThereAlready:
+      note(object, there_);
+      return true;
+    case WalCopy::kCopied:
+      note(object, copied_);
+      fault_point("copy.wal_copied");
+      return true;
+  }
+  return false;
+}
+
+void WalCopier::onward(const std::vector<HistoryName>& histories, const std::stop_token& stop) {
+  for (const HistoryName& history : histories) {
+    const WalPlace place{backup_.name.cluster, history};
+    for (const TimelineId timeline : list_timelines(sides_.from, place, stop)) {
+      if (timeline < backup_.timeline) continue;  // left before this backup
+      copy_timeline(names::wal_timeline_prefix(place, timeline), stop);
+    }
+  }
+}
+
+void WalCopier::copy_timeline(const std::string& prefix, const std::stop_token& stop) {
+  const std::uint64_t first = backup_.start_lsn.value / backup_.wal_segment_size.bytes;
   ListRequest request{.prefix = prefix};
   for (;;) {
-    const ListPage page = sides.from.store().list(request, stop);
+    const ListPage page = sides_.from.store().list(request, stop);
     std::vector<std::string> wanted;
     for (const ObjectInfo& object : page.objects) {
-      if (is_onward(object.name, first, backup.wal_segment_size)) wanted.push_back(object.name);
+      if (needed_.contains(object.name)) continue;
+      if (is_onward(object.name, first, backup_.wal_segment_size)) wanted.push_back(object.name);
     }
     if (!wanted.empty()) {
-      const auto there = names_until(sides.to.store(), request, wanted.back(), stop);
-      const WalCounts of_page = copy_page(sides, wanted, there, options, stop);
-      counts.copied += of_page.copied;
-      counts.there += of_page.there;
+      const auto there = names_until(sides_.to.store(), request, wanted.back(), stop);
+      there_ +=
+          std::erase_if(wanted, [&](const std::string& name) { return there.contains(name); });
+      copy_missing(wanted, stop);
     }
-    if (!page.next) return counts;
+    if (!page.next) return;
     request.after = *page.next;
   }
 }
 
-}  // namespace
-
-WalCounts copy_needed_wal(const CopySides& sides, const BackupInfo& backup, const WalLine& line,
-                          const CopyOptions& options, const std::stop_token& stop) {
-  const auto segments =
-      carried_segments(backup.timeline, backup.start_lsn, backup.stop_lsn, backup.wal_segment_size);
-  NeededWal needed(sides, line, stop);
-  if (backup.timeline.value > 1) needed.ensure(history_file_of(backup.timeline), stop);
-  parallel_for(segments.size(), wal_jobs(options), stop,
-               [&](std::size_t i, const std::stop_token& inner) {
-                 needed.ensure(wal_file_of(segments[i].name, backup.wal_segment_size), inner);
-               });
-  return needed.counts();
-}
-
-WalCounts copy_onward_wal(const CopySides& sides, const BackupInfo& backup,
-                          const std::vector<HistoryName>& histories, const CopyOptions& options,
-                          const std::stop_token& stop) {
-  WalCounts counts;
-  for (const HistoryName& history : histories) {
-    const WalPlace place{backup.name.cluster, history};
-    for (const TimelineId timeline : list_timelines(sides.from, place, stop)) {
-      if (timeline < backup.timeline) continue;  // left before this backup
-      const WalCounts of_timeline =
-          copy_timeline(sides, names::wal_timeline_prefix(place, timeline), backup, options, stop);
-      counts.copied += of_timeline.copied;
-      counts.there += of_timeline.there;
-    }
+void WalCopier::copy_missing(const std::vector<std::string>& missing, const std::stop_token& stop) {
+  if (act_ == Act::kCount) {
+    copied_ += missing.size();
+    return;
   }
-  return counts;
+  parallel_for(
+      missing.size(), wal_jobs(options_), stop, [&](std::size_t i, const std::stop_token& inner) {
+        const WalCopy copy = copy_wal({.from = sides_.from, .to = sides_.to}, missing[i], inner);
+        if (copy == WalCopy::kOtherContent) refuse_other_content(missing[i]);
+        if (copy != WalCopy::kGone) ++copied_;  // gone: it has just expired
+      });
 }
 
 }  // namespace holdfast

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include "repository/wal_mark.h"
 #include "seal/key_slot.h"
+#include "storage/folder_store.h"
 #include "support/archived_cluster.h"
 
 namespace holdfast::test {
@@ -207,6 +209,50 @@ TEST_F(Beside, ABackupWhoseParentIsDeletedBeforeItAsksTakesAnother) {
   EXPECT_EQ(complete(), (Words{ids_[0], ids_[1], answer.result().at("id")}));
   holdfast().must({"verify", "--all", "--deep"});
   EXPECT_EQ(rows_restored({}), std::to_string(rows_));
+}
+
+// That lies in front of what the target needs, and was marked there before it came.
+TEST_F(Beside, ACopyThatNeedsExpiredWalBringsItsOwn) {
+  const auto in_second = [&](const std::string& retention) {
+    retain("");
+    auto& lines = holdfast().settings().repository_lines;
+    lines.push_back("    retention: {" + retention + "}");
+    for (int run = 0; run < 4; ++run) holdfast().must({"--repo", "second", "expire", "--yes"});
+  };
+  holdfast().must({"copy", ids_[1], "--to", "second"});
+  holdfast().must({"copy", ids_[2], "--to", "second"});
+  in_second("keep_last: 1, grace: 0");
+  EXPECT_EQ(complete("second"), Words{ids_[2]});
+  const Answer planned = holdfast().run({"copy", ids_[0], "--to", "second", "--dry-run"});
+  EXPECT_EQ(planned.result().at("backups")[0].at("form"), "standalone") << planned.text();
+  const Answer copied = holdfast().run({"copy", ids_[0], "--to", "second"});
+  ASSERT_TRUE(copied.ok()) << copied.text();
+  EXPECT_EQ(copied.result().at("backups")[0].at("form"), "standalone");
+  EXPECT_NE(copied.document.at("warnings").dump().find("WAL that backup"), std::string::npos);
+  in_second("keep_last: 2, grace: 0");
+  EXPECT_EQ(complete("second"), (Words{ids_[0], ids_[2]}));
+  holdfast().must({"--repo", "second", "verify", "--all", "--deep"});
+  fs::remove_all(holdfast().repository_folder());
+  EXPECT_EQ(rows_restored({"--repo", "second", ids_[0], "--target-immediate"}), "20000");
+}
+
+// A server that lies far behind the others of its history would begin in such WAL.
+TEST_F(Beside, ABackupThatNeedsWalThatIsGoingIsRefused) {
+  rows(300);
+  auto backup = stopped_at("backup.files_read", {"backup"});
+  ASSERT_TRUE(backup);
+  const std::string history = holdfast().must({"show", "latest"}).at("history");
+  const auto repository =
+      Repository::open(make_folder_store(holdfast().repository_folder()), std::nullopt, {});
+  ASSERT_TRUE(write_wal_mark(*repository, {"demo", parse_history_name(history).value()}, 1,
+                             {{0, kSegmentNumberMax}}, {}));
+  const Answer answer = go_on(*backup);
+  EXPECT_EQ(answer.outcome.exit_code, 3) << answer.text();
+  EXPECT_NE(answer.error().find("--standalone"), std::string::npos) << answer.error();
+  EXPECT_EQ(complete(), ids_);
+  const std::string alone = holdfast().must({"backup", "--standalone"}).at("id");
+  EXPECT_EQ(complete().back(), alone);
+  EXPECT_EQ(rows_restored({alone, "--target-immediate"}), std::to_string(rows_));
 }
 
 class BesideBackup : public Beside {

@@ -53,7 +53,21 @@ TEST_P(CopiedOn, RestoresFromTheLastAsFromTheFirst) {
   EXPECT_EQ(copied.at("backups").size(), 2U);
   EXPECT_EQ(copied.at("damaged_objects"), 0);
   copying_.destroy("first");
-  holdfast.must({"copy", "latest", "--from", "second", "--to", "third", "--wal"});
+  const std::vector<std::string> on{"copy", "latest", "--from", "second", "--to", "third", "--wal"};
+  auto preview = on;
+  preview.emplace_back("--dry-run");
+  const Json planned = holdfast.must(preview).at("backups")[0];
+  const Json done = holdfast.must(on).at("backups")[0];
+  for (const auto& [missing, copied_on] : {std::pair("packs_missing", "packs_copied"),
+                                           {"bytes_missing", "bytes_copied"},
+                                           {"wal_files_missing", "wal_files_copied"}}) {
+    EXPECT_EQ(planned.at(missing), done.at(copied_on)) << missing;
+    EXPECT_GT(planned.at(missing), 0) << missing;
+  }
+  const Json again = holdfast.must(preview).at("backups")[0];
+  EXPECT_EQ(again.at("state"), "there already");
+  EXPECT_EQ(again.at("wal_files_missing"), 0);
+  EXPECT_EQ(again.at("wal_files_there"), done.at("wal_files_copied"));
   copying_.destroy("second");
 
   copying_.only("third");

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/fault_point.h"
+#include "seal/key_slot.h"
 #include "suite.h"
 #include "support/archived_cluster.h"
 
@@ -16,15 +17,21 @@ namespace fs = std::filesystem;
 
 enum class Form { kPlain, kStandalone };
 
-// A cluster that archives, with a full and an incremental backup, and a second repository.
+// A cluster that archives, with a full and an incremental backup, and a second repository that has
+// another key.
 class CopySource {
  public:
   CopySource() {
     fs::permissions(folder_.path(), fs::perms::all);
     auto& settings = archived_.holdfast().settings();
     settings.lines.emplace_back("memory: 64MiB");
+    const fs::path key = folder_ / "second.key";
+    write_text(key, format_key_file(Secret::random()));
+    give_to_server_user(key);
+    fs::permissions(key, fs::perms::owner_read | fs::perms::owner_write);
     settings.repository_lines = {
-        "  - name: second", "    url: file://" + (folder_ / "second").string(), "    wal: false"};
+        "  - name: second", "    url: file://" + (folder_ / "second").string(), "    wal: false",
+        "    encryption: {key_file: " + key.string() + "}"};
     archived_.holdfast().must({"--repo", "second", "init"});
     PostgresCluster& server = archived_.server();
     // Random bytes do not compress: a backup stores several packs at the least memory budget.
@@ -81,7 +88,7 @@ class CopySource {
 
  private:
   TempFolder folder_;
-  ArchivedCluster archived_;
+  ArchivedCluster archived_{{.program = {.encryption = Encryption::kKeyFile}}};
   std::string id_;
 };
 
