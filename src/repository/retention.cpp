@@ -1,7 +1,7 @@
 #include "repository/retention.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -157,14 +157,17 @@ void Planner::apply_keep_last(const RetentionLine& line, std::optional<std::size
 void Planner::apply_period(const RetentionLine& line, const PeriodKind& kind) {
   const unsigned wanted = input_.policy.*kind.count;
   const long now = kind.number(day_of(input_.zone, input_.now));
-  // A clock that was set back must not make a period count twice, nor end the search.
-  std::set<long> found;
-  for (auto backup = line.backups.rbegin(); backup != line.backups.rend() && found.size() < wanted;
-       ++backup) {
+  // Periods, and whether a good backup of each was found. A clock that was set back must not make a
+  // period count twice, nor end the search.
+  std::map<long, bool> found;
+  for (auto backup = line.backups.rbegin(); backup != line.backups.rend(); ++backup) {
     const Days day = day_of(input_.zone, input_.backups[*backup].time);
     const long number = kind.number(day);
     if (!line.live && now - number >= long{wanted}) continue;
-    if (found.insert(number).second) keep(*backup, kind.why, kind.text(day));
+    const auto period = found.find(number);
+    if (period == found.end() ? found.size() == wanted : period->second) continue;
+    keep(*backup, kind.why, kind.text(day));
+    found[number] = !input_.known_bad(*backup);
   }
 }
 
@@ -174,13 +177,18 @@ void Planner::apply(std::size_t index) {
   if (window_counts(line)) apply_window(line, reach);
   if (keep_last_counts(line)) apply_keep_last(line, reach);
   for (const PeriodKind& kind : kPeriods) apply_period(line, kind);
-  if (!line.live) return;
+  if (!line.live || line.backups.empty()) return;
   const auto good = last_good(line);
-  if (good) keep(*good, KeepWhy::kLastGood);
+  if (!good) {
+    for (const std::size_t backup : line.backups) keep(backup, KeepWhy::kNoGoodBackup);
+    reach = line.backups.front();
+    return;
+  }
+  keep(*good, KeepWhy::kLastGood);
   const auto position = [&](std::size_t backup) {
     return std::ranges::find(line.backups, backup) - line.backups.begin();
   };
-  if (good && (!reach || position(*good) < position(*reach))) reach = good;
+  if (!reach || position(*good) < position(*reach)) reach = good;
 }
 
 RetentionPlan Planner::run() {

@@ -13,12 +13,14 @@
 //   keep_last the newest N of a line
 //   daily …   the newest of each of the last N days (weeks from Monday, months, years; in the
 //             configured zone) that have one. Of an abandoned line, which gets no new backups: of
-//             the N periods that end now, so that it does not stay for ever
+//             the N periods that end now, so that it does not stay for ever. Where a verification
+//             found that one damaged, the next newest one too, down to a good one
 //   hold      as long as it lasts
 //   last good the newest one of each live line that no verification found damaged
 //   damaged   one whose commit record cannot be read: nobody knows what it is
 //   no place  one that is on no line, because a timeline history is missing
-// Without a policy nothing expires, and neither while no live line has a good backup.
+// Without a policy nothing expires, nothing of a live line that has no good backup, and nothing at
+// all while none has one.
 // An abandoned line's backups never count as the last good one. The window counts for it while it
 // was left within the window; keep_last counts for it while the live lines have fewer than N.
 //
@@ -64,7 +66,8 @@ struct RetentionInput {
   TimeZone zone = TimeZone::utc();
   std::vector<RetentionBackup> backups;
   std::vector<RetentionLine> lines;
-  // Whether the last verification of a backup found damage. Asked for few of them.
+  // Whether the last verification of a backup found damage. Asked for few of them: the newest ones,
+  // anchors, and one for each period.
   std::function<bool(std::size_t)> known_bad = [](std::size_t) { return false; };
 };
 

@@ -64,6 +64,29 @@ TEST(RetentionWindow, IsNotStretchedByABackupWithATimeOfTheFuture) {
   EXPECT_EQ(line.kept(), (std::vector{false, true, false, true, true, true}));
 }
 
+// Found in a review: the damaged newest one of a month cost the good ones of it.
+TEST(RetentionPeriod, KeepsAGoodOneBesideADamagedOne) {
+  Line line({31, 40, 50, 58, 61, 70});  // two months: February and March of 1970
+  line.input.policy = {.monthly = 2};
+  line.input.known_bad = [](std::size_t i) { return i == 3; };
+  EXPECT_EQ(line.kept(), (std::vector{false, false, true, true, false, true}));
+  line.input.known_bad = [](std::size_t i) { return i >= 1 && i != 5; };
+  EXPECT_EQ(line.kept(), (std::vector{true, true, true, true, false, true}))
+      << "as far back as it takes";
+}
+
+// The other line in use has a good one, which does not bring back what this one holds.
+TEST(RetentionLastGood, IsAskedForOfEachLineInUse) {
+  Line line({10, 20, 99});
+  line.input.policy = {.keep_last = 1};
+  line.input.lines = {{.backups = {2}}, {.backups = {0, 1}}};
+  EXPECT_EQ(line.kept(), (std::vector{false, true, true}));
+  line.input.known_bad = [](std::size_t i) { return i < 2; };
+  EXPECT_EQ(line.kept(), (std::vector{true, true, true})) << "nothing of it is good";
+  line.input.lines[1].live = false;
+  EXPECT_EQ(line.kept(), (std::vector{false, false, true})) << "nobody is on it any more";
+}
+
 // What a policy keeps of the backups of one line, each with the texts of its reasons of that kind.
 struct PeriodsCase {
   std::string name;
