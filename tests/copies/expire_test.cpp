@@ -120,6 +120,53 @@ TEST_F(Expiring, DeletingTheParentLeavesTheChildRestorable) {
   EXPECT_EQ(rows_restored({"latest", "--target-immediate"}), std::to_string(rows_));
 }
 
+// Packs that others use stay, and go with the last of them.
+TEST_F(Expiring, FreesWhatShowTold) {
+  const auto stored = [&] {
+    std::uint64_t bytes = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(holdfast().repository_folder())) {
+      const fs::path kind = entry.path().parent_path().filename();
+      const bool counts = kind == "pack" || kind == "map" || entry.path().filename() == "manifest";
+      if (entry.is_regular_file() && counts) bytes += entry.file_size();
+    }
+    return bytes;
+  };
+  std::vector<std::string> ids;
+  for (int i = 0; i < 4; ++i) {
+    rows(i == 0 ? 20000 : 2000);
+    server().sql("update numbers set filler = 'again' where n % 7 = " + std::to_string(i));
+    ids.push_back(holdfast().backup().at("id"));
+  }
+  for (const std::string& id : {ids[1], ids[0], ids[2]}) {
+    const std::uint64_t told = holdfast().must({"show", id}).at("freed_by_deletion_bytes");
+    EXPECT_GT(told, 0U);
+    const std::uint64_t before = stored();
+    holdfast().must({"delete", id, "--yes"});
+    EXPECT_EQ(holdfast().must({"expire", "--dry-run"}).at("freed_bytes"), told);
+    expire_fully();
+    EXPECT_EQ(before - stored(), told) << id;
+    expect_good();
+  }
+  EXPECT_EQ(rows_restored({"latest", "--target-immediate"}), std::to_string(rows_));
+}
+
+TEST_F(Expiring, AHoldThatHasPassedHoldsNoLonger) {
+  const std::string held = holdfast().backup({"--type", "full"}).at("id");
+  const std::string newest = holdfast().backup({"--type", "full"}).at("id");
+  retain("keep_last: 1, ");
+  holdfast().must({"hold", held, "--until", "2999-01-01", "--reason", "audit"});
+  expire_fully();
+  EXPECT_EQ(complete(), (std::vector<std::string>{held, newest}));
+  // A later one replaces it.
+  const std::string soon =
+      server().sql("select (now() at time zone 'UTC' + '2 s')::timestamp(3) || '+00'");
+  holdfast().must({"hold", held, "--until", soon, "--reason", "done"});
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  EXPECT_FALSE(holdfast().must({"show", held}).at("hold").at("active").get<bool>());
+  expire_fully();
+  EXPECT_EQ(complete(), std::vector<std::string>{newest});
+}
+
 TEST_F(Expiring, TheWindowAfterwardsIsTrue) {
   std::vector<std::string> ids;
   for (int i = 0; i < 4; ++i) {

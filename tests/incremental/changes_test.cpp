@@ -169,6 +169,37 @@ TEST_P(SummarisingServer, ItsOwnSummariesAreUsedBehindAFailover) {
   EXPECT_EQ(grown.check(grown.incremental("wal summaries")), kNothing);
 }
 
+// … and reach back over the fork where the standby wrote them while it followed.
+TEST_P(SummarisingServer, AStandbysSummariesAreUsedOnceItIsThePrimary) {
+  Grown grown({.settings = {"summarize_wal = on"}, .programs = GetParam()});
+  PostgresCluster& server = grown.server();
+  server.sql(
+      "create table kept (n int primary key, t text);"
+      "insert into kept select i, repeat('x', 100) from generate_series(1, 20000) i;"
+      "create table cut as select * from kept;"
+      "create table dropped as select * from kept");
+  server.sql("vacuum");
+  PostgresCluster standby = PostgresCluster::standby_of(
+      server, {"archive_mode = on", "autovacuum = off", "summarize_wal = on"});
+  standby.start();
+  const Json full = grown.full();
+  server.sql(
+      "update kept set t = 'y' where n % 100 = 7; truncate cut; drop table dropped;"
+      "create table made as select * from kept where n < 3000; create index on made (n)");
+  grown.archived().archive();
+  standby.wait_for(
+      fmt::format("pg_last_wal_replay_lsn() >= '{}'", server.sql("select pg_current_wal_lsn()")));
+  server.stop();
+  standby.promote();
+  standby.wait_for("not pg_is_in_recovery()");
+  grown.turn_to(standby);
+  standby.sql("update kept set t = 'z' where n % 1000 = 5");
+  const Json made = grown.incremental("wal summaries");
+  EXPECT_EQ(made.at("incremental").at("parent"), full.at("id"));
+  EXPECT_EQ(made.at("timeline"), 2);
+  EXPECT_EQ(grown.check(made), kNothing);
+}
+
 INSTANTIATE_TEST_SUITE_P(Server, SummarisingServer, testing::ValuesIn(servers_with_summaries()),
                          name_of);
 
@@ -228,22 +259,23 @@ TEST(Changes, FewChangedPagesCostLittle) {
 // Without checksums, hint bits reach the disk without WAL: a page may then be older in the
 // incremental backup than on disk, never wrong.
 TEST(Changes, HintBitsWithoutChecksumsDoNoHarm) {
-  PostgresCluster server(
-      {.checksums = Checksums::kOff, .settings = {"autovacuum = off", "archive_mode = on"}});
+  Grown grown;
+  PostgresCluster& server = grown.server();
+  server.stop();
+  run_or_throw(
+      {.arguments = as_server_user({(server.programs().bin_directory / "pg_checksums").string(),
+                                    "--disable", "-D", server.data_directory().string()})});
   server.start();
-  HoldfastProgram holdfast(server);
-  holdfast.must({"init", "--apply"});
-  server.wait_for("current_setting('archive_command') like '%archive-push%'");
   server.sql("create table hinted as select i n from generate_series(1, 50000) i");
-  holdfast.backup({"--type", "full"});
+  grown.full();
   server.sql("select count(*) from hinted");
   server.sql("insert into hinted values (0)");
   server.sql("checkpoint");
-  const Json made = holdfast.backup();
-  EXPECT_EQ(made.at("incremental").at("source"), "wal index");
-  const fs::path target = holdfast.new_path();
-  holdfast.restore(target, {"--target-immediate", "--target-action", "promote"});
-  PostgresCluster restored = start_recovered(target);
+  const Json made = grown.incremental("wal index");
+  const Grown::Restored both = grown.restore_both(made);
+  EXPECT_NE(file_differences(both.expected, both.found), kNothing) << "no bit was set without WAL";
+  EXPECT_EQ(file_differences(both.expected, both.found, HintBits::kLeftOut), kNothing);
+  PostgresCluster restored = start_recovered(both.found);
   restored.wait_for("not pg_is_in_recovery()");
   EXPECT_EQ(differences(content_of(server), content_of(restored)), kNothing);
   restored.stop();
@@ -289,6 +321,8 @@ TEST(Changes, UnderLoadTheBackupHoldsWhatWasCommitted) {
     restored.stop();
     EXPECT_EQ(check_page_checksums(restored), "");
   }
+  // Built on those that were taken meanwhile, and now that nobody writes, compared.
+  EXPECT_EQ(grown.check(grown.incremental("wal index")), kNothing);
 }
 
 }  // namespace

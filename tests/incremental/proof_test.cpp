@@ -13,6 +13,12 @@ namespace {
 namespace fs = std::filesystem;
 const std::vector<std::string> kNothing;
 
+// Overwrites it without another inode, owner or mode.
+void put_in_place(const fs::path& object, const std::string& content) {
+  fs::permissions(object, fs::perms::owner_write, fs::perm_options::add);
+  write_text(object, content);
+}
+
 class Proof : public testing::Test {
  protected:
   Proof() {
@@ -32,11 +38,6 @@ class Proof : public testing::Test {
     return segment;
   }
   fs::path object_of(const std::string& segment) { return grown_.archived().object_of(segment); }
-  // Overwrites it without another inode, owner or mode.
-  static void put_in_place(const fs::path& object, const std::string& content) {
-    fs::permissions(object, fs::perms::owner_write, fs::perm_options::add);
-    write_text(object, content);
-  }
   // The next incremental backup is compared because of `segment`, and is right.
   void expect_compared(const std::string& segment) {
     const Json made = grown_.incremental("comparison");
@@ -96,32 +97,54 @@ TEST_F(Proof, TheIndexOfAnotherRepositoryIsNotBelieved) {
 
 // An extension's own resource manager may change any file in any way. No such extension is needed
 // for the test: the WAL that PostgreSQL has written gets a record of one, before it is archived.
-TEST_F(Proof, AnUnknownResourceManagerInWalIsNotPassedOver) {
-  const std::string segment = server().sql("select pg_walfile_name(pg_current_wal_insert_lsn())");
+// Returns the segment.
+std::string write_record_of_an_extension(PostgresCluster& server) {
+  const std::string segment = server.sql("select pg_walfile_name(pg_current_wal_insert_lsn())");
   const std::string offset =
-      server().sql("select file_offset from pg_walfile_name_offset(pg_current_wal_insert_lsn())");
-  server().sql("select pg_logical_emit_message(false, 'test', 'of nobody that is known')");
+      server.sql("select file_offset from pg_walfile_name_offset(pg_current_wal_insert_lsn())");
+  server.sql("select pg_logical_emit_message(false, 'test', 'of nobody that is known')");
   // The pages behind: the server will not write that one again.
-  server().sql("select pg_logical_emit_message(true, 'test', repeat('x', 20000))");
+  server.sql("select pg_logical_emit_message(true, 'test', repeat('x', 20000))");
 
   constexpr std::size_t kHeaderBytes = 24, kManagerAt = 17, kCrcAt = 20;
   constexpr std::uint8_t kLogicalMessage = 21, kOfAnExtension = 200;
-  const fs::path file = server().data_directory() / "pg_wal" / segment;
+  const fs::path file = server.data_directory() / "pg_wal" / segment;
   std::string wal = read_text(file);
   const std::size_t at = std::stoul(offset);
   const auto bytes_of = [&](std::size_t from, std::size_t count) {
     return as_bytes(std::string_view(wal).substr(from, count));
   };
   const auto length = load_le<std::uint32_t>(bytes_of(at, 4).data());
-  ASSERT_LT(at % 8192 + length, 8192U) << "the record lies in two pages: choose another one";
-  ASSERT_EQ(static_cast<std::uint8_t>(wal.at(at + kManagerAt)), kLogicalMessage);
+  EXPECT_LT(at % 8192 + length, 8192U) << "the record lies in two pages: choose another one";
+  EXPECT_EQ(static_cast<std::uint8_t>(wal.at(at + kManagerAt)), kLogicalMessage);
   wal[at + kManagerAt] = static_cast<char>(kOfAnExtension);
   const std::uint32_t crc =
       crc32c(bytes_of(at, kCrcAt), crc32c(bytes_of(at + kHeaderBytes, length - kHeaderBytes)));
   std::memcpy(&wal[at + kCrcAt], &crc, sizeof crc);
   put_in_place(file, wal);
+  return segment;
+}
+
+TEST_F(Proof, AnUnknownResourceManagerInWalIsNotPassedOver) {
+  const std::string segment = write_record_of_an_extension(server());
   archive_a_change();
   expect_compared(segment);
+}
+
+// PostgreSQL's summaries have the blocks that such a record names, as its own incremental backups
+// want it, and do not tell whose record it was.
+TEST(ProofBySummaries, RecordsOfAnExtensionAreReadAsPostgresReadsThem) {
+  for (const ServerPrograms& programs : available_servers()) {
+    if (programs.major_version < 17) continue;
+    Grown grown({.settings = {"summarize_wal = on"}, .wal_segment_mib = 1, .programs = programs});
+    PostgresCluster& server = grown.server();
+    server.sql("create table kept as select i n, 'x' t from generate_series(1, 20000) i");
+    grown.full();
+    write_record_of_an_extension(server);
+    server.sql("update kept set t = 'change' where n % 91 = 1");
+    grown.archived().archive();
+    EXPECT_EQ(grown.check(grown.incremental("wal summaries")), kNothing);
+  }
 }
 
 }  // namespace

@@ -9,7 +9,25 @@ namespace {
 
 const std::vector<std::string> kNothing;
 
-class Rewound : public testing::Test {
+// A server, and whether it writes summaries of its WAL.
+struct Writer {
+  ServerPrograms programs;
+  bool summaries = false;
+};
+void PrintTo(const Writer& writer, std::ostream* out) {
+  *out << "version " << writer.programs.major_version;
+}
+
+std::vector<Writer> writers() {
+  std::vector<Writer> all;
+  for (const ServerPrograms& programs : available_servers()) {
+    if (!programs.has("pg_rewind")) continue;
+    all.push_back({programs, programs.major_version >= 17});
+  }
+  return all;
+}
+
+class Rewound : public testing::TestWithParam<Writer> {
  protected:
   Rewound() {
     old().sql(
@@ -57,14 +75,20 @@ class Rewound : public testing::Test {
     change(old(), 4);
   }
 
-  Grown grown_{{.settings = {"wal_log_hints = on"}}};
+  static std::vector<std::string> settings() {
+    std::vector<std::string> lines{"wal_log_hints = on"};
+    if (GetParam().summaries) lines.emplace_back("summarize_wal = on");
+    return lines;
+  }
+
+  Grown grown_{{.settings = settings(), .programs = GetParam().programs}};
   std::optional<PostgresCluster> standby_;
 };
 
-TEST_F(Rewound, ItBuildsOnABackupFromBeforeTheFork) {
+TEST_P(Rewound, ItBuildsOnABackupFromBeforeTheFork) {
   const Json full = grown_.full();
   fail_over();
-  const Json lost = grown_.incremental("wal index");
+  const Json lost = grown_.incremental(GetParam().summaries ? "wal summaries" : "wal index");
   rewind_and_fail_back();
   const Json made = grown_.incremental("wal index");
   EXPECT_EQ(made.at("timeline"), 3);
@@ -72,7 +96,7 @@ TEST_F(Rewound, ItBuildsOnABackupFromBeforeTheFork) {
   EXPECT_EQ(grown_.check(made), kNothing);
 }
 
-TEST_F(Rewound, ItIsComparedWithABackupFromBehindTheFork) {
+TEST_P(Rewound, ItIsComparedWithABackupFromBehindTheFork) {
   fail_over();
   const Json lost = grown_.full();
   rewind_and_fail_back();
@@ -82,6 +106,12 @@ TEST_F(Rewound, ItIsComparedWithABackupFromBehindTheFork) {
   EXPECT_NE(reason.find("left its timeline"), std::string::npos) << reason;
   EXPECT_EQ(grown_.check(made), kNothing);
 }
+
+INSTANTIATE_TEST_SUITE_P(Server, Rewound, testing::ValuesIn(writers()),
+                         [](const testing::TestParamInfo<Writer>& given) {
+                           return fmt::format("Version{}{}", given.param.programs.major_version,
+                                              given.param.summaries ? "WithSummaries" : "");
+                         });
 
 }  // namespace
 }  // namespace holdfast::test

@@ -1,10 +1,12 @@
 #include "suite.h"
 
+#include <algorithm>
 #include <fstream>
 #include <set>
 
 #include <fmt/format.h>
 
+#include "core/bytes.h"
 #include "support/cluster_content.h"
 
 namespace holdfast::test {
@@ -52,9 +54,54 @@ std::string first_difference(const std::string& expected, const std::string& fou
   return fmt::format("block {} differs from byte {} on", offset / 8192, offset % 8192);
 }
 
+// Layouts: PostgreSQL's storage/bufpage.h, storage/itemid.h, access/htup_details.h and
+// access/nbtree.h.
+constexpr std::size_t kPageBytes = 8192, kPageHeaderBytes = 24;
+constexpr std::uint16_t kPageVersion = kPageBytes | 4U;
+constexpr std::size_t kFlagsAt = 10, kLowerAt = 12, kSpecialAt = 16, kVersionAt = 18, kPruneAt = 20;
+constexpr std::size_t kBtreeSpecial = kPageBytes - 16, kBtreeFlagsAt = kBtreeSpecial + 12;
+
+std::uint16_t number_at(const std::string& content, std::size_t at) {
+  return load_le<std::uint16_t>(as_bytes(std::string_view(content).substr(at, 2)).data());
+}
+void clear_bits(std::string& content, std::size_t at, unsigned bits) {
+  content[at] = static_cast<char>(static_cast<unsigned char>(content[at]) & ~bits);
+}
+
+void clear_hint_bits(std::string& content, std::size_t page) {
+  if (number_at(content, page + kVersionAt) != kPageVersion) return;
+  const std::size_t special = number_at(content, page + kSpecialAt);
+  const bool heap = special == kPageBytes, btree = special == kBtreeSpecial;
+  if (!heap && !btree) return;
+  clear_bits(content, page + kFlagsAt, 3);  // free line pointers, full
+  std::fill_n(content.begin() + static_cast<std::ptrdiff_t>(page + kPruneAt), 4, '\0');
+  if (btree) clear_bits(content, page + kBtreeFlagsAt, 0x40);  // holds dead entries
+  const std::size_t end = std::min<std::size_t>(number_at(content, page + kLowerAt), kPageBytes);
+  for (std::size_t item = kPageHeaderBytes; item + 4 <= end; item += 4) {
+    const std::size_t offset = number_at(content, page + item) & 0x7fffU;
+    const bool normal = ((number_at(content, page + item + 1) >> 7U) & 3U) == 1;
+    if (btree) {
+      clear_bits(content, page + item + 1, 0x80);  // the two bits of LP_NORMAL and LP_DEAD …
+      clear_bits(content, page + item + 2, 0x01);
+    } else if (normal && offset >= kPageHeaderBytes && offset + 23 <= kPageBytes) {
+      clear_bits(content, page + offset + 21, 0x0f);  // xmin, xmax: committed, invalid
+    }
+  }
+}
+
+std::string compared_content(const fs::path& path, HintBits hint_bits) {
+  std::string content = content_of_file(path);
+  if (hint_bits == HintBits::kCompared || content.size() % kPageBytes != 0) return content;
+  for (std::size_t page = 0; page < content.size(); page += kPageBytes) {
+    clear_hint_bits(content, page);
+  }
+  return content;
+}
+
 }  // namespace
 
-std::vector<std::string> file_differences(const fs::path& expected, const fs::path& found) {
+std::vector<std::string> file_differences(const fs::path& expected, const fs::path& found,
+                                          HintBits hint_bits) {
   std::vector<std::string> wrong;
   const std::set<std::string> here = files_in(expected);
   const std::set<std::string> there = files_in(found);
@@ -67,8 +114,8 @@ std::vector<std::string> file_differences(const fs::path& expected, const fs::pa
       wrong.push_back(path + " is missing");
       continue;
     }
-    const std::string was = content_of_file(expected / path);
-    const std::string is = content_of_file(found / path);
+    const std::string was = compared_content(expected / path, hint_bits);
+    const std::string is = compared_content(found / path, hint_bits);
     if (was != is) wrong.push_back(fmt::format("{}: {}", path, first_difference(was, is)));
   }
   return wrong;
@@ -138,14 +185,26 @@ fs::path Grown::restore(HoldfastProgram& program, const std::string& id) {
   return target;
 }
 
-std::vector<std::string> Grown::check(const Json& incremental) {
-  const Json full = reference_.backup({"--type", "full", "--standalone"});
-  const fs::path found = restore(holdfast(), incremental.at("id"));
-  std::vector<std::string> wrong = file_differences(restore(reference_, full.at("id")), found);
-  for (std::string& line : complaints_about(found, server().programs())) {
+Grown::Restored Grown::restore_both(const Json& incremental, HoldfastProgram& reference) {
+  const Json full = reference.backup({"--type", "full", "--standalone"});
+  return {.expected = restore(reference, full.at("id")),
+          .found = restore(holdfast(), incremental.at("id"))};
+}
+
+std::vector<std::string> Grown::check(const Restored& restored) {
+  std::vector<std::string> wrong = file_differences(restored.expected, restored.found);
+  for (std::string& line : complaints_about(restored.found, server().programs())) {
     wrong.push_back(std::move(line));
   }
   return wrong;
+}
+
+std::vector<std::string> Grown::check(const Json& incremental) {
+  return check(restore_both(incremental, reference_));
+}
+
+std::vector<std::string> Grown::check_beside(const Json& incremental) {
+  return check(restore_both(incremental, holdfast()));
 }
 
 }  // namespace holdfast::test

@@ -33,17 +33,32 @@ class Grown {
   // them file by file and byte by byte, starts what `incremental` restored and has the server's own
   // checkers look at it. One line for each thing that is wrong.
   std::vector<std::string> check(const Json& incremental);
+  // The same against a full backup in the repository of the incremental one: where a take-over
+  // keeps the server from writing to another. The next backup would build on that one.
+  std::vector<std::string> check_beside(const Json& incremental);
+
+  // What check() compares, restored and not started.
+  struct Restored {
+    std::filesystem::path expected, found;
+  };
+  Restored restore_both(const Json& incremental) { return restore_both(incremental, reference_); }
 
  private:
+  Restored restore_both(const Json& incremental, HoldfastProgram& reference);
+  std::vector<std::string> check(const Restored& restored);
   std::filesystem::path restore(HoldfastProgram& program, const std::string& id);
 
   ArchivedCluster archived_;
   HoldfastProgram reference_;  // takes full backups only
 };
 
+// What reaches the disk without WAL where there are no checksums: which transactions had ended when
+// a row was read, that an index entry is dead, and what a page may hold for pruning.
+enum class HintBits { kCompared, kLeftOut };
 // Compares restored data directories that were not started.
 std::vector<std::string> file_differences(const std::filesystem::path& expected,
-                                          const std::filesystem::path& found);
+                                          const std::filesystem::path& found,
+                                          HintBits hint_bits = HintBits::kCompared);
 // Starts it as far as it goes, and runs pg_amcheck, pg_check_visible and pg_check_frozen on every
 // database; stops it again.
 std::vector<std::string> complaints_about(const std::filesystem::path& data_directory,

@@ -1,12 +1,25 @@
 #include "support/peak_memory.h"
 
 #include <algorithm>
+#include <fstream>
 #include <stdexcept>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 namespace holdfast::test {
+namespace {
+
+long status_kib(const std::string& field) {
+  std::ifstream status("/proc/self/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (line.starts_with(field + ":")) return std::stol(line.substr(field.size() + 1));
+  }
+  return 0;
+}
+
+}  // namespace
 
 long peak_kib(HoldfastProgram& holdfast, const std::vector<std::string>& arguments) {
   Process process = holdfast.start(arguments);
@@ -26,6 +39,13 @@ long peak_kib(HoldfastProgram& holdfast, const std::vector<std::string>& argumen
   const Outcome outcome = process.wait(std::chrono::seconds{1});
   if (!outcome.ok()) throw std::runtime_error(outcome.out + outcome.err);
   return peak;
+}
+
+long extra_kib(const std::function<void()>& work) {
+  std::ofstream("/proc/self/clear_refs") << "5";  // the peak is that of now
+  const long before = status_kib("VmRSS");
+  work();
+  return status_kib("VmHWM") - before;
 }
 
 }  // namespace holdfast::test

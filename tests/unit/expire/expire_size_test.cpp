@@ -1,35 +1,10 @@
 // What an expiry takes of memory does not grow with what is archived.
-#include <fstream>
-
 #include "support/archived_cluster.h"
+#include "support/peak_memory.h"
 #include "unit/expire/expire_testing.h"
 
 namespace holdfast::test {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kMeasures = false;  // a sanitizer's own memory would be measured
-#else
-constexpr bool kMeasures = true;
-#endif
-
-long status_kib(const std::string& field) {
-  std::ifstream status("/proc/self/status");
-  std::string line;
-  while (std::getline(status, line)) {
-    if (line.starts_with(field + ":")) return std::stol(line.substr(field.size() + 1));
-  }
-  return 0;
-}
-
-// Peak memory of `work`, over what was in use before.
-template <class Work>
-long extra_kib(Work&& work) {
-  std::ofstream("/proc/self/clear_refs") << "5";  // the peak is that of now
-  const long before = status_kib("VmRSS");
-  work();
-  return status_kib("VmHWM") - before;
-}
 
 TEST(ExpireSize, TwoThousandBackupsAndAMillionSegmentsTakeLittleMemory) {
   const std::uint64_t backups = is_wide_run() ? 2000 : 200;
@@ -53,7 +28,7 @@ TEST(ExpireSize, TwoThousandBackupsAndAMillionSegmentsTakeLittleMemory) {
     RecordProperty("extra_kib_of_run_" + std::to_string(run), std::to_string(extra));
     std::cout << "expire of " << backups << " backups and " << backups * segments_each
               << " segments, run " << run << ": " << extra << " KiB\n";
-    if (kMeasures) {
+    if (kMeasuresMemory) {
       EXPECT_LT(extra, 64 << 10);
     }
     bed.pass(bed.options.grace);
