@@ -104,14 +104,15 @@ class ForkFinder {
            });
   }
 
-  // Timelines of this server that the line does not know: their history files must be archived,
-  // also when the server did not archive as they began.
-  std::vector<TimelineId> unknown_timelines() const {
-    std::vector<TimelineId> unknown;
+  // Timelines of this server that began behind the fork: their history files must be archived in
+  // the new history. PostgreSQL does not offer them again, whether it was told that they are stored
+  // (another server's, of the same number and content) or did not archive as they began.
+  std::vector<TimelineId> timelines_behind(const HistoryFork& fork) const {
+    std::vector<TimelineId> behind;
     for (const TimelineRange& range : ancestry(timelines_)) {
-      if (range.timeline.value > 1 && !is_known(range.timeline)) unknown.push_back(range.timeline);
+      if (range.timeline.value > fork.timeline.value) behind.push_back(range.timeline);
     }
-    return unknown;
+    return behind;
   }
 
  private:
@@ -283,11 +284,12 @@ NewHistoryResult take_over(const Config& config, const std::stop_token& stop) {
           "nothing to take over: this server writes this history, and the archive has no other "
           "WAL");
   } else {
+    const HistoryFork found = fork.find();
     result.history = open_history(repository, config.cluster, server.identity,
-                                  {.reason = HistoryReason::kTakeOver, .fork = fork.find()}, stop);
+                                  {.reason = HistoryReason::kTakeOver, .fork = found}, stop);
     result.opened = true;
     fault_point("take_over.opened");
-    push_timeline_histories(config, repository, result.history, fork.unknown_timelines(), stop);
+    push_timeline_histories(config, repository, result.history, fork.timelines_behind(found), stop);
   }
   open_elsewhere(config, *archive, result, stop);
   if (result.history.fork) {
