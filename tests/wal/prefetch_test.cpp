@@ -1,5 +1,5 @@
 // archive-get's helper keeps ahead of a recovery that reads many segments, in a spool that holds
-// few of them: hardly one has to be waited for.
+// few of them. What a server waits for is counted in s3_recovery_test.cpp.
 #include <algorithm>
 #include <chrono>
 #include <thread>

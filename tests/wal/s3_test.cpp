@@ -2,18 +2,14 @@
 // taken for absence there.
 #include <chrono>
 #include <csignal>
-#include <memory>
 #include <regex>
 #include <set>
 #include <thread>
 
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include "on_s3.h"
 #include "seal/key_slot.h"
-#include "storage/s3_store.h"
-#include "support/archived_cluster.h"
-#include "support/s3_server.h"
 
 namespace holdfast::test {
 namespace {
@@ -21,73 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kRestored = 0, kAbsent = 1, kUnknown = 255;
-
-std::unique_ptr<S3Server> shared;
-int buckets = 0;
-
-class EndOfServer final : public testing::Environment {
- public:
-  void TearDown() override { shared.reset(); }
-};
-[[maybe_unused]] const testing::Environment* const kEndOfServer =
-    testing::AddGlobalTestEnvironment(new EndOfServer);
-
-class WalOnS3 : public testing::Test {
- protected:
-  void SetUp() override {
-    if (const auto reason = S3Server::why_unavailable()) GTEST_SKIP() << *reason;
-    if (!shared) shared = std::make_unique<S3Server>();
-    bucket_ = fmt::format("wal{}", ++buckets);
-    shared->create_bucket(bucket_);
-  }
-  ArchivedCluster& begin() {
-    archived_.emplace(ArchivedOptions{.program = {.url = "s3://" + bucket_,
-                                                  .s3 = shared.get(),
-                                                  .encryption = Encryption::kKeyFile}});
-    server().sql("create table kept (n int)");
-    holdfast().backup();
-    return *archived_;
-  }
-  PostgresCluster& server() { return archived_->server(); }
-  HoldfastProgram& holdfast() { return archived_->holdfast(); }
-  void keep(int n) { server().sql(fmt::format("insert into kept values ({})", n)); }
-  std::string keep_in_a_segment(int n) {
-    keep(n);
-    archived_->archive();
-    return server().sql("select last_archived_wal from pg_stat_archiver");
-  }
-  // Ended, but not archived.
-  std::string next_segment() {
-    keep(0);
-    return server().sql("select pg_walfile_name(pg_switch_wal())");
-  }
-  std::unique_ptr<ObjectStore> store() const {
-    return make_s3_store(shared->store_options(bucket_));
-  }
-  std::string object_of(const std::string& file) const {
-    std::string found;
-    for_each_object(*store(), "", {}, [&](const ObjectInfo& object) {
-      if (object.name.ends_with("/" + file)) found = object.name;
-    });
-    EXPECT_FALSE(found.empty()) << file;
-    return found;
-  }
-  void deny(const std::string& actions) const {
-    shared->set_policy(bucket_, fmt::format(R"({{"Version":"2012-10-17","Statement":[{{
-      "Effect":"Deny","Principal":"*","Action":[{0}],
-      "Resource":["arn:aws:s3:::{1}","arn:aws:s3:::{1}/*"]}}]}})",
-                                            actions, bucket_));
-  }
-  std::string rows_after(const std::vector<std::string>& options) {
-    const fs::path target = holdfast().new_path();
-    holdfast().restore(target, options);
-    PostgresCluster restored = start_recovered(target);
-    return restored.sql("select string_agg(n::text, ' ' order by n) from kept");
-  }
-
-  std::string bucket_;
-  std::optional<ArchivedCluster> archived_;
-};
 
 TEST_F(WalOnS3, IsRecoveredToATimeAndToTheEndWhateverTheNetworkDoes) {
   // Answers are lost after the object was stored, requests before; some take their time.
