@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
-#include <mutex>
 #include <optional>
 
 #include "core/fault_point.h"
@@ -17,8 +16,6 @@ namespace holdfast {
 namespace {
 
 constexpr std::size_t kMissingMax = 1000;
-// How old the answer may be that both are still the repositories that were opened.
-constexpr std::chrono::seconds kAskAgain{5};
 
 bool is_history(const std::string& object) {
   return object.ends_with("/history");
@@ -258,17 +255,10 @@ std::uint64_t CatchUp::copy(const std::vector<std::string>& objects, const std::
   const WalCopyRoute route{.from = archive_.repository(0, stop),
                            .to = archive_.repository(index_, stop)};
   std::atomic<std::uint64_t> copied{0};
-  std::mutex asking;  // the others wait for the answer
-  Timestamp asked = options_.clock.now();
-  const auto ask_again = [&](const std::stop_token& inner) {
-    const std::lock_guard lock(asking);
-    if (std::chrono::abs(options_.clock.now() - asked) < kAskAgain) return;
-    require_same_repositories(inner);
-    asked = options_.clock.now();
-  };
   parallel_for(objects.size(), options_.jobs, stop,
                [&](std::size_t i, const std::stop_token& inner) {
-                 ask_again(inner);
+                 archive_.require_same_repository_lately(0, inner);
+                 archive_.require_same_repository_lately(index_, inner);
                  if (copy_wal(route, objects[i], inner) == WalCopy::kOtherContent) {
                    refuse_other_content(objects[i]);
                  }

@@ -12,9 +12,9 @@
 // What the other one's retention removes is not brought back: what its newest mark of WAL names
 //   (repository/wal_mark.h) is not missing there. Where that mark cannot be read, everything is.
 // Guarantees: nothing in any repository is replaced; nothing is written to one that took the place
-//   of the one that was opened, but for the first few seconds; and nothing is added to one that has
-//   another line's segments under this line's names. A history that the other repository does not
-//   know is not copied, but reported.
+//   of the one that was opened, but for the first half a second; and nothing is added to one that
+//   has another line's segments under this line's names. A history that the other repository does
+//   not know is not copied, but reported.
 // Errors: none; what goes wrong stands in the repository's lag (wal/lag.h). Cancellation: throws
 //   kCancelled. Memory: kMissingMax names; two objects for each job.
 // Threads: one at a time for each object.
