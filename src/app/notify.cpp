@@ -89,6 +89,7 @@ Json document_of(const Config& config, const Notice& notice, const std::string& 
           {"exit", notice.exit},
           {"summary", subject},
           {"subject", notice.subject},
+          {"detail", redact_secrets(notice.detail)},
           {"error", error},
           {"warnings", warnings},
           {"duration_seconds", notice.duration_seconds},
@@ -161,6 +162,7 @@ NoticeText compose(const Config& config, const Notice& notice) {
                   .dump(2, ' ', false, Json::error_handler_t::replace) +
               "\n";
   text.body = text.subject + "\n";
+  if (!notice.detail.empty()) text.body += redact_secrets(notice.detail) + "\n";
   if (notice.error && !notice.error->object().empty()) {
     text.body += fmt::format("object: {}\n", redact_secrets(notice.error->object()));
   }

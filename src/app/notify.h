@@ -33,6 +33,7 @@ struct Notice {
   std::optional<Error> error = {};
   std::vector<std::string> warnings = {};
   std::string subject = {};  // the id of a backup
+  std::string detail = {};   // one line: what was reached, or what was wrong
   std::string text = {};     // what is not a command's end: in place of the sentence about it
   double duration_seconds = 0;
   Timestamp time{};

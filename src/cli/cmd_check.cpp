@@ -50,6 +50,10 @@ CommandResult render(const std::vector<CheckFinding>& findings, const Style& sty
                                        {"hint", finding.hint}});
     result.text += style.paint(mark.colour, fmt::format("{:<9}", mark.word)) +
                    fmt::format("{:<{}}{}\n", label_of(finding), width, printable(finding.detail));
+    if (finding.level == FindingLevel::kFailed) {
+      result.told += fmt::format("{}{}: {}", result.told.empty() ? "" : "; ", label_of(finding),
+                                 finding.detail);
+    }
     if (!finding.hint.empty()) {
       result.text += fmt::format("{:{}}{}\n", "", width + 9, printable(finding.hint));
     }

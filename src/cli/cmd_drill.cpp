@@ -108,6 +108,24 @@ std::string text_of(const DrillReport& report, const Style& style) {
   return text + fmt::format("Report: {}\n", report.report.string());
 }
 
+std::string told_of(const DrillReport& report) {
+  std::string text =
+      fmt::format("backup {} to {}: {}", report.backup ? report.backup->name.id.text : "none",
+                  report.target.empty() ? "its target" : report.target,
+                  report.passed() ? "passed" : "failed");
+  if (!report.recovered_lsn.empty()) {
+    text += fmt::format(", answered after {}", human_duration(Seconds(report.recovery_seconds())));
+  }
+  if (report.recovery_point_seconds) {
+    text += fmt::format(", recovery point {}",
+                        human_duration(Seconds(*report.recovery_point_seconds)));
+  }
+  for (const CheckResult& check : report.checks) {
+    if (check.verdict == Verdict::kFailed) text += fmt::format("; {}: {}", check.name, check.detail);
+  }
+  return text;
+}
+
 Option seed_option(std::optional<std::uint64_t>& into) {
   return {"--seed", "NUMBER", "Let chance fall as it did with this seed",
           [&into](const std::string& text) {
@@ -157,7 +175,8 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   const DrillReport report = drill(config, find_repository(config, repository), arguments.request,
                                    context.progress(), context.stop());
   for (const std::string& warning : report.warnings) context.warn(warning);
-  CommandResult result{.json = drill_report_json(report), .text = text_of(report, context.style())};
+  CommandResult result{.json = drill_report_json(report), .text = text_of(report, context.style()),
+                       .told = told_of(report)};
   result.json["report"] = report.report.string();
   if (report.damage && !report.damage->noticed) {
     result.failure = Error(ErrorKind::kCheckFailed, "the damage was not noticed",

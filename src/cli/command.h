@@ -52,6 +52,7 @@ using Json = nlohmann::ordered_json;
 struct CommandResult {
   Json json = Json::object();         // "result" of the JSON document
   std::string text = {};              // for people, complete with line ends
+  std::string told = {};              // one line for whoever is told of the end (app/notify.h)
   std::optional<Error> failure = {};  // the answer is "no": printed too, and gives the exit code
   std::optional<int> exit = {};       // where the contract says another one (archive-get)
 };

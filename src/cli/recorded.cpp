@@ -139,6 +139,7 @@ void RecordedCommand::tell(const CommandEnd& end) {
                 .exit = end.exit,
                 .warnings = context_.warnings(),
                 .subject = subject_of(end),
+                .detail = end.result != nullptr ? end.result->told : std::string(),
                 .duration_seconds = Seconds(std::chrono::steady_clock::now() - began_).count(),
                 .time = system_clock().now(),
                 .failed = end.exit != 0};

@@ -59,6 +59,14 @@ TEST_F(NotifyCommandTest, AFailureIsTold) {
   EXPECT_THAT(server_.requests(), SizeIs(1));
 }
 
+TEST_F(NotifyCommandTest, ACheckThatFailedIsToldWithWhatFailed) {
+  configure(server_.url());
+  EXPECT_EQ(json({"check"})["error"]["exit"], 1);
+  ASSERT_THAT(server_.requests(), SizeIs(1));
+  const auto notice = nlohmann::json::parse(server_.requests()[0].body);
+  EXPECT_THAT(std::string(notice["detail"]), HasSubstr("PostgreSQL"));
+}
+
 TEST_F(NotifyCommandTest, AFailingNotifierChangesNothingButAddsAWarning) {
   configure(server_.url());
   status_ = 403;
