@@ -138,11 +138,32 @@ std::string command_line(const UnitPlace& place, const std::string& command) {
                      command);
 }
 
+// How Debian and Red Hat call the service of a data directory in its usual place:
+// /var/lib/postgresql/15/main, /var/lib/pgsql/15/data. Empty: it lies elsewhere.
+std::string usual_service(const fs::path& data_directory) {
+  const fs::path clean = (data_directory / "").lexically_normal().parent_path();
+  const std::string name = clean.filename(), version = clean.parent_path().filename();
+  const fs::path above = clean.parent_path().parent_path();
+  if (above == "/var/lib/postgresql")
+    return fmt::format(" postgresql@{}-{}.service", version, name);
+  if (above == "/var/lib/pgsql") return fmt::format(" postgresql-{}.service", version);
+  return {};
+}
+
+// What was missed while the machine was down is made up for when it starts, not before PostgreSQL
+// has. To come after a service that there is not does no harm.
+std::string after_what_it_needs(const Config& config) {
+  return fmt::format(
+      "After=network-online.target postgresql.service{}\n"
+      "Wants=network-online.target\n",
+      usual_service(config.postgres.data_directory));
+}
+
 std::string service_of(const Config& config, const UnitPlace& place, const std::string& prefix,
                        const Job& job) {
   std::string out = header(config);
   out += fmt::format("[Unit]\nDescription=Holdfast: {} of {}\n", job.what, config.cluster);
-  out += fmt::format("After=network-online.target\nWants=network-online.target\n");
+  out += after_what_it_needs(config);
   out += fmt::format("OnFailure={}failed@%n.service\n\n", prefix);
   out += fmt::format("[Service]\nType=oneshot\nUser={}\n", place.user);
   for (const std::string& command : job.commands) out += command_line(place, command);
@@ -159,7 +180,7 @@ std::string canary_service(const Config& config, const UnitPlace& place,
                            const std::string& prefix) {
   std::string out = header(config);
   out += fmt::format("[Unit]\nDescription=Holdfast: canary of {}\n", config.cluster);
-  out += "After=network-online.target\nWants=network-online.target\n";
+  out += after_what_it_needs(config);
   out += fmt::format("OnFailure={}failed@%n.service\n", prefix);
   out += "StartLimitIntervalSec=1h\nStartLimitBurst=10\n\n";
   out += fmt::format("[Service]\nType=simple\nUser={}\n", place.user);

@@ -85,6 +85,22 @@ TEST_F(UnitsTest, FollowTheConfiguration) {
                                "OnCalendar=Fri *-*-* 01:30:00 Europe/Berlin\n"));
 }
 
+// What a timer makes up for after a boot would else come before PostgreSQL.
+TEST_F(UnitsTest, ComeAfterTheServiceOfTheServer) {
+  const auto backup = [&](const std::string& data_directory) {
+    return content_of(make_units(load("cluster: c\npostgres: {data_directory: " + data_directory +
+                                      "}\nrepositories:\n  - {name: hot, url: \"file:///b\"}\n")
+                                     .config,
+                                 kPlace),
+                      "holdfast-c-backup.service");
+  };
+  const std::string network = "\nAfter=network-online.target postgresql.service";
+  EXPECT_THAT(backup("/var/lib/postgresql/15/main"),
+              HasSubstr(network + " postgresql@15-main.service\n"));
+  EXPECT_THAT(backup("/var/lib/pgsql/16/data/"), HasSubstr(network + " postgresql-16.service\n"));
+  EXPECT_THAT(backup("/srv/pg"), HasSubstr(network + "\n"));
+}
+
 TEST_F(UnitsTest, AnEmptyScheduleIsNoBackupOfOurs) {
   const std::vector<SystemdUnit> units =
       make_units(load("cluster: small\npostgres: {data_directory: /srv/pg}\n"
