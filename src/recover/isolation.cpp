@@ -43,11 +43,33 @@ void add_silence(std::vector<ServerSetting>& settings, const IsolationPlace& pla
                                    {"max_logical_replication_workers", "0"},
                                    {"temp_tablespaces", ""}});
   if (major_version >= 15) settings.emplace_back("archive_library", "");
+  if (major_version >= 18) settings.emplace_back("oauth_validator_libraries", "");
   if (major_version < 16) settings.emplace_back("promote_trigger_file", "");
   if (major_version >= 17) {
     settings.emplace_back("sync_replication_slots", "off");
     settings.emplace_back("summarize_wal", "off");
     settings.emplace_back("synchronized_standby_slots", "");
+  }
+}
+
+void add_modesty_of_newer(std::vector<ServerSetting>& settings, int major_version) {
+  // What the source's disk can do, this one's may not.
+  if (major_version >= 16) settings.emplace_back("debug_io_direct", "");
+  if (major_version >= 17) {
+    settings.insert(settings.end(), {{"commit_timestamp_buffers", "0"},
+                                     {"transaction_buffers", "0"},
+                                     {"subtransaction_buffers", "0"},
+                                     {"multixact_member_buffers", "256kB"},
+                                     {"multixact_offset_buffers", "128kB"},
+                                     {"notify_buffers", "128kB"},
+                                     {"serializable_buffers", "256kB"}});
+  }
+  if (major_version >= 18) {
+    settings.insert(settings.end(), {{"io_method", "worker"},  // io_uring may be forbidden here
+                                     {"io_max_concurrency", "-1"},
+                                     {"autovacuum_worker_slots", "16"},
+                                     // What max_replication_slots was for them until then.
+                                     {"max_active_replication_origins", "1000"}});
   }
 }
 
@@ -86,6 +108,11 @@ void add_modesty(std::vector<ServerSetting>& settings, const IsolationPlace& pla
                                    {"wal_buffers", "-1"},
                                    {"autovacuum", "off"}});
   if (place.major_version >= 14) settings.emplace_back("min_dynamic_shared_memory", "0");
+  // Room on the disk: WAL that was replayed goes. Not below two segments, which may have a GiB
+  // each.
+  settings.insert(settings.end(),
+                  {{"max_wal_size", "2GB"}, {"min_wal_size", "2GB"}, {"wal_keep_size", "0"}});
+  add_modesty_of_newer(settings, place.major_version);
 }
 
 // Settings that let a server go on over damaged pages would hide what a copy is looked at for.

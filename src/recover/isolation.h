@@ -16,7 +16,9 @@
 //   clean primary_conninfo, primary_slot_name, synchronous_*   other servers
 //   shared/session/local_preload_libraries               schedulers and agents that begin to work
 //   max_logical_replication_workers, max_wal_senders     subscriptions and standbys of the source
-//   shared_buffers, wal_buffers, huge_pages, …           memory of this machine
+//   shared_buffers, wal_buffers, huge_pages, …_buffers   memory of this machine
+//   max_wal_size, min_wal_size, wal_keep_size            its disk
+//   io_method, debug_io_direct                           what its kernel may not allow
 //   zero_damaged_pages, ignore_checksum_failure          damage that would not be seen
 // Source: PostgreSQL's documentation, "Server Configuration", 13 to 18.
 // Pure; no errors.

@@ -61,6 +61,13 @@ TEST_P(IsolationOf, AsksForLittleAndLooksAtDamage) {
   EXPECT_EQ(settings.contains("min_dynamic_shared_memory"), GetParam() >= 14);
   EXPECT_EQ(settings.contains("archive_library"), GetParam() >= 15);
   EXPECT_EQ(settings.contains("summarize_wal"), GetParam() >= 17);
+  EXPECT_EQ(settings.at("max_wal_size"), "2GB");
+  EXPECT_EQ(settings.at("wal_keep_size"), "0");
+  EXPECT_EQ(settings.contains("debug_io_direct"), GetParam() >= 16);
+  EXPECT_EQ(settings.contains("transaction_buffers"), GetParam() >= 17);
+  EXPECT_EQ(settings.contains("io_method"), GetParam() >= 18);
+  EXPECT_EQ(settings.contains("max_active_replication_origins"), GetParam() >= 18);
+  EXPECT_EQ(settings.contains("oauth_validator_libraries"), GetParam() >= 18);
   const std::string session = isolated_session_options(GetParam());
   for (const char* option : {"-c zero_damaged_pages=off", "-c ignore_checksum_failure=off"}) {
     EXPECT_NE(session.find(option), std::string::npos) << session;
