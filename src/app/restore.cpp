@@ -207,6 +207,29 @@ void judge_new_tablespaces(const RestoreRequest& request, RecoveryPlan& plan) {
   }
 }
 
+std::optional<RestorePreview::Wal> replayed_wal(const RecoveryPlan& plan) {
+  if (!plan.needs_archive) return std::nullopt;
+  const BackupInfo& backup = plan.backup.outcome.info;
+  const Lsn to = std::max(plan.point ? plan.point->lsn : plan.interval.to.lsn, backup.stop_lsn);
+  const std::uint64_t size = backup.wal_segment_size.bytes;
+  return RestorePreview::Wal{backup.start_lsn, to,
+                             (to.value - 1) / size - backup.start_lsn.value / size + 1};
+}
+
+// What is written while WAL is replayed is in that WAL: beyond its size data grow only where
+// databases are copied, and mostly they grow by far less.
+void warn_of_growth(const std::vector<SpaceNeed>& space, std::uint64_t wal_to_replay,
+                    std::vector<std::string>& warnings) {
+  for (const SpaceNeed& need : space) {
+    const std::uint64_t left = need.free - std::min(need.free, need.bytes);
+    if (left >= wal_to_replay || need.bytes == need.wal_bytes) continue;
+    warnings.push_back(
+        fmt::format("{} of WAL are to be replayed, and the data may grow by as much: beyond backup "
+                    "and WAL {} are free at {}",
+                    human_bytes(wal_to_replay), human_bytes(left), need.path.string()));
+  }
+}
+
 // What is decided before anything is written; `request.target` is completed.
 struct Prepared {
   std::unique_ptr<Repository> repository;
@@ -239,17 +262,12 @@ Prepared prepare(const Config& config, const RepositoryConfig& repository, Resto
   prepared.settings = plan_settings(config, request, prepared.plan, target, prepared.archiving);
   request.target.live_data_directory = config.postgres.data_directory;
   request.target.recovery = marker_text(prepared.settings);
+  if (const auto wal = replayed_wal(prepared.plan)) {
+    request.target.wal_to_replay =
+        wal->segments * prepared.plan.backup.outcome.info.wal_segment_size.bytes;
+  }
   if (prepared.settings) request.target.history = prepared.plan.history;
   return prepared;
-}
-
-std::optional<RestorePreview::Wal> replayed_wal(const RecoveryPlan& plan) {
-  if (!plan.needs_archive) return std::nullopt;
-  const BackupInfo& backup = plan.backup.outcome.info;
-  const Lsn to = std::max(plan.point ? plan.point->lsn : plan.interval.to.lsn, backup.stop_lsn);
-  const std::uint64_t size = backup.wal_segment_size.bytes;
-  return RestorePreview::Wal{backup.start_lsn, to,
-                             (to.value - 1) / size - backup.start_lsn.value / size + 1};
 }
 
 }  // namespace
@@ -279,6 +297,7 @@ RestorePreview preview_by(const Config& config, const RepositoryConfig& reposito
   preview.target = examine_target(preview.backup, request.target);
   if (preview.target.state == TargetState::kFresh) {
     preview.space = space_needed(preview.target, preview.backup);
+    warn_of_growth(preview.space, preview.target.wal_to_replay, preview.warnings);
   }
   return preview;
 }
@@ -309,7 +328,12 @@ RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
               [&](const Repository& opened, const RecoveryTarget& target) {
                 return plan_or_thaw(config, opened, request, target, progress, stop);
               });
-  examine_target(prepared.plan.backup.outcome.info, request.target);  // before anything is paid for
+  const BackupInfo& chosen = prepared.plan.backup.outcome.info;
+  const RestoreTarget target = examine_target(chosen, request.target);  // before anything is paid
+  std::vector<std::string> warnings = prepared.plan.warnings;
+  if (target.state == TargetState::kFresh) {
+    warn_of_growth(space_needed(target, chosen), target.wal_to_replay, warnings);
+  }
   auto thawed = bring_back(*prepared.repository,
                            cold_for(config, repository, *prepared.repository, prepared.plan, stop),
                            request.thaw, progress, stop);
@@ -327,8 +351,8 @@ RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
                        .recovery = prepared.settings,
                        .archiving = prepared.archiving,
                        .thawed = thawed};
-  answer.restored.warnings.insert(answer.restored.warnings.begin(), prepared.plan.warnings.begin(),
-                                  prepared.plan.warnings.end());
+  answer.restored.warnings.insert(answer.restored.warnings.begin(), warnings.begin(),
+                                  warnings.end());
   return answer;
 }
 

@@ -143,8 +143,10 @@ Json preview_json(const RestorePreview& preview) {
             {"recovery", recovery_json(preview.recovery)},
             {"archiving", archives(preview.archiving)}};
   for (const SpaceNeed& need : preview.space) {
-    json["space"].push_back(
-        {{"path", need.path.string()}, {"needed_bytes", need.bytes}, {"free_bytes", need.free}});
+    json["space"].push_back({{"path", need.path.string()},
+                             {"needed_bytes", need.bytes},
+                             {"wal_bytes", need.wal_bytes},
+                             {"free_bytes", need.free}});
   }
   if (preview.wal) {
     json["wal"] = {{"from_lsn", to_string(preview.wal->from)},
@@ -166,8 +168,12 @@ std::string preview_text(const RestorePreview& preview) {
     text += fmt::format("Tablespace {} goes to {}.\n", space.oid, space.location.string());
   }
   for (const SpaceNeed& need : preview.space) {
-    text += fmt::format("Space at {}: {} needed, {} free.\n", need.path.string(),
-                        human_bytes(need.bytes), human_bytes(need.free));
+    text += fmt::format(
+        "Space at {}: {} needed{}, {} free.\n", need.path.string(), human_bytes(need.bytes),
+        need.wal_bytes == 0
+            ? ""
+            : fmt::format(", {} of it for WAL while it is replayed", human_bytes(need.wal_bytes)),
+        human_bytes(need.free));
   }
   if (preview.wal) {
     text += fmt::format("WAL from the archive: {} to {}, {}.\n", to_string(preview.wal->from),

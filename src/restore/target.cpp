@@ -148,9 +148,14 @@ void require_space(const RestoreTarget& target, const BackupInfo& backup) {
   if (target.state != TargetState::kFresh) return;
   for (const SpaceNeed& need : space_needed(target, backup)) {
     if (need.free >= need.bytes) continue;
+    const std::string parts =
+        need.wal_bytes == 0
+            ? ""
+            : fmt::format(" ({} for the backup, {} for WAL while it is replayed)",
+                          human_bytes(need.bytes - need.wal_bytes), human_bytes(need.wal_bytes));
     throw Error(ErrorKind::kHost,
-                fmt::format("not enough space: the backup needs {}, {} are free",
-                            human_bytes(need.bytes), human_bytes(need.free)),
+                fmt::format("not enough space: {} are needed{}, {} are free",
+                            human_bytes(need.bytes), parts, human_bytes(need.free)),
                 {.object = need.path.string(),
                  .hint = "Free space, or restore to a larger file system with --to, --tablespace "
                          "or --tablespaces-under."});
@@ -205,12 +210,13 @@ bool PlacesInUse::has_tablespace_in(const fs::path& place) const {
 
 std::vector<SpaceNeed> space_needed(const RestoreTarget& target, const BackupInfo& backup) {
   std::map<dev_t, SpaceNeed> needs;
-  const auto add = [&](const fs::path& path, std::uint64_t bytes) {
+  const auto add = [&](const fs::path& path, std::uint64_t bytes) -> SpaceNeed& {
     const fs::path existing = existing_part(path);
     struct stat info{};
     if (::stat(existing.c_str(), &info) != 0) throw_errno(errno, "examine", existing.string());
     SpaceNeed& need = needs.try_emplace(info.st_dev, SpaceNeed{.path = existing}).first->second;
     need.bytes += bytes;
+    return need;
   };
   std::uint64_t elsewhere = 0;
   for (const TablespaceTarget& space : target.tablespaces) {
@@ -218,6 +224,11 @@ std::vector<SpaceNeed> space_needed(const RestoreTarget& target, const BackupInf
     elsewhere += space.content_bytes;
   }
   add(target.data_directory, backup.content_bytes - std::min(elsewhere, backup.content_bytes));
+  const std::uint64_t kept = std::min(target.wal_to_replay, kReplayedWalKept);
+  if (kept > 0) {
+    add(target.wal_directory.empty() ? target.data_directory : target.wal_directory, kept)
+        .wal_bytes += kept;
+  }
   std::vector<SpaceNeed> all;
   for (auto& [device, need] : needs) {
     need.free = free_bytes(need.path);
@@ -230,6 +241,7 @@ RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& opti
   RestoreTarget target{.data_directory = fs::absolute(options.data_directory).lexically_normal()};
   target.history = options.history.value_or(backup.name.history);
   target.recovery = options.recovery;
+  target.wal_to_replay = options.wal_to_replay;
   if (!options.wal_directory.empty()) target.wal_directory = fs::absolute(options.wal_directory);
   for (const auto& [old_place, new_place] : options.tablespaces) {
     const bool known = std::ranges::any_of(

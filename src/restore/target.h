@@ -34,7 +34,8 @@ struct TargetOptions {
   std::filesystem::path live_data_directory = {};  // of the server that may run here; empty: none
   // The history whose line the restored server recovers along; nullopt: the backup's own.
   std::optional<HistoryName> history = {};
-  std::string recovery = {};  // what the restored server will do, for the marker
+  std::string recovery = {};        // what the restored server will do, for the marker
+  std::uint64_t wal_to_replay = 0;  // bytes of archived WAL that it will fetch
 };
 
 struct TablespaceTarget {
@@ -55,6 +56,7 @@ struct RestoreTarget {
   std::vector<TablespaceTarget> tablespaces;
   HistoryName history;
   std::string recovery;
+  std::uint64_t wal_to_replay = 0;
   TargetState state = TargetState::kFresh;
 };
 
@@ -71,10 +73,16 @@ PlacesInUse places_in(const std::filesystem::path& data_directory);
 // does not have room (kHost) for the backup. Changes nothing.
 RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& options);
 
-// What a restore into a fresh target writes to each file system, and what is free there.
+// WAL that is fetched stays in pg_wal until the next restartpoint has made it superfluous: of all
+// that is replayed, at most this is counted, twice PostgreSQL's own limit (max_wal_size).
+inline constexpr std::uint64_t kReplayedWalKept = std::uint64_t{2} << 30U;
+
+// What a restore into a fresh target and the recovery behind it write to each file system, and what
+// is free there. By how much replay makes the data grow nobody knows: that is not in it.
 struct SpaceNeed {
   std::filesystem::path path;  // on it, and exists
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;     // with the WAL
+  std::uint64_t wal_bytes = 0;
   std::uint64_t free = 0;
 };
 std::vector<SpaceNeed> space_needed(const RestoreTarget& target, const BackupInfo& backup);

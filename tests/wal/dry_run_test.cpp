@@ -85,6 +85,8 @@ TEST_F(DryRun, SaysWhatTheRestoreDoesAndWritesNothing) {
   EXPECT_GE(space.at("needed_bytes").get<std::uint64_t>(),
             planned.at("bytes").get<std::uint64_t>());
   EXPECT_GT(space.at("free_bytes").get<std::uint64_t>(), 0U);
+  EXPECT_EQ(space.at("wal_bytes").get<std::uint64_t>(),
+            planned.at("wal").at("segments").get<std::uint64_t>() << 20U);
   // From the backup's start to the target: the segments of the backup, and the three behind it.
   EXPECT_EQ(planned.at("wal").at("from_lsn"), backup_.at("start_lsn"));
   EXPECT_GE(planned.at("wal").at("segments").get<int>(), 4);
