@@ -1,6 +1,7 @@
 #include "app/copy_checks.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -34,6 +35,17 @@ std::vector<SqlCheck> questions_to_cluster(const Config& config) {
   return questions;
 }
 
+constexpr std::string_view kRightsToAsk = "rights to ask";
+
+// Passed, and would have seen data that is wrong: not that the server opened, that files are there,
+// how long it took, and who may ask.
+bool has_looked_inside(const CheckResult& check) {
+  static constexpr std::array<std::string_view, 4> kOutside{"recovery", "questions", "files",
+                                                            kRightsToAsk};
+  return check.verdict == Verdict::kPassed && check.about != CheckResult::About::kObjective &&
+         std::ranges::find(kOutside, check.name) == kOutside.end();
+}
+
 }  // namespace
 
 std::vector<CheckResult> check_running_copy(const Config& config, const CheckedServer& server,
@@ -62,7 +74,7 @@ std::optional<CheckResult> check_rights_to_ask(const Config& config, const Check
   const std::string role = user_of_connection(config.postgres.connection);
   const auto missing =
       missing_rights(questions, {.copy = server.connection, .live = ""}, role, stop);
-  CheckResult result{.name = "rights to ask", .about = CheckResult::About::kContent};
+  CheckResult result{.name = std::string(kRightsToAsk), .about = CheckResult::About::kContent};
   if (missing.empty()) {
     result.detail = fmt::format("'{}' may ask what a promotion is validated by", role);
     return result;
@@ -90,6 +102,33 @@ bool backup_passed(const std::vector<CheckResult>& checks) {
   return std::ranges::none_of(checks, [](const CheckResult& check) {
     return check.verdict == Verdict::kFailed && check.about == CheckResult::About::kBackup;
   });
+}
+
+std::string_view to_string(CopyVerdict verdict) {
+  switch (verdict) {
+    case CopyVerdict::kPassed:
+      return "passed";
+    case CopyVerdict::kFailed:
+      return "failed";
+    case CopyVerdict::kNotChecked:
+      break;
+  }
+  return "not checked";
+}
+
+CopyVerdict verdict_of(const std::vector<CheckResult>& checks) {
+  if (!all_passed(checks)) return CopyVerdict::kFailed;
+  return std::ranges::any_of(checks, has_looked_inside) ? CopyVerdict::kPassed
+                                                        : CopyVerdict::kNotChecked;
+}
+
+std::string not_looked_at(const std::vector<CheckResult>& checks) {
+  std::vector<std::string> skipped;
+  for (const CheckResult& check : checks) {
+    if (check.verdict != Verdict::kSkipped) continue;
+    skipped.push_back(fmt::format("{} ({})", check.name, check.detail));
+  }
+  return fmt::format("{}", fmt::join(skipped, ", "));
 }
 
 nlohmann::ordered_json check_results_json(const std::vector<CheckResult>& checks) {

@@ -37,6 +37,19 @@ std::string rights_remedy(const Config& config);
 bool all_passed(const std::vector<CheckResult>& checks);
 bool backup_passed(const std::vector<CheckResult>& checks);
 
+// What the checks of a copy say together. That nothing failed is not enough: where neither amcheck,
+// page checksums nor a question of the operator's could be had, nobody has looked into its data,
+// and it proves nothing and opens no gate.
+enum class CopyVerdict { kPassed, kFailed, kNotChecked };
+std::string_view to_string(CopyVerdict verdict);  // "passed", "failed", "not checked"
+CopyVerdict verdict_of(const std::vector<CheckResult>& checks);
+// Those that were skipped, and why, for people: "checksums (the cluster has no page checksums)".
+std::string not_looked_at(const std::vector<CheckResult>& checks);
+// Of kNotChecked: what to do about it.
+inline constexpr std::string_view kLetItBeChecked =
+    "Install amcheck (Debian: postgresql-NN, Red Hat: postgresqlNN-contrib), or give the "
+    "configuration a question of your own (checks).";
+
 // As docs/json.md has them.
 nlohmann::ordered_json check_results_json(const std::vector<CheckResult>& checks);
 

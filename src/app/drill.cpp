@@ -9,6 +9,7 @@
 #include "app/drill_report.h"
 #include "app/drill_surroundings.h"
 #include "app/open.h"
+#include "app/recovery_work.h"
 #include "app/version.h"
 #include "core/cancellation.h"
 #include "core/text.h"
@@ -18,6 +19,7 @@
 #include "recover/isolated_server.h"
 #include "repository/proof.h"
 #include "system/files.h"
+#include "system/users.h"
 
 namespace holdfast {
 namespace {
@@ -47,7 +49,9 @@ RepositoryConfig& config_repository(Config& config, const std::string& name) {
 
 FileLock lock_drill(const Config& config) {
   prepare_state_directory(config);
-  auto lock = FileLock::try_acquire(config.state_directory / "drill.lock");
+  const fs::path file = config.state_directory / "drill.lock";
+  auto lock = FileLock::try_acquire(file);
+  give_owner({.path = file, .like = config.state_directory});  // who does the next one
   if (lock) return std::move(*lock);
   throw Error(ErrorKind::kRefused, "another drill of this cluster is running on this host",
               {.object = config.cluster, .hint = "Wait until it has ended."});
@@ -58,6 +62,13 @@ FileLock lock_drill(const Config& config) {
 DrillRequest with_end_for_now(DrillRequest request) {
   if (request.point.time == "now") request.point.time.reset();
   return request;
+}
+
+// "drill", or of the calendar "drill-quarterly".
+std::string proof_mode(DrillPreset preset) {
+  std::string mode = "drill";
+  if (preset != DrillPreset::kNone) mode += fmt::format("-{}", to_string(preset));
+  return mode;
 }
 
 class DrillRun {
@@ -85,6 +96,8 @@ class DrillRun {
     report_.preset = request_.preset;
     report_.repository = repository_.name;
     report_.as_of = repository_.as_of;
+    report_.by = operator_name();
+    report_.host = host_name();
     if (request_.corrupt) report_.damage.emplace();
     const auto began = SteadyClock::now();
     try {
@@ -109,7 +122,7 @@ class DrillRun {
       judge_objectives();
       store_proof(seconds_since(began));
     }
-    report_.report = save_drill_report(config_, report_);
+    save_drill_report(config_, report_);
     return std::move(report_);
   }
 
@@ -334,8 +347,12 @@ class DrillRun {
 
   void store_proof(double duration_seconds) {
     if (!report_.backup) return;
+    if (report_.verdict() == CopyVerdict::kNotChecked) {
+      report_.warnings.emplace_back("no proof was stored: nobody has looked into the data");
+      return;
+    }
     ProofRecord proof{.time = to_rfc3339(report_.began),
-                      .mode = "drill",
+                      .mode = proof_mode(report_.preset),
                       .ok = backup_passed(report_.checks),
                       .objects = report_.checks.size(),
                       .bytes = report_.bytes,
@@ -405,9 +422,9 @@ std::string_view to_string(DrillReport::Measure measure) {
   return "backup";
 }
 
-bool DrillReport::passed() const {
-  if (damage) return damage->noticed;
-  return all_passed(checks);
+CopyVerdict DrillReport::verdict() const {
+  if (damage) return damage->noticed ? CopyVerdict::kPassed : CopyVerdict::kFailed;
+  return verdict_of(checks);
 }
 
 DrillReport drill(const Config& config, const RepositoryConfig& repository,

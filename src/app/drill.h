@@ -10,6 +10,7 @@
 //   folder by its mark. One drill of a cluster at a time on a host.
 // With `corrupt` the drill passes when it notices that one object is damaged, which is so in its
 //   own view of the repository alone; its report is kept apart from those of other drills.
+// A drill in which nobody could look into the data (CopyVerdict::kNotChecked) stores no proof.
 // What went wrong with the backup or on the copy is a result, and stored as a failed proof. So is
 //   an answer that is not the expected one and an objective that was missed, but the proof of the
 //   backup does not fail for these: nothing of it is damaged. What
@@ -24,6 +25,7 @@
 
 #include "app/canary.h"
 #include "app/config.h"
+#include "app/copy_checks.h"
 #include "app/drill_chance.h"
 #include "app/drill_folder.h"
 #include "app/drill_surroundings.h"
@@ -64,6 +66,7 @@ struct DrillReport {
   std::optional<Timestamp> as_of;    // it was seen as it was then
   std::optional<BackupInfo> backup;  // none: not even its manifest could be read
   std::string target;                // for people: "the end of the archive"
+  std::string by, host;              // who did it, and where
   std::optional<DrawnDrill> drawn;   // something was left to chance
   Timestamp began{};
   double restore_seconds = 0;
@@ -80,16 +83,19 @@ struct DrillReport {
   // from WAL, else the end of the backup.
   enum class Measure { kNone, kCanary, kTransaction, kBackup };
   Measure measured_by = Measure::kNone;
-  std::optional<CanaryRow> canary;       // its last row
-  std::vector<CheckResult> checks;       // "recovery" is the first
-  std::filesystem::path data_directory;  // kept: where
-  std::uint32_t proof = 0;               // its number beside the backup; 0: none was stored
-  std::filesystem::path report;          // JSON, in the state directory
+  std::optional<CanaryRow> canary;              // its last row
+  std::vector<CheckResult> checks;              // "recovery" is the first
+  std::filesystem::path data_directory;         // kept: where
+  std::uint32_t proof = 0;                      // its number beside the backup; 0: none was stored
+  std::filesystem::path report;                 // JSON, in the state directory
+  std::vector<std::filesystem::path> readable;  // the same for people: Markdown, HTML
   std::vector<std::string> warnings;
 
   std::optional<DamageReport> damage;  // of `corrupt`; then there are no checks and no proof
 
-  bool passed() const;  // no check failed; of `corrupt`: the damage was noticed
+  // Of `corrupt`: kPassed where the damage was noticed.
+  CopyVerdict verdict() const;
+  bool passed() const { return verdict() == CopyVerdict::kPassed; }
   double recovery_seconds() const { return restore_seconds + replay_seconds; }
 };
 

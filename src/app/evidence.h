@@ -121,6 +121,7 @@ struct DrillEvidence {
   bool passed = false;
   bool proven = false;  // that the backup can be restored; false: the drill failed for it
   std::string backup = {}, target = {};
+  std::string preset = {};  // "quarterly"; empty: none of the calendar
   std::optional<double> recovery_seconds = {}, recovery_point_seconds = {};
   std::string failed = {};  // names of the checks that failed
 };
@@ -134,6 +135,7 @@ struct RepositoryEvidence {
   std::optional<Trouble> trouble = {};  // not reachable, or something in it cannot be read
   bool opened = false, registered = false;
   std::optional<std::chrono::microseconds> clock_ahead = {};
+  std::optional<Timestamp> known_since = {};     // when this cluster's first history was opened
   std::vector<CatalogueEntry> backups = {};      // oldest first, whatever their state
   std::optional<CatalogueEntry> last_good = {};  // with its proof
   // With kDoctor: the newest that somebody took on purpose, with a name or a reason; with its
@@ -163,6 +165,7 @@ struct MachineEvidence {
   std::vector<RecoveryView> recoveries = {};
   std::vector<ReplayEvidence> replays = {};  // of recoveries that are replaying; with kDoctor
   std::vector<DrillEvidence> drills = {};    // by time; reports of this machine, and proofs
+  bool knows_rare_drills = false;            // `drills` has those of other machines; with kDoctor
   std::vector<std::string> leftovers = {};   // sentences
   std::vector<Trouble> troubles = {};
   std::vector<CheckFinding> checks = {};  // with kDoctor: configuration, privileges, settings …

@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "app/copy_checks.h"
 #include "app/evidence_parts.h"
 #include "repository/json_text.h"
 #include "system/files.h"
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kReportBytesMax = std::size_t{4} << 20U;
-constexpr std::size_t kReportsRead = 100;
+constexpr std::size_t kReportsRead = 400;
 // Columns of a line of /proc/locks, behind the number: type, advisory or not, kind, process, file.
 constexpr std::string_view kFlock = "FLOCK";
 
@@ -61,11 +62,14 @@ std::optional<DrillEvidence> drill_in(const fs::path& report) {
     const Json json = parse_json<Json>(*text);
     const auto began = parse_rfc3339(text_in(json, "began"));
     if (!began) return std::nullopt;
+    // Nobody could look into the copy: as if there had been none.
+    if (text_in(json, "verdict") == to_string(CopyVerdict::kNotChecked)) return std::nullopt;
     DrillEvidence drill{.time = *began,
                         .passed = json.at("passed").get<bool>(),
                         .proven = true,
                         .backup = text_in(json, "backup"),
                         .target = text_in(json, "target"),
+                        .preset = text_in(json, "preset"),
                         .recovery_seconds = number_in(json, "recovery_seconds"),
                         .recovery_point_seconds = number_in(json, "recovery_point_seconds")};
     for (const Json& check : json.at("checks")) {

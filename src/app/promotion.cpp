@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "app/copy_checks.h"
 #include "app/open.h"
 #include "app/operations.h"
 #include "app/promotion_steps.h"
@@ -65,6 +66,11 @@ void require_verdict(const RecoveryRecord& record) {
   const std::string again = fmt::format("holdfast recover check {}", record.name);
   if (!record.verdict) refuse("the recovered copy was not checked", record.name, again);
   if (record.verdict->passed) return;
+  const auto& checks = record.verdict->checks;
+  if (verdict_of(checks) == CopyVerdict::kNotChecked) {
+    refuse("nobody has looked into the recovered copy: skipped were " + not_looked_at(checks),
+           record.name, fmt::format("{} Then: {}", kLetItBeChecked, again));
+  }
   refuse("the checks of the recovered copy failed", record.name,
          fmt::format("'holdfast recover status {}' shows which. Another point: 'recover forward'. "
                      "Checked again: {}",

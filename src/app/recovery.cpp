@@ -118,7 +118,8 @@ RecoveryRecord new_record(const Config& config, const RepositoryConfig& reposito
                         .began = recovery_time_now(),
                         .repository = repository.name,
                         .as_of = repository.as_of ? to_rfc3339(*repository.as_of) : "",
-                        .history = request.history};
+                        .history = request.history,
+                        .objectives = config.objectives};
   const fs::path scratch =
       request.scratch.empty() ? place_beside_cluster(config) : fs::absolute(request.scratch);
   record.folder = scratch.empty() ? store.folder_of(request.name)
@@ -162,22 +163,25 @@ std::string restore_copy(const Config& config, RecoveryWork& work, const ThawCho
                          Progress& progress, const std::stop_token& stop) {
   const RecoveryRecord& record = work.record();
   make_folder(record.folder);
+  std::string said = fmt::format("backup {}", record.backup);
   // It is written last: with it, an interrupted step had only its end left to write down.
   if (!fs::exists(record.data_directory() / kControlFilePath)) {
     const Config seen = seen_by(record, config);
-    restore(seen, find_repository(seen, record.repository),
-            {.backup = record.backup,
-             .history = record.history,
-             .target = {.data_directory = record.data_directory(),
-                        .tablespaces_under = record.folder / "tablespaces"},
-             .point = request_for(record.target),
-             .archiving = RecoverySettings::Archiving::kOff,
-             .apart = record.data_directory(),
-             .thaw = thaw},
-            progress, stop);
+    const RestoreAnswer answer =
+        restore(seen, find_repository(seen, record.repository),
+                {.backup = record.backup,
+                 .history = record.history,
+                 .target = {.data_directory = record.data_directory(),
+                            .tablespaces_under = record.folder / "tablespaces"},
+                 .point = request_for(record.target),
+                 .archiving = RecoverySettings::Archiving::kOff,
+                 .apart = record.data_directory(),
+                 .thaw = thaw},
+                progress, stop);
+    for (const std::string& warning : answer.restored.warnings) said += "; " + warning;
   }
   give_to_owner_of_data(record);
-  return fmt::format("backup {}", record.backup);
+  return said;
 }
 
 State state_of(const RecoveryView& view, bool worked_on, bool running) {
@@ -384,10 +388,11 @@ RecoveryView check_recovery(const Config& config, const std::string& name, Progr
         stop));
     work.start_server();
     work.await_target();
-    verdict.passed = all_passed(verdict.checks);
+    const CopyVerdict said = verdict_of(verdict.checks);
+    verdict.passed = said == CopyVerdict::kPassed;
     work.change().verdict = verdict;
     work.change().approvals.clear();  // they were about another one
-    return std::string(verdict.passed ? "passed" : "failed");
+    return std::string(to_string(said));
   });
   return view_of(config, work.record(), false, stop);
 }

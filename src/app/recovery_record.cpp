@@ -166,6 +166,20 @@ std::optional<RecoveryPromotion> promotion_from(const Json& json) {
   return promotion;
 }
 
+Json json_of(const ObjectivesConfig& objectives) {
+  return {{"recovery_time_seconds", Seconds(objectives.recovery_time).count()},
+          {"recovery_point_seconds", Seconds(objectives.recovery_point).count()}};
+}
+
+ObjectivesConfig objectives_from(const Json& record) {
+  const Json json = record.value("objectives", Json::object());
+  const auto limit = [&](const char* key) {
+    return std::chrono::round<std::chrono::milliseconds>(Seconds(json.value(key, 0.0)));
+  };
+  return {.recovery_point = limit("recovery_point_seconds"),
+          .recovery_time = limit("recovery_time_seconds")};
+}
+
 RecoveryRecord record_from(const Json& json) {
   if (json.at("version") != kRecordVersion) throw std::runtime_error("unknown version");
   RecoveryRecord record{.name = json.at("name"),
@@ -182,7 +196,9 @@ RecoveryRecord record_from(const Json& json) {
                         .target = target_from(json.at("target")),
                         .from = parse_lsn(json.at("from").get<std::string>()).value(),
                         .to = parse_lsn(json.at("to").get<std::string>()).value(),
-                        .restore_command = json.at("restore_command")};
+                        .restore_command = json.at("restore_command"),
+                        .objectives = objectives_from(json),
+                        .last_transaction = json.value("last_transaction", "")};
   for (const Json& step : json.at("steps")) record.steps.push_back(step_from(step));
   record.verdict = verdict_from(json.at("verdict"));
   for (const Json& approval : json.at("approvals")) {
@@ -289,6 +305,7 @@ Json json_of(const RecoveryVerdict& verdict) {
           {"at", verdict.at},
           {"by", verdict.by},
           {"passed", verdict.passed},
+          {"verdict", to_string(verdict_of(verdict.checks))},
           {"checks", check_results_json(verdict.checks)}};
 }
 
@@ -310,6 +327,8 @@ std::string to_json(const RecoveryRecord& record) {
   json["from"] = to_string(record.from);
   json["to"] = to_string(record.to);
   json["restore_command"] = record.restore_command;
+  json["objectives"] = json_of(record.objectives);
+  json["last_transaction"] = record.last_transaction;
   json["steps"] = Json::array();
   for (const RecoveryStep& step : record.steps) json["steps"].push_back(json_of(step));
   json["verdict"] = record.verdict ? json_of(*record.verdict) : Json();

@@ -48,7 +48,7 @@ struct RecoveryVerdict {
   std::string time;  // RFC 3339
   std::string at;    // the LSN that the copy stood at
   std::string by;
-  bool passed = false;
+  bool passed = false;  // and somebody has looked inside (app/copy_checks.h)
   std::vector<CheckResult> checks;
 };
 
@@ -92,6 +92,8 @@ struct RecoveryRecord {
   RecoveryTarget target;  // kLatest: to the end that the archive had when it was planned
   Lsn from, to;           // where replay begins, and as far as is known where it ends
   std::string restore_command;
+  ObjectivesConfig objectives = {};   // of the configuration, when it began
+  std::string last_transaction = {};  // the newest that was seen replayed, RFC 3339; empty: none
   std::vector<RecoveryStep> steps;
   std::optional<RecoveryVerdict> verdict;   // of the last check at the present target
   std::vector<RecoveryApproval> approvals;  // of that verdict

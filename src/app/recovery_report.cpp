@@ -1,11 +1,9 @@
 #include "app/recovery_report.h"
 
-#include <optional>
-#include <utility>
-
 #include <fmt/format.h>
 
-#include "core/redact.h"
+#include "app/copy_checks.h"
+#include "app/objectives.h"
 #include "core/text.h"
 #include "core/time.h"
 #include "system/files.h"
@@ -14,15 +12,6 @@ namespace holdfast {
 namespace {
 
 namespace fs = std::filesystem;
-using Row = std::vector<std::string>;
-
-// A report is sections of facts and tables; both forms are made of these.
-struct ReportSection {
-  std::string title;
-  std::vector<std::pair<std::string, std::string>> facts = {};
-  Row head = {};
-  std::vector<Row> rows = {};
-};
 
 std::string duration_between(const std::string& from, const std::string& to) {
   const auto began = parse_rfc3339(from);
@@ -55,7 +44,7 @@ ReportSection steps_of(const RecoveryRecord& record) {
 
 ReportSection checks_of(const RecoveryVerdict& verdict) {
   ReportSection section{.title = "Checks", .head = {"Check", "Result", "Detail"}};
-  section.facts = {{"Verdict", verdict.passed ? "passed" : "failed"},
+  section.facts = {{"Verdict", std::string(to_string(verdict_of(verdict.checks)))},
                    {"Checked", verdict.time},
                    {"At", verdict.at},
                    {"By", verdict.by}};
@@ -94,8 +83,10 @@ ReportSection promotion_of(const RecoveryPromotion& promotion) {
   return section;
 }
 
-std::vector<ReportSection> sections_of(const RecoveryRecord& record) {
-  std::vector<ReportSection> sections{what_it_is(record)};
+}  // namespace
+
+Report recovery_report(const RecoveryRecord& record) {
+  Report sections{what_it_is(record), objectives_section(measured_objectives(record))};
   if (record.verdict) sections.push_back(checks_of(*record.verdict));
   if (!record.approvals.empty()) sections.push_back(approvals_of(record));
   if (record.promotion) sections.push_back(promotion_of(*record.promotion));
@@ -103,95 +94,14 @@ std::vector<ReportSection> sections_of(const RecoveryRecord& record) {
   return sections;
 }
 
-// Secrets go too: reports are passed around.
-std::string replaced(std::string_view text,
-                     const std::vector<std::pair<char, std::string_view>>& escapes) {
-  std::string out;
-  for (const char c : redact_secrets(text)) {
-    bool escaped = false;
-    for (const auto& [from, to] : escapes) {
-      if (c != from) continue;
-      out += to;
-      escaped = true;
-    }
-    if (!escaped) out += c;
-  }
-  return out;
-}
-
-// What people and programs wrote may hold anything.
-std::string markdown_cell(std::string_view text) {
-  return replaced(text, {{'|', "\\|"}, {'\n', " "}, {'<', "&lt;"}, {'&', "&amp;"}});
-}
-
-std::string html_text(std::string_view text) {
-  return replaced(text, {{'<', "&lt;"}, {'>', "&gt;"}, {'&', "&amp;"}, {'"', "&quot;"}});
-}
-
-std::string markdown_row(const Row& row) {
-  std::string line = "|";
-  for (const std::string& cell : row) line += fmt::format(" {} |", markdown_cell(cell));
-  return line + "\n";
-}
-
-std::string html_row(const Row& row, std::string_view cell) {
-  std::string line = "<tr>";
-  for (const std::string& text : row) line += fmt::format("<{0}>{1}</{0}>", cell, html_text(text));
-  return line + "</tr>\n";
-}
-
-}  // namespace
-
-std::string recovery_report_markdown(const RecoveryRecord& record) {
-  std::string out;
-  for (const ReportSection& section : sections_of(record)) {
-    out += fmt::format("{}{} {}\n\n", out.empty() ? "" : "\n", out.empty() ? "#" : "##",
-                       section.title);
-    for (const auto& [name, value] : section.facts) {
-      out += fmt::format("- {}: {}\n", name, markdown_cell(value));
-    }
-    if (section.rows.empty()) continue;
-    if (!section.facts.empty()) out += "\n";
-    out += markdown_row(section.head) + markdown_row(Row(section.head.size(), "---"));
-    for (const Row& row : section.rows) out += markdown_row(row);
-  }
-  return out;
-}
-
-std::string recovery_report_html(const RecoveryRecord& record) {
-  std::string out = fmt::format(
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Recovery "
-      "{}</title>\n"
-      "<style>body{{font:16px sans-serif;margin:2em auto;max-width:75em}}"
-      "table{{border-collapse:collapse}}th,td{{border:1px solid #bbb;padding:.3em .6em;"
-      "text-align:left;vertical-align:top}}dt{{font-weight:bold}}</style></head><body>\n",
-      html_text(record.name));
-  for (const ReportSection& section : sections_of(record)) {
-    out += fmt::format("<h2>{}</h2>\n", html_text(section.title));
-    if (!section.facts.empty()) out += "<dl>\n";
-    for (const auto& [name, value] : section.facts) {
-      out += fmt::format("<dt>{}</dt><dd>{}</dd>\n", html_text(name), html_text(value));
-    }
-    if (!section.facts.empty()) out += "</dl>\n";
-    if (section.rows.empty()) continue;
-    out += "<table>\n" + html_row(section.head, "th");
-    for (const Row& row : section.rows) out += html_row(row, "td");
-    out += "</table>\n";
-  }
-  return out + "</body></html>\n";
-}
-
 std::vector<fs::path> write_recovery_reports(const RecoveryStore& store,
                                              const RecoveryRecord& record) {
   const fs::path stem = store.report_stem(record);
   make_folders(stem.parent_path(), 0700);
   store.give_to_owner(stem.parent_path());
-  const fs::path markdown = stem.native() + ".md";
-  const fs::path html = stem.native() + ".html";
-  write_durably(markdown, as_bytes(recovery_report_markdown(record)), 0600, Overwrite::kYes);
-  write_durably(html, as_bytes(recovery_report_html(record)), 0600, Overwrite::kYes);
-  for (const fs::path& report : {markdown, html}) store.give_to_owner(report);
-  return {markdown, html};
+  const auto reports = write_report(stem, recovery_report(record));
+  for (const fs::path& report : reports) store.give_to_owner(report);
+  return reports;
 }
 
 }  // namespace holdfast

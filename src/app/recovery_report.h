@@ -7,16 +7,14 @@
 // Replaced whole each time. Errors: kHost. Threads: any.
 
 #include <filesystem>
-#include <string>
 #include <vector>
 
 #include "app/recovery_record.h"
+#include "app/report.h"
 
 namespace holdfast {
 
-std::string recovery_report_markdown(const RecoveryRecord& record);
-std::string recovery_report_html(const RecoveryRecord& record);
-
+Report recovery_report(const RecoveryRecord& record);
 std::vector<std::filesystem::path> write_recovery_reports(const RecoveryStore& store,
                                                           const RecoveryRecord& record);
 

@@ -39,6 +39,11 @@ bool is_private_folder(const fs::path& path, uid_t owner) {
          status.st_uid == owner && (status.st_mode & 077U) == 0;
 }
 
+fs::path without_slash(fs::path path) {
+  while (!path.has_filename() && path.has_relative_path()) path = path.parent_path();
+  return path;
+}
+
 // To be promoted at the end of what it has: PostgreSQL promotes no server that has not reached its
 // target, and without one it would take what was archived after the copy had been checked. All
 // that it replayed is in its pg_wal. Histories say which timeline is free.
@@ -58,9 +63,11 @@ std::string recovery_time_now() {
 }
 
 fs::path place_of_cluster(const Config& config) {
-  fs::path place = config.postgres.data_directory;
+  fs::path place = without_slash(config.postgres.data_directory);
   for (int i = 0; i < kLinksMax && fs::is_symlink(place); ++i) {
-    place = (place.parent_path() / fs::read_symlink(place)).lexically_normal();
+    const fs::path next = without_slash(place.parent_path() / fs::read_symlink(place));
+    // As the kernel goes: behind a link, ".." is what is above the folder that it leads to.
+    place = fs::weakly_canonical(next.parent_path()) / next.filename();
   }
   return place;
 }
@@ -172,7 +179,13 @@ std::string RecoveryWork::await_target() {
       }
       continue;
     }
-    if (stands_at_target(*position)) return describe(*position);
+    if (stands_at_target(*position)) {
+      // A server that was started again has not replayed any.
+      if (position->last_transaction) {
+        record_.last_transaction = to_rfc3339(*position->last_transaction);
+      }
+      return describe(*position);
+    }
     progress_.note(fmt::format(
         "replayed {}, target {}", to_string(position->replayed),
         record_.target.kind == Kind::kLatest ? to_string(record_.to) : to_string(record_.target)));

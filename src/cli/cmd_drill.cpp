@@ -74,12 +74,19 @@ std::string chance_text(const DrillReport& report) {
                      fmt::join(report.drawn->what, " and "), report.drawn->repeat);
 }
 
+std::string reports_text(const DrillReport& report) {
+  std::string text = fmt::format("Report: {}\n", report.report.string());
+  for (const auto& readable : report.readable)
+    text += fmt::format("        {}\n", readable.string());
+  return text;
+}
+
 std::string damage_text(const DrillReport& report, const Style& style) {
   const DamageReport& damage = *report.damage;
   const std::string verdict = damage.noticed ? style.paint(Colour::kGreen, "was noticed")
                                              : style.paint(Colour::kRed, "was not noticed");
   return fmt::format("The damage {} in {}:\n  {}\n", verdict, damage.object, damage.detail) +
-         chance_text(report) + fmt::format("Report: {}\n", report.report.string());
+         chance_text(report) + reports_text(report);
 }
 
 std::string text_of(const DrillReport& report, const Style& style) {
@@ -90,8 +97,8 @@ std::string text_of(const DrillReport& report, const Style& style) {
   std::string text = fmt::format("{} of {} to {}: {}.\n", title,
                                  report.backup ? report.backup->name.id.text : "no backup",
                                  report.target.empty() ? "its target" : report.target,
-                                 report.passed() ? style.paint(Colour::kGreen, "passed")
-                                                 : style.paint(Colour::kRed, "failed"));
+                                 style.paint(report.passed() ? Colour::kGreen : Colour::kRed,
+                                             std::string(to_string(report.verdict()))));
   if (!report.recovered_lsn.empty()) {
     text +=
         fmt::format("It answered after {}.\n", human_duration(Seconds(report.recovery_seconds())));
@@ -105,24 +112,26 @@ std::string text_of(const DrillReport& report, const Style& style) {
   if (!report.data_directory.empty()) {
     text += fmt::format("The copy is kept in {}.\n", report.data_directory.string());
   }
-  return text + fmt::format("Report: {}\n", report.report.string());
+  return text + reports_text(report);
 }
 
 std::string told_of(const DrillReport& report) {
-  std::string text =
-      fmt::format("backup {} to {}: {}", report.backup ? report.backup->name.id.text : "none",
-                  report.target.empty() ? "its target" : report.target,
-                  report.passed() ? "passed" : "failed");
+  std::string text = fmt::format(
+      "backup {} to {}: {}", report.backup ? report.backup->name.id.text : "none",
+      report.target.empty() ? "its target" : report.target, to_string(report.verdict()));
   if (!report.recovered_lsn.empty()) {
     text += fmt::format(", answered after {}", human_duration(Seconds(report.recovery_seconds())));
   }
   if (report.recovery_point_seconds) {
-    text += fmt::format(", recovery point {}",
-                        human_duration(Seconds(*report.recovery_point_seconds)));
+    text +=
+        fmt::format(", recovery point {}", human_duration(Seconds(*report.recovery_point_seconds)));
   }
   for (const CheckResult& check : report.checks) {
-    if (check.verdict == Verdict::kFailed) text += fmt::format("; {}: {}", check.name, check.detail);
+    if (check.verdict == Verdict::kFailed)
+      text += fmt::format("; {}: {}", check.name, check.detail);
   }
+  const std::string skipped = not_looked_at(report.checks);
+  if (!skipped.empty()) text += "; not looked at: " + skipped;
   return text;
 }
 
@@ -175,14 +184,25 @@ CommandResult run(Arguments& arguments, CommandContext& context) {
   const DrillReport report = drill(config, find_repository(config, repository), arguments.request,
                                    context.progress(), context.stop());
   for (const std::string& warning : report.warnings) context.warn(warning);
-  CommandResult result{.json = drill_report_json(report), .text = text_of(report, context.style()),
+  CommandResult result{.json = drill_report_json(report),
+                       .text = text_of(report, context.style()),
                        .told = told_of(report)};
   result.json["report"] = report.report.string();
+  result.json["reports"] = Json::array();
+  for (const auto& readable : report.readable) {
+    result.json["reports"].push_back(readable.string());
+  }
   if (report.damage && !report.damage->noticed) {
     result.failure = Error(ErrorKind::kCheckFailed, "the damage was not noticed",
                            {.object = report.damage->object,
                             .hint = "'holdfast verify --deep' tells whether the backup is what it "
                                     "should be. This drill has to fail: please report it."});
+  } else if (report.verdict() == CopyVerdict::kNotChecked) {
+    result.failure =
+        Error(ErrorKind::kCheckFailed,
+              "the backup came back, but nobody has looked into it: skipped were " +
+                  not_looked_at(report.checks),
+              {.object = context.config().cluster, .hint = std::string(kLetItBeChecked)});
   } else if (!report.passed()) {
     result.failure = Error(
         ErrorKind::kCheckFailed, "the drill failed",

@@ -2,6 +2,7 @@
 // everything, until it is abandoned. Its promotion: cmd_promote.cpp.
 #include <fmt/format.h>
 
+#include "app/copy_checks.h"
 #include "app/recovery.h"
 #include "cli/as_of_option.h"
 #include "cli/command.h"
@@ -48,7 +49,13 @@ CommandResult run_check(const std::string& name, CommandContext& context) {
   const RecoveryView view =
       check_recovery(context.config(), name, context.progress(), context.stop());
   CommandResult result = result_of(view, context);
-  if (!view.record.verdict->passed) {
+  const auto& checks = view.record.verdict->checks;
+  if (verdict_of(checks) == CopyVerdict::kNotChecked) {
+    result.failure =
+        Error(ErrorKind::kCheckFailed,
+              "nobody has looked into the recovered copy: skipped were " + not_looked_at(checks),
+              {.object = view.record.name, .hint = std::string(kLetItBeChecked)});
+  } else if (!view.record.verdict->passed) {
     result.failure = Error(
         ErrorKind::kCheckFailed, "the checks of the recovered copy failed",
         {.object = view.record.name,

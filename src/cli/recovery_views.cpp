@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "app/copy_checks.h"
+#include "app/objectives.h"
 #include "cli/render.h"
+#include "core/text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -27,6 +30,28 @@ Json steps_json(const RecoveryRecord& record) {
   return steps;
 }
 
+Json objectives_json(const RecoveryRecord& record) {
+  Json objectives = Json::array();
+  for (const MeasuredObjective& one : measured_objectives(record)) {
+    objectives.push_back(
+        {{"name", one.name},
+         {"wanted_seconds", one.wanted.count() == 0 ? Json() : Json(Seconds(one.wanted).count())},
+         {"measured_seconds", one.measured ? Json(Seconds(*one.measured).count()) : Json()},
+         {"result", one.result()}});
+  }
+  return objectives;
+}
+
+std::string objectives_text(const RecoveryRecord& record) {
+  std::string text;
+  for (const MeasuredObjective& one : measured_objectives(record)) {
+    if (one.wanted.count() == 0 || !one.measured) continue;
+    text += fmt::format("  {}: {}; the objective is {}: {}\n", one.name,
+                        human_duration(*one.measured), human_duration(one.wanted), one.result());
+  }
+  return text;
+}
+
 Colour colour_of_state(State state) {
   if (state == State::kPaused) return Colour::kGreen;
   if (state == State::kFailed || state == State::kInterrupted) return Colour::kRed;
@@ -34,9 +59,9 @@ Colour colour_of_state(State state) {
 }
 
 std::string verdict_text(const RecoveryVerdict& verdict, const Style& style) {
-  std::string text = fmt::format(
-      "Checked {} at {}: {}.\n", verdict.time, verdict.at,
-      verdict.passed ? style.paint(Colour::kGreen, "passed") : style.paint(Colour::kRed, "failed"));
+  const std::string word(holdfast::to_string(verdict_of(verdict.checks)));
+  std::string text = fmt::format("Checked {} at {}: {}.\n", verdict.time, verdict.at,
+                                 style.paint(verdict.passed ? Colour::kGreen : Colour::kRed, word));
   Table table({{"CHECK"}, {"RESULT"}, {"DETAIL"}});
   for (const CheckResult& check : verdict.checks) {
     using Verdict = CheckResult::Verdict;
@@ -110,6 +135,7 @@ Json json_of(const RecoveryView& view) {
   json["last_transaction"] = view.position && view.position->last_transaction
                                  ? Json(to_rfc3339(*view.position->last_transaction))
                                  : Json();
+  json["objectives"] = objectives_json(record);
   json["steps"] = steps_json(record);
   json["verdict"] = record.verdict ? holdfast::json_of(*record.verdict) : Json();
   json["approvals"] = approvals_json(record);
@@ -136,6 +162,7 @@ std::string text_of(const RecoveryView& view, const Style& style) {
   for (const RecoveryApproval& approval : record.approvals) {
     text += fmt::format("  approved by {}, {}\n", approval.by, approval.time);
   }
+  text += objectives_text(record);
   if (record.promotion) text += promotion_text(*record.promotion);
   Table table({{"STEP"}, {"RESULT"}, {"BEGAN"}, {"ENDED"}, {"BY"}, {"DETAIL"}});
   for (const RecoveryStep& step : record.steps) {

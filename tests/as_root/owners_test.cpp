@@ -70,6 +70,19 @@ TEST_F(AsRoot, RestoreGivesEveryFileToItsOwnerAndTheServerStarts) {
   EXPECT_EQ(restored.sql("select count(*) from t"), "5000");
 }
 
+// Root tries it once by hand; the timer runs it as the owner ever after.
+TEST(Drill, ByRootLeavesNothingThatTheOwnersNextOneCannotUse) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  ArchivedCluster cluster;
+  HoldfastProgram& holdfast = cluster.holdfast();
+  holdfast.backup({"--type", "full"});
+  cluster.archive();
+  holdfast.run_as = RunAs::kOurselves;
+  EXPECT_TRUE(holdfast.must({"drill"}).at("passed"));
+  holdfast.run_as = RunAs::kServerUser;
+  EXPECT_TRUE(holdfast.must({"drill"}).at("passed"));
+}
+
 // Who is called at night is root perhaps; what promotes is not.
 TEST(Recover, BegunByRootIsFinishedByTheOwnerOfTheDataDirectory) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";

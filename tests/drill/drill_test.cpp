@@ -72,6 +72,11 @@ TEST_P(DrillOn, BringsBackWhatWasArchivedAndLeavesOnlyProofAndReport) {
   EXPECT_TRUE(report.at("data_directory").is_null());
   EXPECT_FALSE(fs::exists(cluster.holdfast().state_directory() / "drill"));
   EXPECT_TRUE(fs::exists(report.at("report").get<std::string>()));
+  EXPECT_THAT(read_text(report.at("reports").at(0).get<std::string>()),
+              HasSubstr("| checksums | passed |"));
+  EXPECT_THAT(read_text(report.at("reports").at(1).get<std::string>()),
+              HasSubstr("<td>checksums</td>"));
+  EXPECT_EQ(report.at("verdict"), "passed");
   const Json proof = cluster.holdfast().must({"show", "latest"}).at("proof");
   EXPECT_EQ(proof.at("mode"), "drill");
   EXPECT_TRUE(proof.at("ok"));
@@ -119,7 +124,12 @@ std::string settings_since(int version) {
   std::string lines;
   if (version >= 14) lines += "min_dynamic_shared_memory = '500GB'\n";
   if (version >= 15) lines += "archive_library = 'no_such_library'\n";
-  if (version >= 17) lines += "summarize_wal = on\nsync_replication_slots = on\n";
+  if (version >= 16) lines += "debug_io_direct = 'data'\n";
+  if (version >= 17) {
+    lines += "summarize_wal = on\nsync_replication_slots = on\n";
+    lines += "transaction_buffers = '1GB'\nmultixact_member_buffers = '1GB'\n";
+  }
+  if (version >= 18) lines += "io_method = io_uring\nmax_active_replication_origins = 0\n";
   return lines;
 }
 
@@ -167,6 +177,7 @@ TEST_P(DrillOn, ReachesNothingOutsideOfItself) {
                   "max_wal_senders = 100\nhot_standby = on\nmax_connections = 10\n"
                   "shared_buffers = '500GB'\nhuge_pages = on\ntemp_tablespaces = 'no_such_space'\n"
                   "wal_buffers = '1GB'\nmax_logical_replication_workers = 4\n"
+                  "max_wal_size = '4TB'\nmin_wal_size = '1TB'\nwal_keep_size = '1TB'\n"
                   "zero_damaged_pages = on\nignore_checksum_failure = on\n{3}",
                   outside.string(), cluster.server().port(),
                   cluster.server().socket_directory().string(), settings_since(version)));

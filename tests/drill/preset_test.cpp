@@ -87,7 +87,7 @@ TEST(DrillPreset, YearlyNeedsTheColdRepositoryAlone) {
   EXPECT_THAT(report.at("drawn").at("repeat").get<std::string>(),
               HasSubstr("--repo cold drill " + id + " --preset yearly"));
   EXPECT_FALSE(report.at("last_transaction").is_null());
-  EXPECT_EQ(holdfast.must({"--repo", "cold", "show", id}).at("proof").at("mode"), "drill");
+  EXPECT_EQ(holdfast.must({"--repo", "cold", "show", id}).at("proof").at("mode"), "drill-yearly");
 }
 
 }  // namespace

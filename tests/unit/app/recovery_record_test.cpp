@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "app/objectives.h"
+#include "app/promotion.h"
 #include "app/recovery_report.h"
 #include "core/error.h"
 #include "support/temp_folder.h"
@@ -98,12 +100,13 @@ TEST(RecoveryRecord, ThatMakesNoSenseIsDamage) {
 
 class RecoveryStoreTest : public testing::Test {
  protected:
-  RecoveryStore store() {
+  Config config() {
     Config config;
     config.cluster = "demo";
     config.state_directory = folder_ / "state";
-    return RecoveryStore(config);
+    return config;
   }
+  RecoveryStore store() { return RecoveryStore(config()); }
   ErrorKind refused(const std::function<void()>& call) {
     try {
       call();
@@ -132,6 +135,32 @@ TEST_F(RecoveryStoreTest, KnowsTheOnlyOneWithoutItsName) {
   EXPECT_EQ(refused([&] { store.find("../look"); }), ErrorKind::kUsage);
 }
 
+// That nothing failed is no verdict where nobody could look.
+TEST_F(RecoveryStoreTest, ApprovesNoCopyThatNobodyLookedInto) {
+  const RecoveryStore store = this->store();
+  RecoveryRecord record = full_record();
+  record.promotion.reset();
+  record.approvals.clear();
+  record.verdict->checks = {{.name = "files", .detail = "300 relations"},
+                            {.name = "checksums",
+                             .verdict = CheckResult::Verdict::kSkipped,
+                             .detail = "the cluster has no page checksums"}};
+  store.write(record);
+  try {
+    approve_recovery(config(), {.name = "look", .by = "Ada"});
+    ADD_FAILURE() << "was approved";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kRefused);
+    EXPECT_NE(error.message().find("checksums (the cluster has no page checksums)"),
+              std::string::npos)
+        << error.message();
+  }
+  record.verdict->checks.push_back({.name = "rows", .about = CheckResult::About::kContent});
+  record.verdict->passed = true;
+  store.write(record);
+  EXPECT_EQ(approve_recovery(config(), {.name = "look", .by = "Ada"}).approvals.size(), 1U);
+}
+
 TEST_F(RecoveryStoreTest, LetsOneWorkAtATime) {
   const RecoveryStore store = this->store();
   EXPECT_FALSE(store.is_worked_on("look"));
@@ -145,7 +174,7 @@ TEST_F(RecoveryStoreTest, LetsOneWorkAtATime) {
 }
 
 TEST(RecoveryReport, TellsWhoDidWhatAndLetsNoTextBecomeMarkup) {
-  const std::string markdown = recovery_report_markdown(full_record());
+  const std::string markdown = report_markdown(recovery_report(full_record()));
   for (const char* part :
        {"# Recovery look", "- Cluster: demo", "| grace |",
         "| restore | done | 2026-11-22T14:00:01Z |", "1.0 s", "| rows | failed | 3, expected 4 |",
@@ -153,16 +182,37 @@ TEST(RecoveryReport, TellsWhoDidWhatAndLetsNoTextBecomeMarkup) {
         "a &lt;b>disk&lt;/b> \\| died"}) {
     EXPECT_NE(markdown.find(part), std::string::npos) << part << "\n" << markdown;
   }
-  const std::string html = recovery_report_html(full_record());
+  const std::string html = report_html(recovery_report(full_record()));
   EXPECT_NE(html.find("<td>grace</td>"), std::string::npos) << html;
   EXPECT_EQ(html.find("<b>"), std::string::npos) << html;
   EXPECT_NE(html.find("a &lt;b&gt;disk&lt;/b&gt; | died"), std::string::npos) << html;
 }
 
+TEST(RecoveryReport, SaysWhatWasReachedAgainstTheObjectivesOfItsBegin) {
+  RecoveryRecord record = full_record();
+  record.steps[1].ended = "2026-11-22T14:10:00Z";
+  record.steps[1].result = RecoveryStep::Result::kDone;
+  record.objectives = {.recovery_point = std::chrono::minutes(1),
+                       .recovery_time = std::chrono::minutes(20)};
+  record.last_transaction = "2026-11-22T13:57:59.123456Z";
+  record = parse_recovery_record(to_json(record), "here");
+  const std::string markdown = report_markdown(recovery_report(record));
+  for (const char* part : {"| recovery time | 20 min 0 s | 10 min 0 s | met |",
+                           "| recovery time, in production | 20 min 0 s |  | not measured |",
+                           "| recovery point | 1 min 0 s | 2 min 0 s | missed |"}) {
+    EXPECT_NE(markdown.find(part), std::string::npos) << part << "\n" << markdown;
+  }
+  record.target.kind = RecoveryTarget::Kind::kLatest;  // to the end, when it began
+  EXPECT_EQ(measured_objectives(record).back().measured, std::chrono::microseconds(120'876'544));
+  record.objectives = {};
+  EXPECT_EQ(measured_objectives(record).back().result(), "no objective");
+}
+
 TEST(RecoveryReport, TellsNoSecretOfAnError) {
   RecoveryRecord record = full_record();
   record.steps[0].detail = "cannot connect to postgres://u:geheim@h/db: refused";
-  for (const std::string& text : {recovery_report_markdown(record), recovery_report_html(record)}) {
+  for (const std::string& text :
+       {report_markdown(recovery_report(record)), report_html(recovery_report(record))}) {
     EXPECT_EQ(text.find("geheim"), std::string::npos) << text;
     EXPECT_NE(text.find("postgres://u:***@h/db: refused"), std::string::npos) << text;
   }

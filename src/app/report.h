@@ -1,0 +1,30 @@
+#pragma once
+// Reports for people, of recoveries and of drills: sections of facts and tables, as Markdown and as
+// one HTML page. What they tell may come from anywhere: nothing in it becomes markup, and secrets
+// in it are left out.
+// Errors: kHost. Threads: any.
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace holdfast {
+
+using ReportRow = std::vector<std::string>;
+struct ReportSection {
+  std::string title;  // of the first: of the whole report
+  std::vector<std::pair<std::string, std::string>> facts = {};
+  ReportRow head = {};
+  std::vector<ReportRow> rows = {};
+};
+using Report = std::vector<ReportSection>;
+
+std::string report_markdown(const Report& report);
+std::string report_html(const Report& report);
+
+// STEM.md and STEM.html, which are replaced whole and durably.
+std::vector<std::filesystem::path> write_report(const std::filesystem::path& stem,
+                                                const Report& report);
+
+}  // namespace holdfast
