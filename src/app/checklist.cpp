@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "app/drill_preset.h"
 #include "core/counted.h"
 #include "core/text.h"
 #include "system/time_zone.h"
@@ -160,6 +161,19 @@ class Answering {
                                "; whether a next one is scheduled is not seen");
   }
 
+  ChecklistLine quarterly_drill() const {
+    return rare_drill({.code = "quarterly_drill",
+                       .question = "Each quarter everything is recovered with nothing but the "
+                                   "repositories"},
+                      "quarterly", kQuarterlyDrillOverdue);
+  }
+  ChecklistLine yearly_drill() const {
+    ChecklistLine line{.code = "yearly_drill",
+                       .question = "Each year the cold repository alone brings a backup back"};
+    if (cold_repository(config_) == nullptr) return yes(line, "no repository is cold");
+    return rare_drill(line, "yearly", kYearlyDrillOverdue);
+  }
+
   ChecklistLine key_elsewhere() const {
     ChecklistLine line{.code = "key_elsewhere",
                        .question = "A key is kept where this machine's end does not reach it"};
@@ -248,6 +262,18 @@ class Answering {
     return no(line, seen, "The drill's report has the times of restore and replay apart.");
   }
 
+  ChecklistLine rare_drill(ChecklistLine line, std::string_view preset,
+                           std::chrono::days overdue) const {
+    const DrillEvidence* const last = last_proven(evidence_, preset);
+    const std::string remedy =
+        fmt::format("'holdfast drill --preset {}'; 'holdfast units' has a timer for it.", preset);
+    if (last == nullptr) return no(std::move(line), "none brought its backup back", remedy);
+    const std::string seen =
+        fmt::format("one of {} brought it back {}", last->backup, since(evidence_.now, last->time));
+    if (evidence_.now - last->time > overdue) return no(std::move(line), seen, remedy);
+    return yes(std::move(line), seen);
+  }
+
   bool counts(Timestamp drill) const { return evidence_.now - drill <= kDrillCounts; }
   const DrillEvidence* last_drill() const {
     return evidence_.machine.drills.empty() ? nullptr : &evidence_.machine.drills.back();
@@ -287,6 +313,8 @@ std::vector<ChecklistLine> answer_checklist(const Config& config,
           answering.by_people("team", "The team is trained in backup and recovery"),
           answering.by_people("runbook", "The on-call runbook says how to recover"),
           answering.monthly_drill(),
+          answering.quarterly_drill(),
+          answering.yearly_drill(),
           answering.key_elsewhere(),
           answering.nothing_wrong()};
 }

@@ -43,6 +43,9 @@ inline constexpr std::chrono::hours kCopyMayTake{12};
 // The canary writes again a minute after its server is back.
 inline constexpr std::chrono::minutes kCanarySilent{5};
 inline constexpr std::chrono::days kDrillOverdue{35};
+// The drills of the quarter and of the year (app/drill_preset.h), with two weeks to make them up.
+inline constexpr std::chrono::days kQuarterlyDrillOverdue{106};
+inline constexpr std::chrono::days kYearlyDrillOverdue{380};
 // Where objectives.recovery_point is not set: WAL that waits longer is critical.
 inline constexpr std::chrono::hours kWalAtRiskLong{1};
 inline constexpr std::chrono::minutes kWalWaitsLong{15};
@@ -58,6 +61,9 @@ struct BackupLimits {
 BackupLimits backup_limits(const Config& config, Timestamp ended);
 
 std::vector<Finding> diagnose(const Config& config, const Evidence& evidence);
+
+// The last drill of this preset that brought its backup back; nullptr: none did.
+const DrillEvidence* last_proven(const Evidence& evidence, std::string_view preset);
 
 // The worst; kNotice when there is nothing else.
 ProblemSeverity worst_of(const std::vector<Finding>& findings);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "app/diagnosis_parts.h"
+#include "app/drill_preset.h"
 #include "app/evidence_parts.h"
 #include "core/text.h"
 #include "system/cron.h"
@@ -185,6 +186,53 @@ void judge_drills(const Diagnosing& diagnosing) {
   }
 }
 
+struct RareDrill {
+  std::string_view preset;
+  const char* code;
+  std::chrono::days overdue;
+  const char* consequence;
+};
+constexpr RareDrill kQuarterly{"quarterly", "quarterly_drill_overdue", kQuarterlyDrillOverdue,
+                               "Nobody knows whether the repositories are enough without what "
+                               "this machine keeps."};
+constexpr RareDrill kYearly{"yearly", "yearly_drill_overdue", kYearlyDrillOverdue,
+                            "Nobody knows whether the cold repository brings the cluster back by "
+                            "itself."};
+
+void judge_rare_drill(const Diagnosing& diagnosing, const RareDrill& rare) {
+  const Evidence& evidence = diagnosing.evidence;
+  const DrillEvidence* const last = last_proven(evidence, rare.preset);
+  std::optional<Timestamp> since;
+  if (last != nullptr) {
+    since = last->time;
+  } else {
+    for (const RepositoryEvidence& repository : evidence.repositories) {
+      if (!repository.known_since) continue;
+      since = std::min(since.value_or(*repository.known_since), *repository.known_since);
+    }
+  }
+  if (!since || evidence.now - *since <= rare.overdue) return;
+  diagnosing.add(
+      {.code = rare.code,
+       .title = last == nullptr ? fmt::format("no {} drill ever brought a backup back", rare.preset)
+                                : fmt::format("the last {} drill that brought a backup back was {}",
+                                              rare.preset, ago(evidence.now, last->time)),
+       .evidence = {last == nullptr
+                        ? "neither a report here nor a proof in a repository; the cluster is known "
+                          "since " +
+                              to_rfc3339_seconds(*since)
+                        : fmt::format("of {}, at {}", last->backup, to_rfc3339_seconds(*since))},
+       .consequence = rare.consequence,
+       .remedy = fmt::format("'holdfast drill --preset {}'; 'holdfast units' has a timer for it.",
+                             rare.preset)});
+}
+
+void judge_rare_drills(const Diagnosing& diagnosing) {
+  if (!diagnosing.evidence.machine.knows_rare_drills) return;
+  judge_rare_drill(diagnosing, kQuarterly);
+  if (cold_repository(diagnosing.config) != nullptr) judge_rare_drill(diagnosing, kYearly);
+}
+
 // Whoever began it may not know that it ended.
 Finding stopped_promotion(const RecoveryView& view) {
   const RecoveryStep& last = view.record.steps.back();
@@ -308,6 +356,14 @@ void judge_backups(const Diagnosing& diagnosing, const RepositoryEvidence& repos
   judge_copies(diagnosing, repository);
 }
 
+const DrillEvidence* last_proven(const Evidence& evidence, std::string_view preset) {
+  const auto& drills = evidence.machine.drills;
+  const auto last = std::ranges::find_if(drills.rbegin(), drills.rend(), [&](const auto& drill) {
+    return drill.proven && drill.preset == preset;
+  });
+  return last == drills.rend() ? nullptr : &*last;
+}
+
 void judge_machine(const Diagnosing& diagnosing) {
   const MachineEvidence& machine = diagnosing.evidence.machine;
   for (const Trouble& trouble : machine.troubles) {
@@ -329,6 +385,7 @@ void judge_machine(const Diagnosing& diagnosing) {
   }
   judge_checks(diagnosing);
   judge_drills(diagnosing);
+  judge_rare_drills(diagnosing);
   judge_recoveries(diagnosing);
   if (machine.leftovers.empty()) return;
   diagnosing.add({.code = "leftovers",

@@ -45,6 +45,16 @@ bool drilled_lately(const std::vector<DrillEvidence>& drills, Timestamp now) {
       drills, [&](const DrillEvidence& drill) { return drill.time > now - kRecentDrill; });
 }
 
+// A report says more than the proof of the same drill.
+void add_proven(std::vector<DrillEvidence>& drills, const std::vector<DrillEvidence>& proven) {
+  for (const DrillEvidence& proof : proven) {
+    const bool reported = std::ranges::any_of(drills, [&](const DrillEvidence& drill) {
+      return drill.time == proof.time && drill.backup == proof.backup;
+    });
+    if (!reported) drills.push_back(proof);
+  }
+}
+
 std::chrono::milliseconds time_for(const EvidenceOptions& options) {
   if (options.at_most) return *options.at_most;
   return options.depth == EvidenceDepth::kDoctor ? kDoctorTakesAtMost : kStatusTakesAtMost;
@@ -63,8 +73,9 @@ class Gathering {
 
   void run(const std::stop_token& stop) {
     std::vector<DrillEvidence> drills = reported_drills(config_);
-    look_for_drills_ = drilled_lately(drills, evidence_.now) ? ProofsOfDrills::kPassOver
-                                                             : ProofsOfDrills::kLookFor;
+    const bool doctor = options_.depth == EvidenceDepth::kDoctor;
+    const bool enough = drilled_lately(drills, evidence_.now) && !doctor;
+    look_for_drills_ = enough ? ProofsOfDrills::kPassOver : ProofsOfDrills::kLookFor;
     for (const RepositoryConfig& repository : config_.repositories) {
       if (options_.repository.empty() || repository.name == options_.repository) {
         wanted_.push_back(&repository);
@@ -80,11 +91,10 @@ class Gathering {
       look_at_repository_number(i - kOthers);
     });
     evidence_.machine.checks = std::move(checks_);
-    for (RepositoryEvidence& each : evidence_.repositories) {
-      drills.insert(drills.end(), each.drills.begin(), each.drills.end());
-    }
+    for (const RepositoryEvidence& each : evidence_.repositories) add_proven(drills, each.drills);
     std::ranges::stable_sort(drills, {}, &DrillEvidence::time);
     evidence_.machine.drills = std::move(drills);
+    evidence_.machine.knows_rare_drills = doctor;
   }
 
  private:

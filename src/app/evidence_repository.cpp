@@ -2,6 +2,7 @@
 // trouble, and what was seen before it stays.
 #include <algorithm>
 #include <mutex>
+#include <set>
 
 #include "app/archive.h"
 #include "app/check_parts.h"
@@ -23,10 +24,12 @@ namespace {
 // Backups behind the last good one that are looked at for it.
 constexpr std::size_t kLookedForGood = 8;
 constexpr std::size_t kLookedForDrills = 40;
+constexpr std::size_t kProofsRead = 20;  // of one backup, the newest
 constexpr std::size_t kThreads = 8;
 // A daily `expire` has two or three backups that it marked today and nobody since.
 constexpr std::chrono::days kMarksMayWait{2};
-constexpr std::string_view kDrillMode = "drill";
+constexpr std::string_view kDrillMode = "drill";      // of a proof; and of the calendar's
+constexpr std::string_view kCalendarMode = "drill-";  // "drill-quarterly"
 
 std::size_t rank_of(const Config& config, const RepositoryConfig& repository) {
   std::size_t rank = 0;
@@ -77,6 +80,11 @@ class Looking {
     evidence_.clock_ahead = read_clock(opened_->store(), stop_).ahead;
     survey_ = survey_archive(*opened_, config_.cluster, stop_);
     evidence_.registered = !survey_.histories.empty();
+    for (const HistoryRecord& record : survey_.histories) {
+      const auto opened = parse_rfc3339(record.opened);
+      if (opened)
+        evidence_.known_since = std::min(evidence_.known_since.value_or(*opened), *opened);
+    }
     evidence_.backups = survey_.backups;
     if (look_.options.depth == EvidenceDepth::kDoctor) look_at_rights();
     if (!evidence_.registered) return;
@@ -266,6 +274,8 @@ DrillEvidence drill_of(const ProofRecord& proof, const BackupName& backup) {
           .passed = proof.ok,
           .proven = proof.ok,
           .backup = backup.id.text,
+          .preset = proof.mode.starts_with(kCalendarMode) ? proof.mode.substr(kCalendarMode.size())
+                                                          : std::string(),
           .recovery_point_seconds = proof.recovery_point_seconds,
           .failed = proof.damaged.empty() ? "" : proof.damaged.front()};
 }
@@ -290,14 +300,17 @@ std::vector<DrillEvidence> proven_drills(const Repository& repository,
   std::mutex mutex;
   parallel_for(looked.size(), kThreads, stop, [&](std::size_t i, const std::stop_token& inner) {
     const auto numbers = list_proofs(repository, looked[i], inner);
-    for (auto number = numbers.rbegin(); number != numbers.rend(); ++number) {
+    std::set<std::string> modes;
+    const std::size_t read = std::min(numbers.size(), kProofsRead);
+    for (auto number = numbers.rbegin();
+         number != numbers.rbegin() + static_cast<std::ptrdiff_t>(read); ++number) {
       ProofRecord proof;
       const auto trouble =
           looked_at([&] { proof = read_proof(repository, looked[i], *number, inner); });
-      if (trouble || proof.mode != kDrillMode) continue;
+      const bool is_drill = proof.mode == kDrillMode || proof.mode.starts_with(kCalendarMode);
+      if (trouble || !is_drill || !modes.insert(proof.mode).second) continue;
       const std::lock_guard lock(mutex);
       found.push_back(drill_of(proof, looked[i]));
-      return;
     }
   });
   std::ranges::sort(found, {}, &DrillEvidence::time);

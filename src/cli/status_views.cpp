@@ -83,9 +83,10 @@ void show_archiving(Screen& screen, const Evidence& evidence) {
 std::string proof_text(const CatalogueEntry& backup, Timestamp now) {
   if (!backup.proof || backup.proof->time.empty()) return "never verified";
   const auto time = parse_rfc3339(backup.proof->time);
-  return fmt::format("{} passed {}",
-                     backup.proof->mode == "drill" ? "a drill" : backup.proof->mode + " verify",
-                     time ? age_text(now, *time) : backup.proof->time);
+  return fmt::format(
+      "{} passed {}",
+      backup.proof->mode.starts_with("drill") ? "a drill" : backup.proof->mode + " verify",
+      time ? age_text(now, *time) : backup.proof->time);
 }
 
 void show_window(Screen& screen, const RepositoryEvidence& repository) {

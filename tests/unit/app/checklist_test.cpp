@@ -33,6 +33,7 @@ class Checklist : public testing::Test {
     all_.evidence.machine.drills = {drill(days(35), "the end of the archive"),
                                     drill(days(30), "2026-02-08T10:00:00Z"),
                                     drill(days(5), "the end of the archive")};
+    drills().front().preset = "quarterly";
     for (const char* const line : {"restore_documented", "team", "runbook"}) {
       all_.attestations.push_back({line, "A. Sample", "", to_rfc3339(kNow - days(100)), "db1"});
     }
@@ -148,6 +149,21 @@ TEST_F(Checklist, WhatPeopleConfirmHoldsForAYear) {
   EXPECT_THAT(line("runbook").remedy, HasSubstr("--attest runbook"));
   all_.attestations.clear();
   EXPECT_EQ(answer("team"), Answer::kNotKnown);
+}
+
+TEST_F(Checklist, TheDrillsOfTheQuarterAndOfTheYearAreAskedForApart) {
+  EXPECT_EQ(answer("quarterly_drill"), Answer::kYes);
+  EXPECT_EQ(answer("yearly_drill"), Answer::kYes);  // nothing is cold
+  config_.repositories.resize(1);
+  config_.repositories[0].name = "cold";
+  config_.repositories[0].copy.standalone = true;
+  EXPECT_EQ(answer("yearly_drill"), Answer::kNo);
+  drills().front().preset = "yearly";
+  EXPECT_EQ(answer("yearly_drill"), Answer::kYes);
+  EXPECT_EQ(answer("quarterly_drill"), Answer::kNo);
+  drills().front().time = kNow - days(381);
+  EXPECT_EQ(answer("yearly_drill"), Answer::kNo);
+  EXPECT_THAT(line("yearly_drill").remedy, HasSubstr("holdfast drill --preset yearly"));
 }
 
 TEST_F(Checklist, AKeyOfAnEncryptedRepositoryHasToBeElsewhere) {

@@ -54,6 +54,23 @@ std::function<void(Evidence&)> with_trouble(Trouble trouble) {
     let_archiving_fail(evidence, 30min, 20);
   };
 }
+// As long as this the cluster is in its repository; the doctor has looked for all drills.
+std::function<void(Evidence&)> known_for(std::chrono::days age) {
+  return [age](Evidence& evidence) {
+    evidence.machine.knows_rare_drills = true;
+    first_of(evidence).known_since = kNow - age;
+  };
+}
+
+std::function<void(Evidence&)> with_rare_drill(const char* preset, std::chrono::days age) {
+  return [preset, age](Evidence& evidence) {
+    known_for(std::chrono::days(900))(evidence);
+    evidence.machine.drills.insert(
+        evidence.machine.drills.begin(),
+        {.time = kNow - age, .passed = true, .proven = true, .backup = "x", .preset = preset});
+  };
+}
+
 std::function<void(Evidence&)> with_drill(DrillEvidence drill) {
   return [drill = std::move(drill)](Evidence& evidence) { evidence.machine.drills = {drill}; };
 }
@@ -86,6 +103,39 @@ const std::vector<Case>& cases() {
        ProblemSeverity::kCritical, 2},
       {"WrongKey", with_trouble({ErrorKind::kWrongKey, "no slot opens"}), "wrong_key",
        ProblemSeverity::kCritical, 2},
+      {"Full", with_trouble(storage("cannot write x: No space left on device")), "storage_full",
+       ProblemSeverity::kCritical, 2},
+      {"DamagedRecord", with_trouble({ErrorKind::kDamage, "its checksum is wrong"}),
+       "repository_damaged", ProblemSeverity::kCritical, 2},
+      {"NotRegistered",
+       [](Evidence& evidence) {
+         with_trouble({})(evidence);
+         first_of(evidence).trouble.reset();
+         first_of(evidence).opened = true;
+       },
+       "not_registered", ProblemSeverity::kCritical, 2},
+      {"SecondNotRegistered",
+       [](Evidence& evidence) {
+         evidence.repositories.back().registered = evidence.repositories.back().must = false;
+       },
+       "not_registered", ProblemSeverity::kWarning},
+      {"WalDropped",
+       [](Evidence& evidence) {
+         first_of(evidence).dropped = DroppedSummary{.last = {.segments = 3}, .records = 1};
+       },
+       "wal_dropped"},
+      {"WalDroppedAndABackupSince",
+       [](Evidence& evidence) {
+         first_of(evidence).dropped =
+             DroppedSummary{.last = {.segments = 3}, .records = 1, .backup_since = "x"};
+       },
+       ""},
+      {"ARightThatLacks",
+       [](Evidence& evidence) {
+         first_of(evidence).rights = {
+             {"repository rights", FindingLevel::kFailed, "HTTP 403 AccessDenied on PUT"}};
+       },
+       "storage_denied"},
       {"SecondAway",
        [](Evidence& evidence) {
          evidence.repositories.back().trouble = storage("connection refused");
@@ -229,6 +279,12 @@ const std::vector<Case>& cases() {
       {"DrillOverdue",
        with_drill({.time = kNow - std::chrono::days(36), .passed = true, .proven = true}),
        "drill_overdue", ProblemSeverity::kWarning},
+      {"QuarterlyDrillOverdue", known_for(std::chrono::days(107)), "quarterly_drill_overdue",
+       ProblemSeverity::kWarning},
+      {"QuarterlyDrillNotYetDue", known_for(std::chrono::days(105)), ""},
+      {"QuarterlyDrillDone", with_rare_drill("quarterly", std::chrono::days(105)), ""},
+      {"QuarterlyDrillDoneLongAgo", with_rare_drill("quarterly", std::chrono::days(107)),
+       "quarterly_drill_overdue", ProblemSeverity::kWarning},
       {"NeverDrilledAndYoung", [](Evidence& evidence) { evidence.machine.drills.clear(); }, ""},
       {"NeverDrilled",
        [](Evidence& evidence) {
@@ -409,6 +465,43 @@ TEST(Diagnosis, TheWorstComesFirst) {
   ASSERT_EQ(findings.size(), 2U);
   EXPECT_EQ(findings[0].code, "wal_gap");
   EXPECT_EQ(findings[1].code, "backup_overdue");
+}
+
+// Worth knowing, and nothing is wrong: each by its code, with the evidence.
+TEST(Diagnosis, ToldAsNotices) {
+  Evidence evidence = good_evidence();
+  evidence.machine.leftovers = {"/state/drill: the copy of a drill that was killed"};
+  first_of(evidence).rights = {{"repository rights", FindingLevel::kWarning,
+                                "objects cannot be deleted", "as it should be"}};
+  const std::vector<Finding> findings = diagnose({}, evidence);
+  ASSERT_EQ(findings.size(), 2U);
+  EXPECT_EQ(worst_of(findings), ProblemSeverity::kNotice);
+  EXPECT_EQ(findings[0].code, "repository_rights");
+  EXPECT_EQ(findings[0].repository, "hot");
+  EXPECT_NE(findings[0].title.find("objects cannot be deleted"), std::string::npos);
+  EXPECT_EQ(findings[1].code, "leftovers");
+  EXPECT_EQ(findings[1].evidence, evidence.machine.leftovers);
+}
+
+// Where there is a cold repository, and by what status alone has not looked for.
+TEST(Diagnosis, TheYearlyDrillIsOfTheColdRepository) {
+  Config config;
+  Evidence evidence = good_evidence();
+  with_rare_drill("quarterly", std::chrono::days(10))(evidence);
+  EXPECT_TRUE(diagnose(config, evidence).empty());
+  config.repositories.resize(2);
+  config.repositories[1].name = "cold";
+  config.repositories[1].copy.standalone = true;
+  ASSERT_EQ(diagnose(config, evidence).size(), 1U);
+  EXPECT_EQ(diagnose(config, evidence).front().code, "yearly_drill_overdue");
+  evidence.machine.knows_rare_drills = false;
+  EXPECT_TRUE(diagnose(config, evidence).empty());
+  evidence.machine.knows_rare_drills = true;
+  evidence.machine.drills.front().preset = "yearly";
+  ASSERT_EQ(diagnose(config, evidence).size(), 1U);
+  EXPECT_EQ(diagnose(config, evidence).front().code, "quarterly_drill_overdue");
+  evidence.machine.drills.front().proven = false;
+  EXPECT_EQ(diagnose(config, evidence).size(), 2U);
 }
 
 }  // namespace

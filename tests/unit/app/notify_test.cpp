@@ -246,7 +246,7 @@ TEST_F(NotifyTest, WhatACommandToldIsNotToldAgain) {
 TEST_F(NotifyTest, SaysWhatWasReached) {
   Notice notice = good_backup();
   notice.detail = "backup x to the end of the archive: passed, from postgres://u:geheim@db/x";
-  const NoticeText text = compose(config("{command: 'true', on: [backup]}"), notice);
+  const NoticeText text = compose(config("{command: {run: \"true\"}}"), notice);
   EXPECT_THAT(text.body, HasSubstr("\nbackup x to the end of the archive: passed"));
   EXPECT_THAT(text.json, HasSubstr("\"detail\": \"backup x to the end"));
   EXPECT_THAT(text.body + text.json, Not(HasSubstr("geheim")));
