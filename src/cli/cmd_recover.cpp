@@ -66,12 +66,19 @@ CommandResult run_check(const std::string& name, CommandContext& context) {
 
 struct ConnectArguments {
   std::string name, database = "postgres", statement;
+  bool print = false;
 };
 
 CommandResult run_connect(const ConnectArguments& arguments, CommandContext& context) {
-  become_psql(
-      recovery_session(context.config(), arguments.name, arguments.database, context.stop()),
-      arguments.statement);
+  if (arguments.print && !arguments.statement.empty()) {
+    throw Error(ErrorKind::kUsage, "either a connection string or a statement",
+                {.object = "--print --command"});
+  }
+  const RecoverySession session =
+      recovery_session(context.config(), arguments.name, arguments.database, context.stop());
+  if (arguments.print) return {.text = session.connection + "\n"};
+  return {
+      .becomes = [session, statement = arguments.statement] { become_psql(session, statement); }};
 }
 
 struct ForwardArguments {
@@ -178,19 +185,25 @@ CommandSpec recover_connect_command() {
   auto arguments = std::make_shared<ConnectArguments>();
   CommandSpec spec;
   spec.name = "recover connect";
-  spec.summary = "Open psql on a recovered copy";
-  spec.details = "As its first superuser. The copy can only be read.";
+  spec.summary = "Open psql on a recovered copy, or print how other programs get there";
+  spec.details =
+      "As its first superuser. The copy can only be read. Who opened it is in the audit log.\n"
+      "--print is for pg_dump: a table out of the copy, and back into the cluster.";
   spec.needs = Needs::kConfig;
   spec.stdout_use = Stdout::kRaw;
   spec.arguments = {name_argument(arguments->name)};
   spec.options = {
       text_option({"--database", "NAME", "Which database (default: postgres)"},
                   arguments->database),
-      text_option({"--command", "SQL", "Run this and end, as psql -c"}, arguments->statement)};
+      text_option({"--command", "SQL", "Run this and end, as psql -c"}, arguments->statement),
+      switch_option({"--print", "Print the connection string, for pg_dump and other programs"},
+                    arguments->print)};
   spec.examples = {
       {"holdfast recover connect --database app", "Look around"},
       {"holdfast recover connect --database app --command 'select count(*) from orders'",
-       "One question"}};
+       "One question"},
+      {"pg_dump \"$(holdfast recover connect --print --database app)\" --table orders",
+       "One table, as it was"}};
   spec.run = [arguments](CommandContext& context) { return run_connect(*arguments, context); };
   return spec;
 }

@@ -55,6 +55,8 @@ struct CommandResult {
   std::string told = {};              // one line for whoever is told of the end (app/notify.h)
   std::optional<Error> failure = {};  // the answer is "no": printed too, and gives the exit code
   std::optional<int> exit = {};       // where the contract says another one (archive-get)
+  // Another program takes this one's place, once its end was recorded. It does not return.
+  std::function<void()> becomes = {};
 };
 
 struct Example {

@@ -129,6 +129,7 @@ class Program {
       const CommandResult result = command_->run(context);
       progress.finish();
       record->ended({.result = &result, .error = failure_of(result), .exit = exit_of(result)});
+      if (result.becomes) result.becomes();
       return report(result, context.warnings());
     } catch (...) {
       const Error error = to_error(std::current_exception());

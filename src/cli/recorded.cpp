@@ -12,12 +12,12 @@
 namespace holdfast::cli {
 namespace {
 
-constexpr std::array<std::string_view, 22> kOnlyLook{
-    "archive-get",     "archive-helper", "archive-push", "cat",    "check",
-    "checklist",       "config check",   "config show",  "doctor", "help",
-    "key list",        "key new-file",   "list",         "log",    "notify",
-    "recover connect", "recover status", "show",         "status", "units",
-    "version",         "window"};
+constexpr std::array<std::string_view, 21> kOnlyLook{
+    "archive-get",    "archive-helper", "archive-push", "cat",    "check",
+    "checklist",      "config check",   "config show",  "doctor", "help",
+    "key list",       "key new-file",   "list",         "log",    "notify",
+    "recover status", "show",           "status",       "units",  "version",
+    "window"};
 
 constexpr std::array<std::string_view, 5> kDestroy{"delete", "expire", "key remove",
                                                    "recover abandon", "release"};
@@ -119,7 +119,9 @@ void RecordedCommand::ended(const CommandEnd& end) noexcept {
       .exit = end.exit, .signal = end.signal, .error = end.error, .subject = subject_of(end)};
   if (action_) action_->end(action_end, warn);
   tell_if_wanted(end);
-  // Last: it may have to wait for the repository.
+  // Last: it may have to wait for the repository. Who waits for psql does not; the next action
+  // copies it.
+  if (end.result != nullptr && end.result->becomes) return;
   if (action_) action_->copy(action_end, warn, context_.stop());
 }
 

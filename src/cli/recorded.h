@@ -14,6 +14,7 @@
 namespace holdfast::cli {
 
 // Commands that only look, and archiving, which PostgreSQL's own log tells about, are not recorded.
+// To open a copy is more than a look: who saw the data is for the log.
 // A command that nobody thought of is. Nor is one that only says what it would do.
 bool is_recorded(const CommandSpec& command, const std::vector<std::string>& words);
 ActionEffect effect_of(const std::string& command);

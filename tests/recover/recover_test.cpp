@@ -1,11 +1,13 @@
 // `recover` on real servers: a copy that stands at its target beside its source, readable, goes on
 // to later points, is checked, survives the death of holdfast at every step, and leaves nothing.
 #include <csignal>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "support/recovering.h"
+#include "support/surroundings.h"
 
 namespace holdfast::test {
 namespace {
@@ -37,7 +39,10 @@ TEST_P(RecoverOn, StandsAtItsTargetGoesForwardIsCheckedAndLeavesNothing) {
   source.sql("insert into t values (3)");
   cluster.archive();
 
+  cluster.holdfast().settings().lines = {"objectives: {recovery_time: 1h}"};
   const Json started = recover.must({"start", "--target-name", "before"});
+  EXPECT_EQ(started.at("objectives").at(0).at("name"), "recovery time");
+  EXPECT_EQ(started.at("objectives").at(0).at("result"), "met") << started.dump(1);
   EXPECT_EQ(started.at("state"), "paused") << started.dump(1);
   EXPECT_EQ(recover.rows(), "1,2");
   EXPECT_EQ(recover.ask("current_setting('archive_mode')"), "off");
@@ -77,6 +82,55 @@ TEST_P(RecoverOn, StandsAtItsTargetGoesForwardIsCheckedAndLeavesNothing) {
   EXPECT_FALSE(fs::exists(data.parent_path()));
   EXPECT_FALSE(fs::exists(socket_folder));
   EXPECT_TRUE(recover.must({"status"}).at("recoveries").empty());
+}
+
+// The line of the documentation, word for word, with the programs where they lie here.
+std::string documented_line(const std::string& begin) {
+  std::istringstream lines(read_text(source_folder() / "docs/recovery.md"));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("$ " + begin)) return line.substr(2);
+  }
+  throw std::runtime_error("no line " + begin + " in docs/recovery.md");
+}
+
+TEST(Recover, GivesBackOneTableAsTheDocumentationSaysAndNotesWhoOpenedTheCopy) {
+  ArchivedCluster cluster;
+  Recovering recover(cluster);
+  PostgresCluster& source = cluster.server();
+  source.sql("create database app");
+  const fs::path& bin = source.programs().bin_directory;
+  const auto shell = [&](const std::string& script) {
+    return test::run({.arguments = as_server_user({"/bin/sh", "-c", script}),
+                      .environment = {{"PGHOST", source.socket_directory().string()},
+                                      {"PGPORT", std::to_string(source.port())},
+                                      {"PGUSER", "postgres"},
+                                      {"PATH", bin.string() + ":/usr/bin:/bin"},
+                                      {"HOLDFAST_POSTGRES_BIN_DIRECTORY", bin.string()}}});
+  };
+  ASSERT_TRUE(shell("psql app -c 'create table orders as select 1 as n union select 2'").ok());
+  cluster.holdfast().backup({"--type", "full"});
+  source.sql("select pg_create_restore_point('before')");
+  ASSERT_TRUE(shell("psql app -c 'drop table orders; create table others (n int)'").ok());
+  cluster.archive();
+  recover.must({"start", "--target-name", "before"});
+  const Outcome given_back =
+      shell(fmt::format("holdfast() {{ '{}' --config '{}' \"$@\"; }}\n{}\n",
+                        HoldfastProgram::path(), cluster.holdfast().configuration().string(),
+                        documented_line("pg_dump \"$(holdfast recover connect --print")));
+  EXPECT_TRUE(given_back.ok()) << given_back.out << given_back.err;
+  EXPECT_EQ(shell("psql app -Atc 'select sum(n) from orders, (select count(*) from others) o'").out,
+            "3\n");
+  EXPECT_EQ(recover.ask("1"), "1");
+  EXPECT_EQ(recover.run({"connect", "--print", "--command", "select 1"}).outcome.exit_code, 2);
+  int opened = 0;
+  const Json log = cluster.holdfast().must({"log"});
+  for (const Json& action : log.at("actions")) {
+    if (action.at("command") != "recover connect" || action.at("exit") != 0) continue;
+    EXPECT_FALSE(action.at("user").get<std::string>().empty());
+    ++opened;
+  }
+  EXPECT_EQ(opened, 2) << log.dump(1);
+  recover.must({"abandon", "--yes"});
 }
 
 // Killed at each step, by SIGKILL, it is explained by status and finished by the next call.

@@ -193,7 +193,7 @@ TEST(Recorded, EveryCommandThatIsNotKnownToLookOnly) {
               testing::IsSupersetOf({"init", "backup", "restore", "expire", "delete", "hold",
                                      "release", "key add", "key remove", "copy", "drill",
                                      "recover start", "recover check", "recover forward",
-                                     "recover abandon", "undelete", "verify"}));
+                                     "recover abandon", "recover connect", "undelete", "verify"}));
   const auto is_recorded = [](const std::string& name, const std::vector<std::string>& words) {
     for (const cli::CommandSpec& command : cli::all_commands()) {
       if (command.name == name) return cli::is_recorded(command, words);
