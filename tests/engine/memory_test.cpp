@@ -45,7 +45,7 @@ TEST(Memory, StaysInTheBudgetWithManyFilesAndALargeOne) {
   PostgresCluster cluster;
   make_tiny_files(cluster.data_directory() / "many", kFiles);
   const std::uintmax_t large = std::uintmax_t{4} << 30U;
-  make_noise(cluster.data_directory() / "noise", std::size_t{400} << 20U);
+  make_noise(cluster.data_directory() / "noise", std::size_t{256} << 20U);
   write_text(cluster.data_directory() / "large", "");
   fs::resize_file(cluster.data_directory() / "large", large);
   give_to_server_user(cluster.data_directory());
@@ -57,7 +57,7 @@ TEST(Memory, StaysInTheBudgetWithManyFilesAndALargeOne) {
   EXPECT_LE(backup, kBudgetKib);
   const long verify = peak_kib(holdfast, {"verify"});
   EXPECT_GT(verify, 1000) << "nothing was measured";
-  EXPECT_LE(verify, kBudgetKib);
+  EXPECT_LE(verify, kBudgetKib * 3 / 4) << "the tables of a larger backup need the rest";
   const fs::path target = holdfast.new_path();
   const long restore = peak_kib(holdfast, {"restore", "--to", target.string()});
   EXPECT_GT(restore, 1000) << "nothing was measured";
