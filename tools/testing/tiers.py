@@ -167,10 +167,11 @@ def postgres_versions(versions):
 
 
 def run_picked(context, preset, names, words):
-    """Of the programs `names` the tests with one of `words` in their names; with --wide all of them,
-    which need the other servers too."""
+    """Of the programs `names` the tests with one of `words` in their names; with --wide all of them.
+    They look for faults of ours, which do not depend on the server's version; all versions are run
+    by the tier integration."""
     try:
-        versions = postgres_versions(VERSIONS_WIDE) if context.wide else {}
+        versions = postgres_versions(VERSIONS_ORDINARY) if context.wide else {}
     except tools.ToolFailed as error:
         return failed("postgres versions", str(error))
     runs = make_runs(context, preset, names, () if context.wide else words, versions,
@@ -278,14 +279,14 @@ def coverage(context):
     if outcome.failed:
         return outcome
     try:
-        environment = postgres_versions(VERSIONS_WIDE if context.wide else VERSIONS_ORDINARY)
+        environment = postgres_versions(VERSIONS_ORDINARY)
     except tools.ToolFailed as error:
         return failed("postgres versions", str(error))
     # Beside the objects, where they belong, the user that the tests run as cannot write them.
     environment["GCOV_PREFIX"] = str(context.sandbox.counters())
     runs = make_runs(context, "coverage", list(programs.folders), environment=environment,
                      label="coverage:")
-    outcome.add(run_all(context, runs))
+    outcome.add(run_suites(context, runs))
     outcome.add(tools.coverage_outcome(context))
     return outcome
 
