@@ -131,6 +131,14 @@ std::string not_looked_at(const std::vector<CheckResult>& checks) {
   return fmt::format("{}", fmt::join(skipped, ", "));
 }
 
+std::string let_recovery_be_checked(const std::string& recovery) {
+  return fmt::format(
+      "Give the configuration a question of your own (checks), then again: holdfast recover check "
+      "{}. (amcheck cannot be added to a copy that can only be read: it has to be in the source's "
+      "databases before the backup.)",
+      recovery);
+}
+
 nlohmann::ordered_json check_results_json(const std::vector<CheckResult>& checks) {
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   for (const CheckResult& check : checks) {

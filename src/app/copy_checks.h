@@ -49,6 +49,8 @@ std::string not_looked_at(const std::vector<CheckResult>& checks);
 inline constexpr std::string_view kLetItBeChecked =
     "Install amcheck (Debian: postgresql-NN, Red Hat: postgresqlNN-contrib), or give the "
     "configuration a question of your own (checks).";
+// The same of a recovered copy, which can only be read. `recovery` is its name.
+std::string let_recovery_be_checked(const std::string& recovery);
 
 // As docs/json.md has them.
 nlohmann::ordered_json check_results_json(const std::vector<CheckResult>& checks);

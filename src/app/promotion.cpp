@@ -69,7 +69,7 @@ void require_verdict(const RecoveryRecord& record) {
   const auto& checks = record.verdict->checks;
   if (verdict_of(checks) == CopyVerdict::kNotChecked) {
     refuse("nobody has looked into the recovered copy: skipped were " + not_looked_at(checks),
-           record.name, fmt::format("{} Then: {}", kLetItBeChecked, again));
+           record.name, let_recovery_be_checked(record.name));
   }
   refuse("the checks of the recovered copy failed", record.name,
          fmt::format("'holdfast recover status {}' shows which. Another point: 'recover forward'. "

@@ -54,7 +54,7 @@ CommandResult run_check(const std::string& name, CommandContext& context) {
     result.failure =
         Error(ErrorKind::kCheckFailed,
               "nobody has looked into the recovered copy: skipped were " + not_looked_at(checks),
-              {.object = view.record.name, .hint = std::string(kLetItBeChecked)});
+              {.object = view.record.name, .hint = let_recovery_be_checked(view.record.name)});
   } else if (!view.record.verdict->passed) {
     result.failure = Error(
         ErrorKind::kCheckFailed, "the checks of the recovered copy failed",

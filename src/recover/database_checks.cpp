@@ -10,14 +10,13 @@
 #include "core/error.h"
 #include "postgres/connection.h"
 #include "postgres/control_file.h"
+#include "recover/check_tally.h"
 
 namespace holdfast {
 namespace {
 
 using Verdict = CheckResult::Verdict;
 using SteadyClock = std::chrono::steady_clock;
-
-constexpr std::size_t kFindingsShown = 5;
 
 // Unlogged relations have no content before recovery has ended.
 // Partitioned tables and indexes, views and foreign tables have no files; mapped relations have
@@ -42,37 +41,6 @@ constexpr const char* kTables =
     "and (c.relpersistence = 'p' or c.relpersistence = 'u' and not pg_is_in_recovery()) "
     "order by c.oid";
 
-struct Tally {
-  std::uint64_t looked_at = 0;
-  std::uint64_t wrong = 0;
-  std::vector<std::string> shown;
-  std::string skipped;  // why; empty: it was done
-
-  void found(std::string what) {
-    ++wrong;
-    if (shown.size() < kFindingsShown) shown.push_back(std::move(what));
-  }
-};
-
-CheckResult result_of(std::string name, const Tally& tally, std::string_view what,
-                      SteadyClock::time_point began) {
-  CheckResult result{.name = std::move(name)};
-  result.duration_seconds = std::chrono::duration<double>(SteadyClock::now() - began).count();
-  if (tally.wrong > 0) {
-    result.verdict = Verdict::kFailed;
-    result.detail = fmt::format("{} of {} {}: ", tally.wrong, tally.looked_at, what);
-    for (const std::string& one : tally.shown) {
-      result.detail += (&one == &tally.shown.front() ? "" : "; ") + one;
-    }
-  } else if (!tally.skipped.empty()) {
-    result.verdict = Verdict::kSkipped;
-    result.detail = tally.skipped;
-  } else {
-    result.detail = fmt::format("{} {}", tally.looked_at, what);
-  }
-  return result;
-}
-
 std::vector<std::string> databases_of(const CheckedServer& server, const std::stop_token& stop) {
   Connection session(server.connection("template1"), stop);
   std::vector<std::string> names;
@@ -84,16 +52,16 @@ std::vector<std::string> databases_of(const CheckedServer& server, const std::st
   return names;
 }
 
-void count_missing_files(Connection& session, const std::string& database, Tally& tally) {
-  tally.looked_at += std::stoull(session.query(kRelations, {}).at(0).at(0).value_or("0"));
+void count_missing_files(Connection& session, const std::string& database, CheckTally& tally) {
+  tally.looked_at(std::stoull(session.query(kRelations, {}).at(0).at(0).value_or("0")));
   for (const auto& row : session.query(kMissingFiles, {})) {
     tally.found(fmt::format("{}: {} has no file {}", database, row.at(0).value_or("?"),
                             row.at(1).value_or("")));
   }
 }
 
-// The schema of amcheck, quoted; empty with the reason in `tally` when there is none.
-std::string make_amcheck(Connection& session, Tally& tally) {
+// The schema of amcheck, quoted; empty when there is none, and the database is left out of `tally`.
+std::string make_amcheck(Connection& session, const std::string& database, CheckTally& tally) {
   constexpr const char* kSchema =
       "select quote_ident(n.nspname) from pg_extension e join pg_namespace n "
       "on n.oid = e.extnamespace where e.extname = 'amcheck'";
@@ -103,7 +71,7 @@ std::string make_amcheck(Connection& session, Tally& tally) {
     session.query("create extension amcheck with schema pg_catalog", {});
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kPostgres) throw;
-    tally.skipped = fmt::format("amcheck cannot be used: {}", error.message());
+    tally.left_out(database, fmt::format("amcheck cannot be used: {}", error.message()));
     return {};
   }
   rows = session.query(kSchema, {});
@@ -112,7 +80,7 @@ std::string make_amcheck(Connection& session, Tally& tally) {
 
 // One relation at a time, so that what is wrong with one does not hide the others.
 void check_index(Connection& session, const std::string& call, const std::string& name,
-                 Tally& tally) {
+                 CheckTally& tally) {
   try {
     session.query(call, {});
   } catch (const Error& error) {
@@ -121,26 +89,26 @@ void check_index(Connection& session, const std::string& call, const std::string
   }
 }
 
-void check_indexes(Connection& session, const std::string& database, Tally& tally,
+void check_indexes(Connection& session, const std::string& database, CheckTally& tally,
                    const std::stop_token& stop) {
-  const std::string schema = make_amcheck(session, tally);
+  const std::string schema = make_amcheck(session, database, tally);
   if (schema.empty()) return;
   for (const auto& row : session.query(kIndexes, {})) {
     check_cancelled(stop);
-    ++tally.looked_at;
+    tally.looked_at(1);
     check_index(session,
                 fmt::format("select {}.bt_index_check({}, true)", schema, row.at(0).value_or("0")),
                 database + ": " + row.at(1).value_or("?"), tally);
   }
 }
 
-void check_tables(Connection& session, const std::string& database, Tally& tally,
+void check_tables(Connection& session, const std::string& database, CheckTally& tally,
                   const std::stop_token& stop) {
-  const std::string schema = make_amcheck(session, tally);
+  const std::string schema = make_amcheck(session, database, tally);
   if (schema.empty()) return;
   for (const auto& row : session.query(kTables, {})) {
     check_cancelled(stop);
-    ++tally.looked_at;
+    tally.looked_at(1);
     const std::string name = database + ": " + row.at(1).value_or("?");
     try {
       const auto found =
@@ -158,17 +126,19 @@ void check_tables(Connection& session, const std::string& database, Tally& tally
   }
 }
 
-using CheckDatabase = std::function<void(Connection&, const std::string&, Tally&)>;
+using CheckDatabase = std::function<void(Connection&, const std::string&, CheckTally&)>;
 
 CheckResult in_every_database(const CheckedServer& server, std::string name, std::string_view what,
                               const CheckDatabase& check, const std::stop_token& stop) {
   const auto began = SteadyClock::now();
-  Tally tally;
+  CheckTally tally;
   for (const std::string& database : databases_of(server, stop)) {
     Connection session(server.connection(database), stop);
     check(session, database, tally);
   }
-  return result_of(std::move(name), tally, what, began);
+  CheckResult result = tally.result(std::move(name), what);
+  result.duration_seconds = std::chrono::duration<double>(SteadyClock::now() - began).count();
+  return result;
 }
 
 }  // namespace
@@ -202,7 +172,7 @@ std::vector<CheckResult> check_databases(const CheckedServer& server, const std:
   results.push_back(in_every_database(server, "files", "relations", count_missing_files, stop));
   results.push_back(in_every_database(
       server, "indexes", "B-trees",
-      [&](Connection& session, const std::string& database, Tally& tally) {
+      [&](Connection& session, const std::string& database, CheckTally& tally) {
         check_indexes(session, database, tally, stop);
       },
       stop));
@@ -214,7 +184,7 @@ std::vector<CheckResult> check_databases(const CheckedServer& server, const std:
   }
   results.push_back(in_every_database(
       server, "tables", "tables",
-      [&](Connection& session, const std::string& database, Tally& tally) {
+      [&](Connection& session, const std::string& database, CheckTally& tally) {
         check_tables(session, database, tally, stop);
       },
       stop));

@@ -6,8 +6,9 @@
 //   indexes    amcheck's bt_index_check of every valid B-tree, each entry of its heap included
 //   tables     amcheck's verify_heapam of every table and materialised view (PostgreSQL 14 on)
 //   checksums  pg_checksums over the stopped copy
-// amcheck is created in the copy where it is missing; a machine without it is a skipped check, and
-// says so: a drill that could not look has not found nothing.
+// amcheck is created in the copy where it is missing. A database in which that is impossible (the
+// machine has no amcheck, or the copy can only be read) is left out, and named; a check that leaves
+// out all of them is skipped, and says so: a drill that could not look has not found nothing.
 // Source: PostgreSQL's documentation, "amcheck", "pg_checksums".
 // Errors: kPostgres when a session breaks, kCancelled. What a check finds is a result.
 

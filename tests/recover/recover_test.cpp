@@ -93,6 +93,29 @@ std::string documented_line(const std::string& begin) {
   throw std::runtime_error("no line " + begin + " in docs/recovery.md");
 }
 
+// amcheck cannot be added to the copy: the databases that lack it hide nothing of those that have
+// it.
+TEST_P(RecoverOn, IsCheckedWhereOneDatabaseOfSeveralHasAmcheck) {
+  const bool has_amcheck = GetParam().has("pg_amcheck");
+  ArchivedCluster cluster({.programs = GetParam()});
+  Recovering recover(cluster);
+  if (has_amcheck) cluster.server().sql("create extension amcheck");
+  cluster.holdfast().backup({"--type", "full"});
+  cluster.archive();
+  recover.must({"start"});
+  const Json verdict = recover.must({"check"}).at("verdict");
+  EXPECT_TRUE(verdict.at("passed")) << verdict.dump(1);
+  std::string said;
+  for (const Json& check : verdict.at("checks")) {
+    if (check.at("name") != "indexes") continue;
+    said = check.at("verdict").get<std::string>() + ": " + check.at("detail").get<std::string>();
+  }
+  EXPECT_THAT(said, testing::StartsWith(has_amcheck ? "passed: " : "skipped: "));
+  EXPECT_THAT(said, HasSubstr(has_amcheck ? ", without those of template1: amcheck cannot be used"
+                                          : "amcheck cannot be used"));
+  recover.must({"abandon", "--yes"});
+}
+
 TEST(Recover, GivesBackOneTableAsTheDocumentationSaysAndNotesWhoOpenedTheCopy) {
   ArchivedCluster cluster;
   Recovering recover(cluster);

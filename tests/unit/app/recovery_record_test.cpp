@@ -154,6 +154,8 @@ TEST_F(RecoveryStoreTest, ApprovesNoCopyThatNobodyLookedInto) {
     EXPECT_NE(error.message().find("checksums (the cluster has no page checksums)"),
               std::string::npos)
         << error.message();
+    EXPECT_NE(error.hint().find("holdfast recover check look"), std::string::npos) << error.hint();
+    EXPECT_EQ(error.hint().find("Install amcheck"), std::string::npos) << "the copy is only read";
   }
   record.verdict->checks.push_back({.name = "rows", .about = CheckResult::About::kContent});
   record.verdict->passed = true;
