@@ -46,6 +46,22 @@ bool has_looked_inside(const CheckResult& check) {
          std::ranges::find(kOutside, check.name) == kOutside.end();
 }
 
+CheckResult check_from(const nlohmann::ordered_json& json) {
+  CheckResult check{.name = json.at("name"),
+                    .detail = json.at("detail"),
+                    .duration_seconds = json.at("duration_seconds")};
+  using About = CheckResult::About;
+  const std::string verdict = json.at("verdict"), about = json.at("about");
+  check.verdict = Verdict::kFailed;
+  for (const Verdict one : {Verdict::kPassed, Verdict::kSkipped}) {
+    if (verdict == to_string(one)) check.verdict = one;
+  }
+  for (const About one : {About::kContent, About::kObjective}) {
+    if (about == to_string(one)) check.about = one;
+  }
+  return check;
+}
+
 }  // namespace
 
 std::vector<CheckResult> check_running_copy(const Config& config, const CheckedServer& server,
@@ -116,10 +132,17 @@ std::string_view to_string(CopyVerdict verdict) {
   return "not checked";
 }
 
+bool tell_of_backup(const std::vector<CheckResult>& checks) {
+  return !backup_passed(checks) || std::ranges::any_of(checks, has_looked_inside);
+}
+
 CopyVerdict verdict_of(const std::vector<CheckResult>& checks) {
-  if (!all_passed(checks)) return CopyVerdict::kFailed;
-  return std::ranges::any_of(checks, has_looked_inside) ? CopyVerdict::kPassed
-                                                        : CopyVerdict::kNotChecked;
+  const bool wrong = std::ranges::any_of(checks, [](const CheckResult& check) {
+    return check.verdict == Verdict::kFailed && check.about != CheckResult::About::kObjective;
+  });
+  if (wrong) return CopyVerdict::kFailed;
+  if (!tell_of_backup(checks)) return CopyVerdict::kNotChecked;
+  return all_passed(checks) ? CopyVerdict::kPassed : CopyVerdict::kFailed;
 }
 
 std::string not_looked_at(const std::vector<CheckResult>& checks) {
@@ -149,6 +172,12 @@ nlohmann::ordered_json check_results_json(const std::vector<CheckResult>& checks
                     {"duration_seconds", check.duration_seconds}});
   }
   return json;
+}
+
+std::vector<CheckResult> check_results_from(const nlohmann::ordered_json& json) {
+  std::vector<CheckResult> checks;
+  for (const nlohmann::ordered_json& each : json) checks.push_back(check_from(each));
+  return checks;
 }
 
 }  // namespace holdfast

@@ -37,9 +37,13 @@ std::string rights_remedy(const Config& config);
 bool all_passed(const std::vector<CheckResult>& checks);
 bool backup_passed(const std::vector<CheckResult>& checks);
 
-// What the checks of a copy say together. That nothing failed is not enough: where neither amcheck,
-// page checksums nor a question of the operator's could be had, nobody has looked into its data,
-// and it proves nothing and opens no gate.
+// Whether they tell anything of the backup: that a part of it is wrong, or, from inside of its
+// data, that it is not. Where neither amcheck, page checksums nor a question of the operator's
+// could be had, nobody has looked, and whatever else passed or failed is no proof and no evidence.
+bool tell_of_backup(const std::vector<CheckResult>& checks);
+
+// What the checks of a copy say together. That nothing failed is not enough: what tells nothing of
+// the backup opens no gate. A missed objective does not make it more than that.
 enum class CopyVerdict { kPassed, kFailed, kNotChecked };
 std::string_view to_string(CopyVerdict verdict);  // "passed", "failed", "not checked"
 CopyVerdict verdict_of(const std::vector<CheckResult>& checks);
@@ -54,5 +58,7 @@ std::string let_recovery_be_checked(const std::string& recovery);
 
 // As docs/json.md has them.
 nlohmann::ordered_json check_results_json(const std::vector<CheckResult>& checks);
+// Such results again. Errors: those of the JSON library.
+std::vector<CheckResult> check_results_from(const nlohmann::ordered_json& json);
 
 }  // namespace holdfast

@@ -347,7 +347,7 @@ class DrillRun {
 
   void store_proof(double duration_seconds) {
     if (!report_.backup) return;
-    if (report_.verdict() == CopyVerdict::kNotChecked) {
+    if (!tell_of_backup(report_.checks)) {
       report_.warnings.emplace_back("no proof was stored: nobody has looked into the data");
       return;
     }

@@ -10,7 +10,7 @@
 //   folder by its mark. One drill of a cluster at a time on a host.
 // With `corrupt` the drill passes when it notices that one object is damaged, which is so in its
 //   own view of the repository alone; its report is kept apart from those of other drills.
-// A drill in which nobody could look into the data (CopyVerdict::kNotChecked) stores no proof.
+// A drill in which nobody could look into the data (tell_of_backup()) stores no proof.
 // What went wrong with the backup or on the copy is a result, and stored as a failed proof. So is
 //   an answer that is not the expected one and an objective that was missed, but the proof of the
 //   backup does not fail for these: nothing of it is damaged. What

@@ -62,20 +62,20 @@ std::optional<DrillEvidence> drill_in(const fs::path& report) {
     const Json json = parse_json<Json>(*text);
     const auto began = parse_rfc3339(text_in(json, "began"));
     if (!began) return std::nullopt;
+    const std::vector<CheckResult> checks = check_results_from(json.at("checks"));
     // Nobody could look into the copy: as if there had been none.
-    if (text_in(json, "verdict") == to_string(CopyVerdict::kNotChecked)) return std::nullopt;
+    if (!tell_of_backup(checks)) return std::nullopt;
     DrillEvidence drill{.time = *began,
                         .passed = json.at("passed").get<bool>(),
-                        .proven = true,
+                        .proven = backup_passed(checks),
                         .backup = text_in(json, "backup"),
                         .target = text_in(json, "target"),
                         .preset = text_in(json, "preset"),
                         .recovery_seconds = number_in(json, "recovery_seconds"),
                         .recovery_point_seconds = number_in(json, "recovery_point_seconds")};
-    for (const Json& check : json.at("checks")) {
-      if (text_in(check, "verdict") != "failed") continue;
-      drill.failed += (drill.failed.empty() ? "" : ", ") + text_in(check, "name");
-      if (text_in(check, "about") == "backup") drill.proven = false;
+    for (const CheckResult& check : checks) {
+      if (check.verdict != CheckResult::Verdict::kFailed) continue;
+      drill.failed += (drill.failed.empty() ? "" : ", ") + check.name;
     }
     return drill;
   } catch (const std::exception&) {

@@ -93,30 +93,15 @@ RecoveryStep step_from(const Json& json) {
   return step;
 }
 
-CheckResult check_from(const Json& json) {
-  CheckResult check{.name = json.at("name"),
-                    .detail = json.at("detail"),
-                    .duration_seconds = json.at("duration_seconds")};
-  using Verdict = CheckResult::Verdict;
-  using About = CheckResult::About;
-  const std::string verdict = json.at("verdict"), about = json.at("about");
-  check.verdict = Verdict::kFailed;
-  for (const Verdict one : {Verdict::kPassed, Verdict::kSkipped}) {
-    if (verdict == to_string(one)) check.verdict = one;
-  }
-  for (const About one : {About::kContent, About::kObjective}) {
-    if (about == to_string(one)) check.about = one;
-  }
-  return check;
-}
-
 std::optional<RecoveryVerdict> verdict_from(const Json& json) {
   if (json.is_null()) return std::nullopt;
   RecoveryVerdict verdict{.time = json.at("time"),
                           .at = json.at("at"),
                           .by = json.at("by"),
-                          .passed = json.at("passed")};
-  for (const Json& check : json.at("checks")) verdict.checks.push_back(check_from(check));
+                          .checks = check_results_from(json.at("checks"))};
+  // One that an older version wrote may have passed although nobody had looked.
+  verdict.passed =
+      json.at("passed").get<bool>() && verdict_of(verdict.checks) == CopyVerdict::kPassed;
   return verdict;
 }
 

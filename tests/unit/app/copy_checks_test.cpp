@@ -47,6 +47,26 @@ TEST(CopyVerdict, NeedsSomebodyWhoLookedInside) {
   }
 }
 
+// That it took too long does not make anybody have looked.
+TEST(CopyVerdict, OfAMissedObjectiveNeedsSomebodyWhoLookedToo) {
+  std::vector<CheckResult> checks = nobody_looked();
+  checks.back().verdict = Verdict::kFailed;
+  EXPECT_EQ(verdict_of(checks), CopyVerdict::kNotChecked);
+  EXPECT_FALSE(tell_of_backup(checks));
+  checks.push_back({.name = "tables"});
+  EXPECT_EQ(verdict_of(checks), CopyVerdict::kFailed);
+  EXPECT_TRUE(tell_of_backup(checks));
+}
+
+TEST(CopyVerdict, OfAWrongAnswerAloneProvesNothing) {
+  std::vector<CheckResult> checks = nobody_looked();
+  checks.push_back({.name = "rows", .about = About::kContent, .verdict = Verdict::kFailed});
+  EXPECT_EQ(verdict_of(checks), CopyVerdict::kFailed);
+  EXPECT_FALSE(tell_of_backup(checks));
+  checks.front().verdict = Verdict::kFailed;  // of the backup: known without a look
+  EXPECT_TRUE(tell_of_backup(checks));
+}
+
 class DrillReportTest : public testing::Test {
  protected:
   DrillReportTest() {
@@ -91,6 +111,20 @@ TEST_F(DrillReportTest, OfOneInWhichNobodyLookedIsNoEvidence) {
   EXPECT_THAT(read_file(report_.report, 1 << 20).value(),
               HasSubstr("\"verdict\": \"not checked\""));
   EXPECT_TRUE(reported_drills(config_).empty());
+}
+
+TEST_F(DrillReportTest, OfOneInWhichNobodyLookedIsNoEvidenceEitherWhereAnObjectiveWasMissed) {
+  report_.checks = nobody_looked();
+  report_.checks.back().verdict = Verdict::kFailed;
+  save_drill_report(config_, report_);
+  EXPECT_TRUE(reported_drills(config_).empty());
+  report_.checks.push_back({.name = "tables"});
+  save_drill_report(config_, report_);
+  const auto drills = reported_drills(config_);
+  ASSERT_EQ(drills.size(), 1U);
+  EXPECT_TRUE(drills.front().proven);
+  EXPECT_FALSE(drills.front().passed);
+  EXPECT_EQ(drills.front().failed, "recovery time");
 }
 
 }  // namespace

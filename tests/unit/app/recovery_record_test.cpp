@@ -145,7 +145,9 @@ TEST_F(RecoveryStoreTest, ApprovesNoCopyThatNobodyLookedInto) {
                             {.name = "checksums",
                              .verdict = CheckResult::Verdict::kSkipped,
                              .detail = "the cluster has no page checksums"}};
+  record.verdict->passed = true;  // as a version said that did not ask who had looked
   store.write(record);
+  EXPECT_FALSE(store.read("look").verdict->passed);
   try {
     approve_recovery(config(), {.name = "look", .by = "Ada"});
     ADD_FAILURE() << "was approved";
