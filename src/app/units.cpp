@@ -21,6 +21,10 @@ namespace fs = std::filesystem;
 constexpr std::string_view kUnitMark = "# Written by `holdfast units`";
 constexpr std::size_t kUnitBytesMax = std::size_t{1} << 20U;
 
+// What it comes after when the machine starts. What tells how things stand must not wait for a
+// server that does not come up.
+enum class After { kNetwork, kServer };
+
 // One of the things that happen by themselves.
 struct Job {
   std::string name, what;
@@ -28,6 +32,7 @@ struct Job {
   std::vector<std::string> times;     // of OnCalendar
   std::string limit;
   bool catch_up = true;  // after a time when the machine was down
+  After after = After::kNetwork;
 };
 
 std::vector<std::string> times_of(const Config& config, const std::string& cron) {
@@ -50,14 +55,16 @@ void add_rare_drills(const Config& config, std::vector<Job>& jobs) {
                   .what = "recovery with nothing but the repositories",
                   .commands = {"drill --preset quarterly"},
                   .times = {at(config, "Sun *-01,04,07,10-08..14 10:00:00")},
-                  .limit = "24h"});
+                  .limit = "24h",
+                  .after = After::kServer});
   const RepositoryConfig* const cold = cold_repository(config);
   if (cold == nullptr || wants_consent_to_thaw(config, *cold)) return;
   jobs.push_back({.name = "drill-yearly",
                   .what = fmt::format("recovery from repository {}", cold->name),
                   .commands = {"drill --preset yearly"},
                   .times = {at(config, "Sun *-02-15..21 10:00:00")},
-                  .limit = "5d"});  // a thaw in bulk takes two of them
+                  .limit = "5d",  // a thaw in bulk takes two of them
+                  .after = After::kServer});
 }
 
 std::vector<Job> jobs_of(const Config& config) {
@@ -68,7 +75,8 @@ std::vector<Job> jobs_of(const Config& config) {
                     .what = "backup",
                     .commands = {"backup"},
                     .times = times_of(config, config.backup.schedule),
-                    .limit = "3d"});
+                    .limit = "3d",
+                    .after = After::kServer});
   }
   if (of_server) {
     jobs.push_back({.name = "check",
@@ -95,7 +103,8 @@ std::vector<Job> jobs_of(const Config& config) {
                   .what = "rehearsed recovery",
                   .commands = {"drill --preset monthly"},
                   .times = {at(config, "Sun *-*-01..07 10:00:00")},
-                  .limit = "24h"});
+                  .limit = "24h",
+                  .after = After::kServer});
   add_rare_drills(config, jobs);
   for (const RepositoryConfig& repository : config.repositories) {
     if (!has_retention(repository.retention)) continue;
@@ -112,7 +121,8 @@ std::vector<Job> jobs_of(const Config& config) {
                     .commands = {fmt::format("copy latest --to {}{}", repository.name,
                                              repository.copy.standalone ? " --standalone" : "")},
                     .times = times_of(config, repository.copy.schedule),
-                    .limit = "24h"});
+                    .limit = "24h",
+                    .after = After::kServer});
   }
   return jobs;
 }
@@ -150,20 +160,24 @@ std::string usual_service(const fs::path& data_directory) {
   return {};
 }
 
-// What was missed while the machine was down is made up for when it starts, not before PostgreSQL
-// has. To come after a service that there is not does no harm.
-std::string after_what_it_needs(const Config& config) {
+// What was missed while the machine was down is made up for when it starts: what needs PostgreSQL,
+// not before that has. To come after a service that there is not does no harm.
+std::string after_what_it_needs(const Config& config, After after) {
+  std::string server;
+  if (after == After::kServer) {
+    server = " postgresql.service" + usual_service(config.postgres.data_directory);
+  }
   return fmt::format(
-      "After=network-online.target postgresql.service{}\n"
+      "After=network-online.target{}\n"
       "Wants=network-online.target\n",
-      usual_service(config.postgres.data_directory));
+      server);
 }
 
 std::string service_of(const Config& config, const UnitPlace& place, const std::string& prefix,
                        const Job& job) {
   std::string out = header(config);
   out += fmt::format("[Unit]\nDescription=Holdfast: {} of {}\n", job.what, config.cluster);
-  out += after_what_it_needs(config);
+  out += after_what_it_needs(config, job.after);
   out += fmt::format("OnFailure={}failed@%n.service\n\n", prefix);
   out += fmt::format("[Service]\nType=oneshot\nUser={}\n", place.user);
   for (const std::string& command : job.commands) out += command_line(place, command);
@@ -180,7 +194,7 @@ std::string canary_service(const Config& config, const UnitPlace& place,
                            const std::string& prefix) {
   std::string out = header(config);
   out += fmt::format("[Unit]\nDescription=Holdfast: canary of {}\n", config.cluster);
-  out += after_what_it_needs(config);
+  out += after_what_it_needs(config, After::kServer);
   out += fmt::format("OnFailure={}failed@%n.service\n", prefix);
   out += "StartLimitIntervalSec=1h\nStartLimitBurst=10\n\n";
   out += fmt::format("[Service]\nType=simple\nUser={}\n", place.user);

@@ -9,6 +9,8 @@
 //   (app/drill_preset.h); for each repository with a retention an expiry every day; for each with
 //   copy.schedule a copy by that; and, with canary.interval, the canary, which runs on and has no
 //   timer. Times are of `timezone`.
+// What needs PostgreSQL (backup, copy, drills, canary) comes after its service when the machine
+//   starts; what watches does not wait for it.
 // Each service ends within a time limit, may run once at a time (systemd sees to that; what must
 //   not meet itself from elsewhere locks itself: docs/locking.md), and starts
 //   holdfast-<cluster>-failed@.service when it failed, which calls `holdfast notify`.

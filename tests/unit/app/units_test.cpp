@@ -101,6 +101,25 @@ TEST_F(UnitsTest, ComeAfterTheServiceOfTheServer) {
   EXPECT_THAT(backup("/srv/pg"), HasSubstr(network + "\n"));
 }
 
+// What watches says that PostgreSQL does not start, and cannot wait for it.
+TEST_F(UnitsTest, WaitForTheServerOnlyWhereTheyNeedIt) {
+  Config config = example();
+  config.canary.interval = std::chrono::seconds(5);
+  const std::vector<SystemdUnit> units = make_units(config, kPlace);
+  const auto waits = [&](const std::string& job) {
+    const std::string content = content_of(units, "holdfast-main-" + job + ".service");
+    EXPECT_THAT(content, HasSubstr("\nAfter=network-online.target"));
+    return content.find("postgresql") != std::string::npos;
+  };
+  for (const char* job :
+       {"backup", "copy-cold", "drill", "drill-quarterly", "drill-yearly", "canary"}) {
+    EXPECT_TRUE(waits(job)) << job;
+  }
+  for (const char* job : {"check", "status", "verify", "expire-hot", "expire-cold"}) {
+    EXPECT_FALSE(waits(job)) << job;
+  }
+}
+
 TEST_F(UnitsTest, AnEmptyScheduleIsNoBackupOfOurs) {
   const std::vector<SystemdUnit> units =
       make_units(load("cluster: small\npostgres: {data_directory: /srv/pg}\n"
