@@ -43,14 +43,16 @@ ReportSection what_it_was(const Config& config, const DrillReport& report) {
   ReportSection section{.title = report.preset == DrillPreset::kNone
                                      ? "Drill"
                                      : fmt::format("Drill, {}", to_string(report.preset))};
-  section.facts = {{"Cluster", config.cluster},
-                   {"Result", std::string(to_string(report.verdict()))},
-                   {"Began", to_rfc3339_seconds(report.began)},
-                   {"By", report.by},
-                   {"Host", report.host},
-                   {"Repository", report.repository},
-                   {"Backup", report.backup ? report.backup->name.id.text : "none"},
-                   {"Target", report.target}};
+  section.facts = {
+      {"Cluster", config.cluster},
+      {"Result", std::string(to_string(report.verdict()))},
+      {"Began", to_rfc3339_seconds(report.began)},
+      {"By", report.by},
+      {"Host", report.host},
+      {"Repository",
+       repository_fact(report.repository, report.as_of ? to_rfc3339_seconds(*report.as_of) : "")},
+      {"Backup", report.backup ? report.backup->name.id.text : "none"},
+      {"Target", report.target}};
   if (!report.recovered_lsn.empty()) {
     section.facts.emplace_back("Recovered to", report.recovered_lsn);
   }

@@ -94,10 +94,17 @@ class Gathering {
     for (const RepositoryEvidence& each : evidence_.repositories) add_proven(drills, each.drills);
     std::ranges::stable_sort(drills, {}, &DrillEvidence::time);
     evidence_.machine.drills = std::move(drills);
-    evidence_.machine.knows_rare_drills = doctor;
+    evidence_.machine.knows_rare_drills = doctor && has_seen_all_repositories();
   }
 
  private:
+  // To their end, and as they are: what is missing then is nowhere.
+  bool has_seen_all_repositories() const {
+    return wanted_.size() == config_.repositories.size() &&
+           std::ranges::none_of(evidence_.repositories, [](const RepositoryEvidence& each) {
+             return each.trouble || each.as_of;
+           });
+  }
   void look_at_server_and_settings() {
     const SharedSession::SetAtLast at_last(session_);
     LookAtServer server = look_at_server(config_, options_, limit_);

@@ -165,8 +165,9 @@ struct MachineEvidence {
   std::vector<RecoveryView> recoveries = {};
   std::vector<ReplayEvidence> replays = {};  // of recoveries that are replaying; with kDoctor
   std::vector<DrillEvidence> drills = {};    // by time; reports of this machine, and proofs
-  bool knows_rare_drills = false;            // `drills` has those of other machines; with kDoctor
-  std::vector<std::string> leftovers = {};   // sentences
+  // `drills` has those of other machines: with kDoctor, where all repositories could be looked at.
+  bool knows_rare_drills = false;
+  std::vector<std::string> leftovers = {};  // sentences
   std::vector<Trouble> troubles = {};
   std::vector<CheckFinding> checks = {};  // with kDoctor: configuration, privileges, settings …
 };

@@ -62,6 +62,8 @@ std::optional<DrillEvidence> drill_in(const fs::path& report) {
     const Json json = parse_json<Json>(*text);
     const auto began = parse_rfc3339(text_in(json, "began"));
     if (!began) return std::nullopt;
+    // Of a repository as it was: nothing of it says that what is there now comes back.
+    if (!text_in(json, "as_of").empty()) return std::nullopt;
     const std::vector<CheckResult> checks = check_results_from(json.at("checks"));
     // Nobody could look into the copy: as if there had been none.
     if (!tell_of_backup(checks)) return std::nullopt;

@@ -21,10 +21,12 @@ std::string duration_between(const std::string& from, const std::string& to) {
 
 ReportSection what_it_is(const RecoveryRecord& record) {
   ReportSection section{.title = "Recovery " + record.name};
-  section.facts = {
-      {"Cluster", record.cluster},          {"Began", record.began},
-      {"Repository", record.repository},    {"Backup", record.backup},
-      {"Target", to_string(record.target)}, {"PostgreSQL", std::to_string(record.major_version)}};
+  section.facts = {{"Cluster", record.cluster},
+                   {"Began", record.began},
+                   {"Repository", repository_fact(record.repository, record.as_of)},
+                   {"Backup", record.backup},
+                   {"Target", to_string(record.target)},
+                   {"PostgreSQL", std::to_string(record.major_version)}};
   if (!record.steps.empty() && !record.steps.back().ended.empty()) {
     section.facts.emplace_back("Took", duration_between(record.began, record.steps.back().ended));
   }

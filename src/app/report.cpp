@@ -49,6 +49,10 @@ std::string html_row(const ReportRow& row, std::string_view cell) {
 
 }  // namespace
 
+std::string repository_fact(const std::string& name, const std::string& as_of) {
+  return as_of.empty() ? name : name + ", as of " + as_of;
+}
+
 std::string report_markdown(const Report& report) {
   std::string out;
   for (const ReportSection& section : report) {

@@ -20,6 +20,9 @@ struct ReportSection {
 };
 using Report = std::vector<ReportSection>;
 
+// "hot", or "hot, as of 2026-11-22T13:00:00Z" of one that was seen as it was then.
+std::string repository_fact(const std::string& name, const std::string& as_of);
+
 std::string report_markdown(const Report& report);
 std::string report_html(const Report& report);
 

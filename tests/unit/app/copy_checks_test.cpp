@@ -105,6 +105,17 @@ TEST_F(DrillReportTest, IsReadableAndSaysWhoAndAgainstWhichObjectives) {
   EXPECT_EQ(reported_drills(config_).size(), 1U);
 }
 
+TEST_F(DrillReportTest, OfARepositoryAsItWasSaysSoAndIsNoEvidence) {
+  report_.repository = "hot";
+  save_drill_report(config_, report_);
+  EXPECT_EQ(reported_drills(config_).size(), 1U);
+  report_.as_of = parse_rfc3339("2026-11-20T13:00:00Z").value();
+  save_drill_report(config_, report_);
+  EXPECT_THAT(read_file(report_.readable.at(0), 1 << 20).value(),
+              HasSubstr("- Repository: hot, as of 2026-11-20T13:00:00Z\n"));
+  EXPECT_TRUE(reported_drills(config_).empty());
+}
+
 TEST_F(DrillReportTest, OfOneInWhichNobodyLookedIsNoEvidence) {
   report_.checks = nobody_looked();
   save_drill_report(config_, report_);

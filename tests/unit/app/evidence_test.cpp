@@ -143,6 +143,24 @@ TEST_F(EvidenceTest, SaysWhenALongBackupStoredSomething) {
   EXPECT_FALSE(unfinished[1].last_stored) << "it has not taken long";
 }
 
+// In one that was not seen there may be the proof of the drill that seems to be missing.
+TEST_F(EvidenceTest, KnowsOfRareDrillsWhereAllRepositoriesWereSeen) {
+  LoadedConfig loaded = config(test::free_port(), test::free_port());
+  const auto knows = [&](const std::string& repository) {
+    return gather_evidence(loaded,
+                           {.depth = EvidenceDepth::kDoctor,
+                            .repository = repository,
+                            .patience = 1s,
+                            .at_most = 50s},
+                           {})
+        .machine.knows_rare_drills;
+  };
+  EXPECT_FALSE(knows("")) << "one does not answer";
+  EXPECT_FALSE(knows("good")) << "one was left out";
+  loaded.config.repositories.pop_back();
+  EXPECT_TRUE(knows(""));
+}
+
 // Else those who wait for it would do so until the time is up.
 TEST(SharedSessionTest, IsSetHoweverTheLookAtTheServerEnds) {
   SharedSession session;

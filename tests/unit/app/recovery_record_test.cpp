@@ -180,10 +180,10 @@ TEST_F(RecoveryStoreTest, LetsOneWorkAtATime) {
 TEST(RecoveryReport, TellsWhoDidWhatAndLetsNoTextBecomeMarkup) {
   const std::string markdown = report_markdown(recovery_report(full_record()));
   for (const char* part :
-       {"# Recovery look", "- Cluster: demo", "| grace |",
-        "| restore | done | 2026-11-22T14:00:01Z |", "1.0 s", "| rows | failed | 3, expected 4 |",
-        "Replaced directory: /var/lib/data.replaced-", "Differs from the replaced one: pg_hba.conf",
-        "a &lt;b>disk&lt;/b> \\| died"}) {
+       {"# Recovery look", "- Cluster: demo", "- Repository: hot, as of 2026-11-22T13:00:00.123Z\n",
+        "| grace |", "| restore | done | 2026-11-22T14:00:01Z |", "1.0 s",
+        "| rows | failed | 3, expected 4 |", "Replaced directory: /var/lib/data.replaced-",
+        "Differs from the replaced one: pg_hba.conf", "a &lt;b>disk&lt;/b> \\| died"}) {
     EXPECT_NE(markdown.find(part), std::string::npos) << part << "\n" << markdown;
   }
   const std::string html = report_html(recovery_report(full_record()));
