@@ -129,7 +129,7 @@ class Program {
       const CommandResult result = command_->run(context);
       progress.finish();
       record->ended({.result = &result, .error = failure_of(result), .exit = exit_of(result)});
-      if (result.becomes) result.becomes();
+      if (result.becomes) return become(result, context.warnings());
       return report(result, context.warnings());
     } catch (...) {
       const Error error = to_error(std::current_exception());
@@ -141,6 +141,17 @@ class Program {
       report_outcome(
           {.command = typed_, .error = &error, .exit = exit, .warnings = context.warnings()});
       end_by_signal(signal);
+    }
+  }
+
+  // Warnings first: the other program does not come back.
+  int become(const CommandResult& result, const std::vector<std::string>& warnings) {
+    print_warnings(warnings);
+    try {
+      result.becomes();
+      return exit_of(result);
+    } catch (...) {
+      return report_error(to_error(std::current_exception()), {});
     }
   }
 
@@ -186,13 +197,19 @@ class Program {
       return outcome.exit;
     }
     if (outcome.result != nullptr) write_to_stdout(outcome.result->text);
+    print_warnings(outcome.warnings);
+    if (outcome.error != nullptr) {
+      report_error_as_text(*outcome.error, Style::of(STDERR_FILENO));
+    }
+    return outcome.exit;
+  }
+
+  static void print_warnings(const std::vector<std::string>& warnings) {
     const Style style = Style::of(STDERR_FILENO);
-    for (const std::string& warning : outcome.warnings) {
+    for (const std::string& warning : warnings) {
       write_to_stderr(style.paint(Colour::kYellow, "holdfast: warning:") + " " +
                       printable(redact_secrets(warning)) + "\n");
     }
-    if (outcome.error != nullptr) report_error_as_text(*outcome.error, style);
-    return outcome.exit;
   }
 
   void report_error_as_text(const Error& error, const Style& style) const {

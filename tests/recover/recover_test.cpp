@@ -153,6 +153,17 @@ TEST(Recover, GivesBackOneTableAsTheDocumentationSaysAndNotesWhoOpenedTheCopy) {
     ++opened;
   }
   EXPECT_EQ(opened, 2) << log.dump(1);
+  // psql takes the program's place: what nobody has said by then is never said.
+  const fs::path audit = cluster.holdfast().state_directory() / "audit.jsonl";
+  fs::rename(audit, audit.native() + ".aside");
+  fs::create_directory(audit);
+  const Outcome asked =
+      shell(fmt::format("'{}' --config '{}' recover connect --command 'select 40 + 2'",
+                        HoldfastProgram::path(), cluster.holdfast().configuration().string()));
+  EXPECT_THAT(asked.out, HasSubstr("42"));
+  EXPECT_THAT(asked.err, HasSubstr("missing from the audit log"));
+  fs::remove(audit);
+  fs::rename(audit.native() + ".aside", audit);
   recover.must({"abandon", "--yes"});
 }
 
