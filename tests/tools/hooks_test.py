@@ -8,7 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What it is told is written down; a unit in "stubborn" comes back, one in "dead" does not start.
+# What it is told is written down; a unit in "stubborn" comes back, one in "dead" does not start; how a
+# cluster "unknown" is, nobody can read.
 SYSTEMCTL = """#!/bin/sh
 cd "$(dirname "$0")"
 case $1 in
@@ -21,7 +22,7 @@ esac
 PG_CTLCLUSTER = """#!/bin/sh
 cd "$(dirname "$0")"
 case $3 in
-  status) [ -e "up-$2" ] || exit 3 ;;
+  status) [ "$2" != unknown ] || exit 1; [ -e "up-$2" ] || exit 3 ;;
   start) echo "$*" >>told; [ "$2" = dead ] || touch "up-$2" ;;
   stop) echo "$*" >>told; [ "$2" = stubborn ] || rm -f "up-$2" ;;
 esac
@@ -70,6 +71,11 @@ class HooksTest(unittest.TestCase):
         self.hook("pg_ctlcluster", "start", "15", "stubborn")
         self.assertNotEqual(self.hook("pg_ctlcluster", "stop", "15", "stubborn"), 0)
         self.assertNotEqual(self.hook("pg_ctlcluster", "start", "15", "dead"), 0)
+
+    def test_pg_ctlcluster_fails_where_nobody_knows_how_the_cluster_is(self):
+        self.assertNotEqual(self.hook("pg_ctlcluster", "start", "15", "unknown"), 0)
+        self.assertNotEqual(self.hook("pg_ctlcluster", "stop", "15", "unknown"), 0)
+        self.assertEqual(self.told(), ["15 unknown start", "15 unknown stop"])
 
     def test_what_makes_no_sense_is_refused(self):
         for arguments in ((), ("restart", "app"), ("stop",)):
