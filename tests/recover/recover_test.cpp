@@ -136,10 +136,10 @@ TEST(Recover, GivesBackOneTableAsTheDocumentationSaysAndNotesWhoOpenedTheCopy) {
   ASSERT_TRUE(shell("psql app -c 'drop table orders; create table others (n int)'").ok());
   cluster.archive();
   recover.must({"start", "--target-name", "before"});
-  const Outcome given_back =
-      shell(fmt::format("holdfast() {{ '{}' --config '{}' \"$@\"; }}\n{}\n",
-                        HoldfastProgram::path(), cluster.holdfast().configuration().string(),
-                        documented_line("pg_dump \"$(holdfast recover connect --print")));
+  const Outcome given_back = shell(fmt::format(
+      "holdfast() {{ '{}' --config '{}' \"$@\"; }}\ncd '{}'\n{}\n", HoldfastProgram::path(),
+      cluster.holdfast().configuration().string(), source.socket_directory().string(),
+      documented_line("pg_dump \"$(holdfast recover connect --print")));
   EXPECT_TRUE(given_back.ok()) << given_back.out << given_back.err;
   EXPECT_EQ(shell("psql app -Atc 'select sum(n) from orders, (select count(*) from others) o'").out,
             "3\n");
