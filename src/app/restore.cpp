@@ -294,6 +294,7 @@ RestorePreview preview_by(const Config& config, const RepositoryConfig& reposito
                          .archiving = prepared.archiving,
                          .wal = replayed_wal(prepared.plan),
                          .warnings = std::move(prepared.plan.warnings)};
+  if (request.target.data_directory.empty()) return preview;
   preview.target = examine_target(preview.backup, request.target);
   if (preview.target.state == TargetState::kFresh) {
     preview.space = space_needed(preview.target, preview.backup);

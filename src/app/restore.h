@@ -29,7 +29,7 @@ enum class RestoreMode { kRecovery, kStandby };
 struct RestoreRequest {
   std::string backup;    // id, name, latest, oldest; empty: the one that suits the target
   std::string history;   // whose line of WAL is followed; empty: the newest
-  TargetOptions target;  // where to
+  TargetOptions target;  // where to; a preview without a data directory is of the plan alone
   TargetRequest point;   // when; `now` and `zone` are set here
   RestoreMode mode = RestoreMode::kRecovery;
   std::optional<RecoverySettings::Archiving> archiving = {};  // --archive
