@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 #include "app/open.h"
 #include "app/server_commands.h"
 #include "app/stand_ins.h"
-#include "core/text.h"
 #include "postgres/local_server.h"
 #include "restore/recovery_plan.h"
 
@@ -216,20 +216,6 @@ std::optional<RestorePreview::Wal> replayed_wal(const RecoveryPlan& plan) {
                              (to.value - 1) / size - backup.start_lsn.value / size + 1};
 }
 
-// What is written while WAL is replayed is in that WAL: beyond its size data grow only where
-// databases are copied, and mostly they grow by far less.
-void warn_of_growth(const std::vector<SpaceNeed>& space, std::uint64_t wal_to_replay,
-                    std::vector<std::string>& warnings) {
-  for (const SpaceNeed& need : space) {
-    const std::uint64_t left = need.free - std::min(need.free, need.bytes);
-    if (left >= wal_to_replay || need.bytes == need.wal_bytes) continue;
-    warnings.push_back(
-        fmt::format("{} of WAL are to be replayed, and the data may grow by as much: beyond backup "
-                    "and WAL {} are free at {}",
-                    human_bytes(wal_to_replay), human_bytes(left), need.path.string()));
-  }
-}
-
 // What is decided before anything is written; `request.target` is completed.
 struct Prepared {
   std::unique_ptr<Repository> repository;
@@ -298,7 +284,8 @@ RestorePreview preview_by(const Config& config, const RepositoryConfig& reposito
   preview.target = examine_target(preview.backup, request.target);
   if (preview.target.state == TargetState::kFresh) {
     preview.space = space_needed(preview.target, preview.backup);
-    warn_of_growth(preview.space, preview.target.wal_to_replay, preview.warnings);
+    std::ranges::move(growth_warnings(preview.space, preview.target.wal_to_replay),
+                      std::back_inserter(preview.warnings));
   }
   return preview;
 }
@@ -333,7 +320,8 @@ RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
   const RestoreTarget target = examine_target(chosen, request.target);  // before anything is paid
   std::vector<std::string> warnings = prepared.plan.warnings;
   if (target.state == TargetState::kFresh) {
-    warn_of_growth(space_needed(target, chosen), target.wal_to_replay, warnings);
+    std::ranges::move(growth_warnings(space_needed(target, chosen), target.wal_to_replay),
+                      std::back_inserter(warnings));
   }
   auto thawed = bring_back(*prepared.repository,
                            cold_for(config, repository, *prepared.repository, prepared.plan, stop),

@@ -237,6 +237,28 @@ std::vector<SpaceNeed> space_needed(const RestoreTarget& target, const BackupInf
   return all;
 }
 
+// What is written while WAL is replayed is in that WAL: beyond its size data grow only where
+// databases are copied, and mostly they grow by far less.
+std::vector<std::string> growth_warnings(const std::vector<SpaceNeed>& space,
+                                         std::uint64_t wal_to_replay) {
+  std::vector<std::string> warnings;
+  for (const SpaceNeed& need : space) {
+    const bool wal_alone = need.wal_bytes > 0 && need.bytes == need.wal_bytes;
+    const std::uint64_t left = need.free - std::min(need.free, need.bytes);
+    if (left >= wal_to_replay - (wal_alone ? need.wal_bytes : 0)) continue;
+    warnings.push_back(
+        wal_alone
+            ? fmt::format("{} of WAL are to be replayed, and more than {} of it may lie in pg_wal "
+                          "at a time: {} are free at {}",
+                          human_bytes(wal_to_replay), human_bytes(need.wal_bytes),
+                          human_bytes(need.free), need.path.string())
+            : fmt::format("{} of WAL are to be replayed, and the data may grow by as much: beyond "
+                          "backup and WAL {} are free at {}",
+                          human_bytes(wal_to_replay), human_bytes(left), need.path.string()));
+  }
+  return warnings;
+}
+
 RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& options) {
   RestoreTarget target{.data_directory = fs::absolute(options.data_directory).lexically_normal()};
   target.history = options.history.value_or(backup.name.history);

@@ -74,7 +74,8 @@ PlacesInUse places_in(const std::filesystem::path& data_directory);
 RestoreTarget examine_target(const BackupInfo& backup, const TargetOptions& options);
 
 // WAL that is fetched stays in pg_wal until the next restartpoint has made it superfluous: of all
-// that is replayed, at most this is counted, twice PostgreSQL's own limit (max_wal_size).
+// that is replayed, at most this is asked for, twice PostgreSQL's default of max_wal_size. That is
+// no bound: where restartpoints are rarer, or take long, it may be more.
 inline constexpr std::uint64_t kReplayedWalKept = std::uint64_t{2} << 30U;
 
 // What a restore into a fresh target and the recovery behind it write to each file system, and what
@@ -86,6 +87,10 @@ struct SpaceNeed {
   std::uint64_t free = 0;
 };
 std::vector<SpaceNeed> space_needed(const RestoreTarget& target, const BackupInfo& backup);
+// For people: where what is free beyond that may not do for the data that replay writes, or for WAL
+// that stays for longer.
+std::vector<std::string> growth_warnings(const std::vector<SpaceNeed>& space,
+                                         std::uint64_t wal_to_replay);
 
 // Makes the data directory and writes the marker durably.
 void mark_target(const RestoreTarget& target, const BackupInfo& backup);

@@ -58,5 +58,24 @@ TEST_F(RoomForARestore, CountsSmallWalWholeAndMuchOfItUpToABound) {
   EXPECT_EQ(space_needed(target, backup_).at(0).bytes, kReplayedWalKept + 1000);
 }
 
+TEST(GrowthWarnings, AreOfTheDataAndOfADiskOfTheWalAlone) {
+  const std::uint64_t wal = 10 * kGiB;
+  const SpaceNeed data{.path = "/data", .bytes = 5 * kGiB, .free = 15 * kGiB};
+  const SpaceNeed both{
+      .path = "/both", .bytes = 7 * kGiB, .wal_bytes = 2 * kGiB, .free = 17 * kGiB};
+  const SpaceNeed own{.path = "/wal", .bytes = 2 * kGiB, .wal_bytes = 2 * kGiB, .free = 10 * kGiB};
+  EXPECT_TRUE(growth_warnings({data, both, own}, wal).empty());
+  EXPECT_TRUE(growth_warnings({own}, 2 * kGiB).empty()) << "all of it is asked for";
+  const auto smaller = [](SpaceNeed need) {
+    need.free -= 1;
+    return need;
+  };
+  const auto warnings = growth_warnings({smaller(data), smaller(both), smaller(own)}, wal);
+  ASSERT_EQ(warnings.size(), 3U);
+  EXPECT_THAT(warnings[0], HasSubstr("the data may grow by as much"));
+  EXPECT_THAT(warnings[1], HasSubstr("free at /both"));
+  EXPECT_THAT(warnings[2], HasSubstr("more than 2.0 GiB of it may lie in pg_wal at a time"));
+}
+
 }  // namespace
 }  // namespace holdfast
