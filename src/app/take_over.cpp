@@ -222,26 +222,45 @@ std::optional<HistoryRecord> own_history(const Config& config,
   return *found;
 }
 
-void push_timeline_histories(const Config& config, const Repository& repository,
-                             const HistoryRecord& history, const std::vector<TimelineId>& timelines,
-                             const std::stop_token& stop) {
+// The timeline histories that the new history needs, looked at before anything is changed.
+std::vector<LocalWal> local_timeline_histories(const Config& config,
+                                               const ClusterIdentity& identity,
+                                               const std::vector<TimelineId>& timelines) {
   const fs::path wal = fs::path(config.postgres.data_directory) / "pg_wal";
+  std::vector<LocalWal> files;
   for (const TimelineId timeline : timelines) {
-    LocalWal file(wal / timeline_history_file_name(timeline),
-                  {history.name.system_identifier, history.wal_segment_size});
-    put_wal(repository, {config.cluster, history.name}, file.pack(config.wal.compression), stop);
+    const std::string name = timeline_history_file_name(timeline);
+    if (!fs::exists(wal / name)) {
+      throw Error(ErrorKind::kRefused, "a timeline history of this server's line is missing",
+                  {.object = (wal / name).string(),
+                   .hint = fmt::format("Fetch it, in the data directory: 'holdfast archive-get {0} "
+                                       "pg_wal/{0}'; then repeat this command.",
+                                       name)});
+    }
+    files.emplace_back(wal / name,
+                       WalCluster{identity.system_identifier, identity.wal_segment_size});
+  }
+  return files;
+}
+
+void put_files(const Config& config, const Repository& repository, const HistoryName& history,
+               std::vector<LocalWal>& files, const std::stop_token& stop) {
+  for (LocalWal& file : files) {
+    put_wal(repository, {config.cluster, history}, file.pack(config.wal.compression), stop);
   }
 }
 
-// Gives the other repositories the histories that they lack, so that all of them go on together.
+// Gives the other repositories the histories that they lack, and `files` of the new one, so that
+// all of them go on together.
 void open_elsewhere(const Config& config, Archive& archive, NewHistoryResult& result,
-                    const std::stop_token& stop) {
+                    std::vector<LocalWal> files, const std::stop_token& stop) {
   const auto wanted = list_histories(archive.repository(0, stop), config.cluster, stop);
   for (std::size_t i = 1; i < archive.size(); ++i) {
     try {
       for (const HistoryRecord& record : wanted) {
         adopt_history(archive.repository(i, stop), config.cluster, record, stop);
       }
+      put_files(config, archive.repository(i, stop), result.history.name, files, stop);
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::kCancelled) throw;
       result.warnings.push_back(fmt::format(
@@ -277,6 +296,7 @@ NewHistoryResult take_over(const Config& config, const std::stop_token& stop) {
   // Bound and marked: an earlier call was interrupted before the marker was removed.
   const bool is_ours = own ? restored || !fork.diverged()
                            : !restored && !is_left(histories, from) && !fork.diverged();
+  std::vector<LocalWal> files;
   if (is_ours) {
     result.history = *std::ranges::find(histories, from, &HistoryRecord::name);
     if (!restored)
@@ -285,13 +305,14 @@ NewHistoryResult take_over(const Config& config, const std::stop_token& stop) {
           "WAL");
   } else {
     const HistoryFork found = fork.find();
+    files = local_timeline_histories(config, server.identity, fork.timelines_behind(found));
     result.history = open_history(repository, config.cluster, server.identity,
                                   {.reason = HistoryReason::kTakeOver, .fork = found}, stop);
     result.opened = true;
     fault_point("take_over.opened");
-    push_timeline_histories(config, repository, result.history, fork.timelines_behind(found), stop);
+    put_files(config, repository, result.history.name, files, stop);
   }
-  open_elsewhere(config, *archive, result, stop);
+  open_elsewhere(config, *archive, result, std::move(files), stop);
   if (result.history.fork) {
     write_history_binding(data_directory, {config.cluster, result.history.name});
   }
@@ -314,14 +335,14 @@ NewHistoryResult register_upgrade(const Config& config, const std::stop_token& s
         record.name.system_identifier == server.identity.system_identifier &&
         record.wal_segment_size == server.identity.wal_segment_size) {
       result.history = record;
-      open_elsewhere(config, *archive, result, stop);
+      open_elsewhere(config, *archive, result, {}, stop);
       return result;
     }
   }
   result.history = open_history(archive->repository(0, stop), config.cluster, server.identity,
                                 {.reason = HistoryReason::kUpgrade}, stop);
   result.opened = true;
-  open_elsewhere(config, *archive, result, stop);
+  open_elsewhere(config, *archive, result, {}, stop);
   return result;
 }
 

@@ -119,6 +119,8 @@ TEST_P(TwoOfOneTimeline, TheSecondIsRefusedTakesOverAndBothLinesRestore) {
   first.start();
   second.start();
   wait_until_replayed(first, primary());
+  // Who is not connected when the primary stops does not get the end of what it wrote.
+  primary().wait_for("(select count(*) = 2 from pg_stat_replication where state = 'streaming')");
   if (apart) {
     first.promote();
     keep(primary(), 2);
