@@ -55,13 +55,10 @@ void Archive::require_same_repository(std::size_t index, const std::stop_token& 
 
 void Archive::require_same_repository_lately(std::size_t index, const std::stop_token& stop) {
   Slot& slot = *slots_.at(index);
-  {
-    const std::lock_guard lock(slot.mutex);
-    if (SteadyClock::now() < slot.same_until) return;
-  }
+  const std::lock_guard lock(slot.asking);
   const auto began = SteadyClock::now();
+  if (began < slot.same_until) return;
   require_same_repository(index, stop);
-  const std::lock_guard lock(slot.mutex);
   slot.same_until = began + std::min<SteadyClock::duration>(
                                 kGoodForTimes * (SteadyClock::now() - began), kGoodAtMost);
 }

@@ -44,7 +44,7 @@ class Archive {
   void require_same_repository(std::size_t index, const std::stop_token& stop);
   // The same; an answer is good for five times as long as asking took, half a second at most, from
   // when it was asked for. So a store in a folder is asked nearly every time, and one 20 ms away
-  // not between one object and the next.
+  // not between one object and the next. Threads that ask at once wait for one answer.
   void require_same_repository_lately(std::size_t index, const std::stop_token& stop);
   // The histories of the cluster, as they were when they were asked for after the last
   // forget_histories().
@@ -57,6 +57,7 @@ class Archive {
     std::unique_ptr<Repository> repository;
     std::unique_ptr<ObjectStore> store;
     std::optional<std::vector<HistoryRecord>> histories;
+    std::mutex asking;  // held while the store answers, unlike the other one; guards same_until
     std::chrono::steady_clock::time_point same_until;
   };
   const std::string cluster_;

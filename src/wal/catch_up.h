@@ -11,10 +11,11 @@
 //   left once is never met again.
 // What the other one's retention removes is not brought back: what its newest mark of WAL names
 //   (repository/wal_mark.h) is not missing there. Where that mark cannot be read, everything is.
-// Guarantees: nothing in any repository is replaced; nothing is written to one that took the place
-//   of the one that was opened, but for the first half a second; and nothing is added to one that
-//   has another line's segments under this line's names. A history that the other repository does
-//   not know is not copied, but reported.
+// Guarantees: nothing in any repository is replaced; nothing is added to one that has another
+// line's
+//   segments under this line's names; and a repository that took the place of the one that was
+//   opened gets nothing once it was asked who it is, half a second later at most (wal/archive.h). A
+//   history that the other repository does not know is not copied, but reported.
 // Errors: none; what goes wrong stands in the repository's lag (wal/lag.h). Cancellation: throws
 //   kCancelled. Memory: kMissingMax names; two objects for each job.
 // Threads: one at a time for each object.
