@@ -157,17 +157,20 @@ void Planner::apply_keep_last(const RetentionLine& line, std::optional<std::size
 void Planner::apply_period(const RetentionLine& line, const PeriodKind& kind) {
   const unsigned wanted = input_.policy.*kind.count;
   const long now = kind.number(day_of(input_.zone, input_.now));
-  // Periods, and whether a good backup of each was found. A clock that was set back must not make a
-  // period count twice, nor end the search.
+  // Periods, and whether a good backup of each was found: those count. A clock that was set back
+  // must not make a period count twice, nor end the search.
   std::map<long, bool> found;
+  unsigned good = 0;
   for (auto backup = line.backups.rbegin(); backup != line.backups.rend(); ++backup) {
     const Days day = day_of(input_.zone, input_.backups[*backup].time);
     const long number = kind.number(day);
     if (!line.live && now - number >= long{wanted}) continue;
     const auto period = found.find(number);
-    if (period == found.end() ? found.size() == wanted : period->second) continue;
+    if (period == found.end() ? good >= wanted : period->second) continue;
     keep(*backup, kind.why, kind.text(day));
-    found[number] = !input_.known_bad(*backup);
+    const bool is_good = !input_.known_bad(*backup);
+    found[number] = is_good;
+    if (is_good) ++good;
   }
 }
 

@@ -14,7 +14,8 @@
 //   daily …   the newest of each of the last N days (weeks from Monday, months, years; in the
 //             configured zone) that have one. Of an abandoned line, which gets no new backups: of
 //             the N periods that end now, so that it does not stay for ever. Where a verification
-//             found that one damaged, the next newest one too, down to a good one
+//             found that one damaged, the next newest one too, down to a good one; of a live line
+//             a period without a good one is kept beside the N that have one
 //   hold      as long as it lasts
 //   last good the newest one of each live line that no verification found damaged
 //   damaged   one whose commit record cannot be read: nobody knows what it is

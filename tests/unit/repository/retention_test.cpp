@@ -75,6 +75,15 @@ TEST(RetentionPeriod, KeepsAGoodOneBesideADamagedOne) {
       << "as far back as it takes";
 }
 
+// Found in a review: a month of damaged backups took the place of one with a good backup.
+TEST(RetentionPeriod, WithoutAGoodOneDoesNotCount) {
+  Line line({31, 58, 61, 70, 95});  // February, March and April of 1970
+  line.input.policy = {.monthly = 2};
+  EXPECT_EQ(line.kept(), (std::vector{false, false, false, true, true}));
+  line.input.known_bad = [](std::size_t i) { return i == 2 || i == 3; };
+  EXPECT_EQ(line.kept(), (std::vector{false, true, true, true, true}));
+}
+
 // The other line in use has a good one, which does not bring back what this one holds.
 TEST(RetentionLastGood, IsAskedForOfEachLineInUse) {
   Line line({10, 20, 99});
