@@ -28,6 +28,17 @@ Error not_from_s3(const S3Call& call) {
                 .retryable = true});
 }
 
+// Nor has the failure of a server that began its answer before it was done: it stands in a 200.
+void require_object(const S3Call& call, const HttpResponse& response) {
+  if (response.status != 200 || response.header("etag")) return;
+  const S3Failure failure = read_failure(response);
+  if (failure.code.empty()) throw not_from_s3(call);
+  throw Error(ErrorKind::kRepository,
+              fmt::format("S3 {} {} failed: HTTP 200 with {} {}", call.method, call.object,
+                          failure.code, failure.message),
+              {.object = call.object, .retryable = true});
+}
+
 class S3Store final : public ObjectStore, public Thawing, public Versioning {
  public:
   S3Store(const S3Options& options, S3Surroundings surroundings)
@@ -170,7 +181,7 @@ void S3Store::check_object_answer(const S3Call& call, const HttpResponse& respon
                 fmt::format("S3 GET {}: the answer has no certain length", call.object),
                 {.object = call.object, .retryable = true});
   }
-  if (!response.header("etag")) throw not_from_s3(call);
+  require_object(call, response);
 }
 
 std::optional<Bytes> S3Store::get(const std::string& name, const std::stop_token& stop) {
@@ -217,6 +228,7 @@ bool S3Store::get_range(const std::string& name, std::uint64_t offset, MutableBy
     check_range(call, response, offset, out.size());
     return true;
   }
+  require_object(call, response);
   const S3Failure failure = read_failure(response);
   if (says_no_such_key(failure)) return false;
   if (response.status == 416) {
@@ -258,6 +270,7 @@ bool S3Store::proven_absent(const std::string& name, const std::stop_token& stop
   if (!query) return true;
   const HttpResponse response =
       send({.key = key_of(name), .query = *query, .headers = {{"Range", "bytes=0-0"}}}, call, stop);
+  require_object(call, response);
   const S3Failure failure = read_failure(response);
   if (says_no_such_key(failure)) return true;
   if (response.status == 206 || response.status == 200 || response.status == 416) return false;
@@ -293,6 +306,7 @@ std::optional<ThawState> S3Store::try_to_read(const std::string& name,
   if (!query) return std::nullopt;
   const HttpResponse response =
       send({.key = key_of(name), .query = *query, .headers = {{"Range", "bytes=0-0"}}}, call, stop);
+  require_object(call, response);
   if (response.status == 206 || response.status == 416) return ThawState::kReadable;
   const S3Failure failure = read_failure(response);
   if (failure.code == "InvalidObjectState") return ThawState::kFrozen;

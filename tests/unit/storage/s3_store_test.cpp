@@ -167,9 +167,28 @@ TEST_F(S3StoreTest, RangeOtherThanAskedForIsNeverTaken) {
     script({{.status = 206, .headers = {{"Content-Range", range}}, .body = "01234"}});
     EXPECT_EQ(error_of(read).kind(), ErrorKind::kRepository) << range;
   }
-  script({{.status = 200, .body = "0123456789"}});
+  script({{.status = 200, .headers = {{"ETag", "e"}}, .body = "0123456789"}});
   EXPECT_EQ(error_of(read).kind(), ErrorKind::kRepository);
   EXPECT_NE(error_of(read).message().find("ranged"), std::string::npos);
+  EXPECT_FALSE(error_of(read).retryable());
+}
+
+// Amazon's advice for errors inside a 200 is to try again. Taken for a server without ranged reads,
+// one such answer ended archive-get.
+TEST_F(S3StoreTest, AFailureInsideA200IsWorthAnotherAttempt) {
+  script({error_answer(200, "InternalError")});
+  Bytes out(5);
+  const auto read = [&] { store().get_range("n", 0, out, kNoStop); };
+  for (const Error& error : {error_of(read), get_error()}) {
+    EXPECT_EQ(error.kind(), ErrorKind::kRepository);
+    EXPECT_TRUE(error.retryable());
+    EXPECT_NE(error.message().find("InternalError"), std::string::npos) << error.message();
+  }
+  script({{.status = 404}, error_answer(200, "SlowDown")});
+  EXPECT_TRUE(error_of([this] { store().head("n", kNoStop); }).retryable());
+  script({{.body = "<html>Please log in to this network</html>"}});
+  EXPECT_TRUE(error_of(read).retryable());
+  EXPECT_NE(error_of(read).hint().find("proxy"), std::string::npos);
 }
 
 TEST_F(S3StoreTest, GetWithoutACertainLengthIsNeverTaken) {
