@@ -217,8 +217,10 @@ CopyPreview preview_copy(const Config& config, const CopyRequest& request,
   auto backups = select(config, request, *sides.source, preview.warnings, stop);
   leave_out(sides, request, backups, preview.warnings, stop);
   const CopyOptions options = options_of(config, request, sides);
+  CountedWal counted;
   for_each_wanted(backups, preview.failed, [&](const CatalogueEntry& backup) {
-    CopyPlan plan = plan_copy({.from = *sides.source, .to = *sides.target}, backup, options, stop);
+    CopyPlan plan =
+        plan_copy({.from = *sides.source, .to = *sides.target}, backup, options, counted, stop);
     std::ranges::move(plan.warnings, std::back_inserter(preview.warnings));
     preview.plans.push_back(std::move(plan));
   });

@@ -41,8 +41,9 @@ std::vector<PackMove> plain_moves(const ManifestRoot& root, const PackRegistry& 
 // One copy of one backup. Steps run in the order of the methods.
 class CopyRun {
  public:
+  // `counted`: where WAL is only counted, for a plan.
   CopyRun(const CopySides& sides, const CatalogueEntry& backup, const CopyOptions& options,
-          Progress& progress, const std::stop_token& stop)
+          CountedWal* counted, Progress& progress, const std::stop_token& stop)
       : sides_(sides),
         options_(options),
         progress_(progress),
@@ -50,7 +51,8 @@ class CopyRun {
         name_(backup.name),
         chunks_(sides.from.store(), sides.from.keys(), backup.name.cluster),
         source_(read_manifest(sides.from, backup.outcome, chunks_.registry(), stop), chunks_),
-        form_(options.form) {
+        form_(options.form),
+        wal_(sides, source_.info(), options, counted) {
     result_.name = name_;
   }
 
@@ -74,6 +76,7 @@ class CopyRun {
   Bytes seal_manifest(ManifestRoot root, const PackRegistry& registry) const;
   std::optional<Outcome> undecided();
   Outcome outcome_of(ByteView manifest) const;
+  ManifestRoot check_manifest(const Outcome& outcome);
   void commit(Outcome outcome);
   void copy_onward();
 
@@ -98,7 +101,7 @@ class CopyRun {
   std::vector<HistoryRecord> histories_;  // of the source
   std::vector<PackMove> moves_;
   std::unique_ptr<StandaloneWriter> standalone_;
-  std::optional<WalCopier> wal_;
+  WalCopier wal_;
   CopiedBackup result_;
 };
 
@@ -215,7 +218,7 @@ void CopyRun::copy_packs() {
 void CopyRun::copy_wal() {
   if (rewrites() || source_.info().standalone) return;
   progress_.phase("wal " + name_.id.text, 0);
-  wal_->needed(wal_line(name_.cluster, histories_, name_.history), stop_);
+  wal_.needed(wal_line(name_.cluster, histories_, name_.history), stop_);
 }
 
 void CopyRun::copy_onward() {
@@ -228,7 +231,7 @@ void CopyRun::copy_onward() {
       descendants.push_back(record.name);
     }
   }
-  wal_->onward(descendants, stop_);
+  wal_.onward(descendants, stop_);
 }
 
 ManifestRoot CopyRun::write_standalone(const PackRegistry*& registry) {
@@ -293,14 +296,18 @@ Outcome CopyRun::store_manifest() {
 }
 
 // Reads back what is going to be committed.
-void CopyRun::commit(Outcome outcome) {
-  progress_.phase("commit " + name_.id.text, 0);
+ManifestRoot CopyRun::check_manifest(const Outcome& outcome) {
   PackRegistry registry;
-  const ManifestRoot root = read_manifest(sides_.to, outcome, registry, stop_);
+  ManifestRoot root = read_manifest(sides_.to, outcome, registry, stop_);
   PackCopier(sides_, name_.cluster, options_, progress_)
       .check_stored(plain_moves(root, registry), stop_);
   note_form(root, registry);
-  outcome.info = root.info;
+  return root;
+}
+
+void CopyRun::commit(Outcome outcome) {
+  progress_.phase("commit " + name_.id.text, 0);
+  outcome.info = check_manifest(outcome).info;
   fault_point("copy.before_commit");
   try {
     commit_backup(sides_.to, outcome, stop_);
@@ -314,7 +321,6 @@ void CopyRun::commit(Outcome outcome) {
 }
 
 CopiedBackup CopyRun::run() {
-  wal_.emplace(sides_, source_.info(), options_, WalCopier::Act::kCopy);
   histories_ = list_histories(sides_.from, name_.cluster, stop_);
   adopt_histories();
   if (is_there()) {
@@ -330,8 +336,8 @@ CopiedBackup CopyRun::run() {
     commit(store_manifest());
   }
   copy_onward();
-  result_.wal_copied = wal_->counts().copied;
-  result_.wal_there = wal_->counts().there;
+  result_.wal_copied = wal_.counts().copied;
+  result_.wal_there = wal_.counts().there;
   return std::move(result_);
 }
 
@@ -351,11 +357,13 @@ void CopyRun::count_packs(CopyPlan& plan) {
 }
 
 CopyPlan CopyRun::plan() {
-  wal_.emplace(sides_, source_.info(), options_, WalCopier::Act::kCount);
   histories_ = list_histories(sides_.from, name_.cluster, stop_);
   CopyPlan plan{.name = name_};
   if (is_there()) {
     plan.state = CopiedBackup::State::kThereAlready;
+    plan.form = result_.form;
+  } else if (const auto half_way = undecided()) {
+    check_manifest(*half_way);  // with it, all packs and the WAL that it needs are there
     plan.form = result_.form;
   } else {
     choose_form();
@@ -364,8 +372,8 @@ CopyPlan CopyRun::plan() {
     copy_wal();
   }
   copy_onward();
-  plan.wal_missing = wal_->counts().copied;
-  plan.wal_there = wal_->counts().there;
+  plan.wal_missing = wal_.counts().copied;
+  plan.wal_there = wal_.counts().there;
   plan.warnings = std::move(result_.warnings);
   return plan;
 }
@@ -401,12 +409,12 @@ std::optional<Error> never_again(const Repository& target, const BackupName& bac
 CopiedBackup copy_backup(const CopySides& sides, const CatalogueEntry& backup,
                          const CopyOptions& options, Progress& progress,
                          const std::stop_token& stop) {
-  return CopyRun(sides, backup, options, progress, stop).run();
+  return CopyRun(sides, backup, options, nullptr, progress, stop).run();
 }
 
 CopyPlan plan_copy(const CopySides& sides, const CatalogueEntry& backup, const CopyOptions& options,
-                   const std::stop_token& stop) {
-  return CopyRun(sides, backup, options, null_progress(), stop).plan();
+                   CountedWal& counted, const std::stop_token& stop) {
+  return CopyRun(sides, backup, options, &counted, null_progress(), stop).plan();
 }
 
 }  // namespace holdfast

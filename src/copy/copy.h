@@ -33,6 +33,7 @@
 // Threads: one copy at a time for each call; calls do not share anything.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -96,7 +97,13 @@ CopiedBackup copy_backup(const CopySides& sides, const CatalogueEntry& backup,
                          const CopyOptions& options, Progress& progress,
                          const std::stop_token& stop);
 
-// What copy_backup() would do; writes nothing, and looks at the names of WAL only.
+// What copy_backup() would do, each as if it alone were copied; writes nothing, and looks at the
+// names of WAL only. `counted`: of the plans of several backups, empty for the first.
+struct CountedTimeline {
+  // The numbers of their segments, in order; of the timeline's history, the highest there is.
+  std::vector<std::uint64_t> missing, there;
+};
+using CountedWal = std::map<std::string, CountedTimeline>;  // by the prefix of their names
 struct CopyPlan {
   BackupName name;
   CopiedBackup::State state = CopiedBackup::State::kCopied;
@@ -106,6 +113,6 @@ struct CopyPlan {
   std::vector<std::string> warnings;
 };
 CopyPlan plan_copy(const CopySides& sides, const CatalogueEntry& backup, const CopyOptions& options,
-                   const std::stop_token& stop);
+                   CountedWal& counted, const std::stop_token& stop);
 
 }  // namespace holdfast

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "copy/wal_copier.h"
 #include "core/error.h"
 #include "core/fault_point.h"
 #include "postgres/wal_segment.h"
@@ -236,12 +237,7 @@ FileEntry StandaloneWriter::carry(const WalLine& line, const WalFileName& file,
     ++info.files;
     return entry;
   }
-  throw Error(
-      ErrorKind::kDamage,
-      fmt::format("the backup needs the WAL file {}, which is not in the archive", file.text),
-      {.object = names::wal_object({line.cluster, line.steps.front().history}, file, {}),
-       .hint = "Such a backup cannot be restored from here. If the file is in another "
-               "repository, copy from that one: --from."});
+  throw lacks_needed_wal(line, file);
 }
 
 void StandaloneWriter::cite(ManifestRoot& root) {

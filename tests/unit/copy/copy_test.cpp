@@ -27,7 +27,7 @@ TEST_P(Copies, ArriveWholeAndNeedNothingOfTheSource) {
   EXPECT_EQ(copied.state, CopiedBackup::State::kCopied);
   EXPECT_GT(copied.packs_copied, 2U);
   from_.objects->objects.clear();
-  EXPECT_EQ(complaints(*target_, kParent), kNone);
+  EXPECT_EQ(complaints(*target_, kParent), kNoComplaints);
   const BackupInfo info = entry_of(*target_, kParent).outcome.info;
   ASSERT_TRUE(info.copied_from);
   EXPECT_EQ(info.copied_from->repository, "source");
@@ -50,7 +50,7 @@ TEST_P(Copies, AnIncrementalTakesThePacksOfItsParentAlong) {
   write_child(*source_);
   copy_one(*source_, *target_, kChild);
   from_.objects->objects.clear();
-  EXPECT_EQ(complaints(*target_, kChild), kNone);
+  EXPECT_EQ(complaints(*target_, kChild), kNoComplaints);
   EXPECT_EQ(entry_of(*target_, kParent).state, BackupState::kPacksOnly);
   EXPECT_EQ(list_intents(*target_, kParent, kNoStop).size(), 1U);
 }
@@ -63,8 +63,8 @@ TEST_P(Copies, TheParentComesLaterOverPacksThatAreThere) {
   EXPECT_EQ(parent.packs_copied, 0U);
   EXPECT_GT(parent.packs_there, 2U);
   from_.objects->objects.clear();
-  EXPECT_EQ(complaints(*target_, kParent), kNone);
-  EXPECT_EQ(complaints(*target_, kChild), kNone);
+  EXPECT_EQ(complaints(*target_, kParent), kNoComplaints);
+  EXPECT_EQ(complaints(*target_, kChild), kNoComplaints);
 }
 
 TEST_P(Copies, AStandaloneOneDependsOnNoOther) {
@@ -73,7 +73,7 @@ TEST_P(Copies, AStandaloneOneDependsOnNoOther) {
   const CopiedBackup copied = copy_one(*source_, *target_, kChild, {.form = CopyForm::kStandalone});
   EXPECT_EQ(copied.form, CopyForm::kStandalone);
   from_.objects->objects.clear();
-  EXPECT_EQ(complaints(*target_, kChild), kNone);
+  EXPECT_EQ(complaints(*target_, kChild), kNoComplaints);
   for (const auto& [name, object] : to_.objects->objects) {
     EXPECT_FALSE(name.starts_with(names::backup_prefix(kParent))) << name;
   }
@@ -92,7 +92,7 @@ TEST_P(Copies, OfACopyAndBackHomeAgain) {
   const auto further = third.open();
   copy_one(*source_, *target_, kChild);
   copy_one(*target_, *further, kChild);
-  EXPECT_EQ(complaints(*further, kChild), kNone);
+  EXPECT_EQ(complaints(*further, kChild), kNoComplaints);
   // The hash key came along; where it is the repository's own it is not written.
   EXPECT_TRUE(root_of(*target_, kChild).hash_key);
   for (auto at = from_.objects->objects.begin(); at != from_.objects->objects.end();) {
@@ -100,7 +100,7 @@ TEST_P(Copies, OfACopyAndBackHomeAgain) {
   }
   copy_one(*further, *source_, kChild);
   EXPECT_FALSE(root_of(*source_, kChild).hash_key);
-  EXPECT_EQ(complaints(*source_, kChild), kNone);
+  EXPECT_EQ(complaints(*source_, kChild), kNoComplaints);
 }
 
 TEST_P(Copies, DamageNamesTheObjectAndCommitsNothing) {
@@ -153,7 +153,7 @@ TEST_P(Copies, TwoAtOnceDoNoHarm) {
       }
     }
     for (const CopiedBackup& one : copied) EXPECT_EQ(one.form, form);
-    EXPECT_EQ(complaints(*target, kChild), kNone);
+    EXPECT_EQ(complaints(*target, kChild), kNoComplaints);
   }
 }
 
@@ -162,8 +162,7 @@ TEST_P(Copies, APreviewSaysWhatACopyDoesAndWritesNothing) {
   write_child(*source_);
   copy_one(*source_, *target_, kParent);
   const auto before = to_.objects->objects;
-  const CopyPlan plan =
-      plan_copy({.from = *source_, .to = *target_}, entry_of(*source_, kChild), {}, kNoStop);
+  const CopyPlan plan = plan_of(*source_, *target_, kChild);
   EXPECT_TRUE(to_.objects->objects == before) << "a preview wrote something";
   const CopiedBackup copied = copy_one(*source_, *target_, kChild);
   EXPECT_EQ(plan.packs_missing, copied.packs_copied);
@@ -213,7 +212,7 @@ TEST(CopyForms, WhereTheParentsFolderIsGoingTheCopyIsStandalone) {
     at = at->first.starts_with(names::backup_prefix(kParent)) ? to.objects->objects.erase(at)
                                                               : std::next(at);
   }
-  EXPECT_EQ(complaints(*target, kChild), kNone);
+  EXPECT_EQ(complaints(*target, kChild), kNoComplaints);
 }
 
 TEST(CopyRefusals, WhatWasDeletedInTheTargetDoesNotComeAgain) {
@@ -257,7 +256,7 @@ TEST(CopyAndSweep, ADeadCopyIsNotEmptiedUnderTheOnesThatCiteIt) {
   EXPECT_EQ(swept.cited, std::vector<std::string>{kParent.id.text});
   EXPECT_EQ(swept.swept, std::vector<std::string>{});
   EXPECT_EQ(entry_of(*target, kParent).state, BackupState::kAborted);
-  EXPECT_EQ(complaints(*target, kChild), kNone);
+  EXPECT_EQ(complaints(*target, kChild), kNoComplaints);
 }
 
 TEST(CopyAndSweep, PacksWithoutABackupOfTheirOwnAreLeftAlone) {
@@ -267,7 +266,7 @@ TEST(CopyAndSweep, PacksWithoutABackupOfTheirOwnAreLeftAlone) {
   write_child(*source);
   copy_one(*source, *target, kChild);
   sweep_dead_backups(*target, list_backups(*target, "demo", kNoStop), {"", ""}, kNoStop);
-  EXPECT_EQ(complaints(*target, kChild), kNone);
+  EXPECT_EQ(complaints(*target, kChild), kNoComplaints);
 }
 
 // Without the key of its hashes a manifest is damaged, not a backup that does not verify.

@@ -49,6 +49,12 @@ inline CopiedBackup copy_one(const Repository& from, const Repository& to, const
                      kNoStop);
 }
 
+inline CopyPlan plan_of(const Repository& from, const Repository& to, const BackupName& name,
+                        const CopyOptions& options = {}) {
+  CountedWal counted;
+  return plan_copy({.from = from, .to = to}, entry_of(from, name), options, counted, kNoStop);
+}
+
 // Every byte read, decompressed and compared with its hash: what is wrong, one line each.
 inline std::vector<std::string> complaints(const Repository& repository, const BackupName& name) {
   const VerifyResult found = verify_backups(
@@ -62,7 +68,7 @@ inline std::vector<std::string> complaints(const Repository& repository, const B
   return lines;
 }
 
-inline const std::vector<std::string> kNone;
+inline const std::vector<std::string> kNoComplaints;
 
 inline ManifestRoot root_of(const Repository& repository, const BackupName& name) {
   PackRegistry registry;
