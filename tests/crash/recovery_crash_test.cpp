@@ -60,6 +60,7 @@ class RecoveryWithKilled : public testing::TestWithParam<KilledAt> {
   RecoveryWithKilled() {
     if (!recorded) recorded = std::make_unique<RecordedRows>();
     target_ = holdfast().new_path();
+    trace_ = holdfast().state_directory() / (target_.filename().string() + ".trace");
     holdfast().restore(target_, {"--archive", "off"});
     command_ = read_text(settings());
   }
@@ -68,7 +69,9 @@ class RecoveryWithKilled : public testing::TestWithParam<KilledAt> {
 
   // What is done in front of each archive-get.
   std::string words() {
-    const std::string kill = fmt::format("export HOLDFAST_FAULT_POINT={}:kill; ", GetParam().point);
+    const std::string kill =
+        fmt::format("export HOLDFAST_FAULT_POINT={}:kill; export HOLDFAST_FAULT_TRACE={}; ",
+                    GetParam().point, trace_.string());
     const std::string middle = fmt::format("if [ %f = {} ]; then ", recorded->segments.at(2));
     switch (GetParam().victim) {
       case Victim::kFetching:
@@ -80,8 +83,11 @@ class RecoveryWithKilled : public testing::TestWithParam<KilledAt> {
                    "sleep 0.1; done; ",
                    (holdfast().state_directory() / "wal/get").string(), recorded->segments.at(2)) +
                kill + "fi; ";
-      case Victim::kHelper:
-        return kill;
+      case Victim::kHelper:  // one at least, before the recovery comes to its middle
+        return kill + middle +
+               fmt::format(
+                   "for i in $(seq 600); do grep -qsx {} {} && break; sleep 0.1; done; fi; ",
+                   GetParam().point, trace_.string());
       case Victim::kAsking:
         break;
     }
@@ -104,11 +110,15 @@ class RecoveryWithKilled : public testing::TestWithParam<KilledAt> {
       std::this_thread::sleep_for(50ms);
     }
   }
+  // A point that was passed killed whoever passed it.
+  bool killed() const {
+    return fs::exists(trace_) && read_text(trace_).find(GetParam().point) != std::string::npos;
+  }
   static std::string rows_of(const PostgresCluster& restored) {
     return restored.sql("select string_agg(n::text, ' ' order by n) from kept");
   }
 
-  fs::path target_;
+  fs::path target_, trace_;
   std::string command_;
 };
 
@@ -117,6 +127,7 @@ TEST_P(RecoveryWithKilled, StopsOrGoesOnAndNeverEndsEarly) {
   {
     PostgresCluster restored = PostgresCluster::on(target_);
     watch(restored);
+    EXPECT_TRUE(killed());
     const bool ended = restored.log().find("archive recovery complete") != std::string::npos;
     EXPECT_EQ(ended, GetParam().victim == Victim::kHelper) << restored.log();
     if (ended) {
