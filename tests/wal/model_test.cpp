@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "support/archived_cluster.h"
+#include "targets.h"
 
 namespace holdfast::test {
 namespace {
@@ -50,11 +51,12 @@ std::vector<Ended> ends_in_wal(const PostgresCluster& server, const std::string&
   return ends;
 }
 
-class ConcurrentWriters : public testing::Test {
+class ConcurrentWriters : public testing::TestWithParam<ServerPrograms> {
  protected:
   ConcurrentWriters()
       : archived_({.settings = {"wal_keep_size = 2GB", "max_wal_size = 2GB", "max_connections = 30",
-                                "allow_in_place_tablespaces = on"}}) {
+                                "allow_in_place_tablespaces = on"},
+                   .programs = GetParam()}) {
     const fs::path place = archived_.holdfast().new_path("space");
     fs::create_directory(place);
     give_to_server_user(place);
@@ -130,8 +132,7 @@ class ConcurrentWriters : public testing::Test {
         break;
       case 6:
         server().sql(fmt::format("begin; {}{}commit", row, latest));
-        server().sql(fmt::format("create database db{} strategy = {}", name,
-                                 n % 2 == 0 ? "wal_log" : "file_copy"));
+        server().sql(fmt::format("create database db{}{}", name, strategy(n)));
         break;
       case 7:
         server().sql(fmt::format("begin; {}{}commit", row, latest));
@@ -142,6 +143,11 @@ class ConcurrentWriters : public testing::Test {
         server().sql(
             fmt::format("begin; {}{}rollback; begin; {}{}commit", row, latest, row, latest));
     }
+  }
+
+  static std::string strategy(int n) {
+    if (GetParam().major_version < 15) return "";  // there was one only
+    return fmt::format(" strategy = {}", n % 2 == 0 ? "wal_log" : "file_copy");
   }
 
   // What is there when exactly the transactions of `committed`, and those from before, are.
@@ -190,7 +196,7 @@ class ConcurrentWriters : public testing::Test {
     std::vector<std::string> words = options;
     words.insert(words.end(), {"--tablespaces-under", target.string() + "-spaces"});
     archived_.holdfast().restore(target, words);
-    PostgresCluster restored = start_recovered(target);
+    PostgresCluster restored = start_recovered(target, GetParam());
     // At its target a transaction may be under way that has locked a table: promotion ends it.
     if (restored.sql("select pg_is_in_recovery()") == "t") {
       restored.sql("select pg_wal_replay_resume()");
@@ -242,7 +248,7 @@ class ConcurrentWriters : public testing::Test {
   std::array<int, kWriters> last_{};
 };
 
-TEST_F(ConcurrentWriters, RandomTargetsGiveExactlyWhatWasCommittedUpToThem) {
+TEST_P(ConcurrentWriters, RandomTargetsGiveExactlyWhatWasCommittedUpToThem) {
   const char* const given = std::getenv("HOLDFAST_TEST_SEED");
   const unsigned seed = given == nullptr ? std::random_device{}()
                                          : static_cast<unsigned>(std::strtoull(given, nullptr, 10));
@@ -270,9 +276,9 @@ TEST_F(ConcurrentWriters, RandomTargetsGiveExactlyWhatWasCommittedUpToThem) {
   }
   ASSERT_GT(candidates.size(), 10U);
   std::mt19937 random(seed);
-  const int rounds = is_wide_run() ? 40 : 1;
+  const int rounds = rounds_of_targets();
   for (int round = 0; round < rounds; ++round) {
-    for (int kind = 0; kind < 5; ++kind) {
+    for (const int kind : kinds_of_targets(5, GetParam())) {
       const std::size_t target = candidates[1 + random() % (candidates.size() - 1)];
       SCOPED_TRACE(fmt::format("kind {}, xid {}, lsn {}, time {}", kind, ends[target].xid,
                                ends[target].lsn, ends[target].time));
@@ -281,6 +287,11 @@ TEST_F(ConcurrentWriters, RandomTargetsGiveExactlyWhatWasCommittedUpToThem) {
   }
   expect_recovered({}, {});
 }
+
+INSTANTIATE_TEST_SUITE_P(Version, ConcurrentWriters, testing::ValuesIn(available_servers()),
+                         [](const auto& given) {
+                           return "Pg" + std::to_string(given.param.major_version);
+                         });
 
 }  // namespace
 }  // namespace holdfast::test

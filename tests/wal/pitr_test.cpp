@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "support/archived_cluster.h"
+#include "targets.h"
 
 namespace holdfast::test {
 namespace {
@@ -82,7 +83,7 @@ int last_number(const PostgresCluster& restored) {
   return std::stoi(row.at(0).at(1));
 }
 
-class Model : public testing::Test {
+class Model : public testing::TestWithParam<ServerPrograms> {
  protected:
   Model() : writer_(archived_.server()) {
     archived_.holdfast().backup();
@@ -97,7 +98,7 @@ class Model : public testing::Test {
   int recovered(const std::vector<std::string>& options) {
     const fs::path target = archived_.holdfast().new_path();
     archived_.holdfast().restore(target, options);
-    PostgresCluster restored = start_recovered(target);
+    PostgresCluster restored = start_recovered(target, GetParam());
     const int number = last_number(restored);
     restored.stop(PostgresCluster::Shutdown::kImmediate);
     fs::remove_all(target);
@@ -125,20 +126,20 @@ class Model : public testing::Test {
     }
   }
 
-  ArchivedCluster archived_;
+  ArchivedCluster archived_{{.programs = GetParam()}};
   NumberedWriter writer_;
 };
 
-TEST_F(Model, RandomTargetsOfEveryKindGiveExactlyTheirRows) {
+TEST_P(Model, RandomTargetsOfEveryKindGiveExactlyTheirRows) {
   const char* const given = std::getenv("HOLDFAST_TEST_SEED");
   const unsigned seed = given == nullptr ? std::random_device{}()
                                          : static_cast<unsigned>(std::strtoul(given, nullptr, 10));
   SCOPED_TRACE(fmt::format("HOLDFAST_TEST_SEED={}", seed));
   std::mt19937 random(seed);
   const auto& commits = writer_.commits();
-  const int rounds = is_wide_run() ? 40 : 1;
+  const int rounds = rounds_of_targets();
   for (int round = 0; round < rounds; ++round) {
-    for (int kind = 0; kind < 5; ++kind) {
+    for (const int kind : kinds_of_targets(5, GetParam())) {
       // The first that is reached through a backup's own end is not one to choose.
       std::uniform_int_distribution<std::size_t> pick(1, commits.size() - 2);
       check(commits[pick(random)], kind);
@@ -146,14 +147,16 @@ TEST_F(Model, RandomTargetsOfEveryKindGiveExactlyTheirRows) {
   }
 }
 
-TEST_F(Model, NamedImmediateAndLatestTargets) {
+TEST_P(Model, NamedImmediateAndLatestTargets) {
   EXPECT_EQ(recovered({"--target-name", "before the middle"}), 30);
   EXPECT_EQ(recovered({"middle", "--target-immediate"}), 30);
   EXPECT_EQ(recovered({}), 60);
 }
 
-TEST(Pitr, ARestoredCopyStaysOutOfTheArchiveUntilItTakesOver) {
-  ArchivedCluster archived;
+class PitrOn : public testing::TestWithParam<ServerPrograms> {};
+
+TEST_P(PitrOn, ARestoredCopyStaysOutOfTheArchiveUntilItTakesOver) {
+  ArchivedCluster archived({.programs = GetParam()});
   PostgresCluster& source = archived.server();
   source.sql("create table kept (n int); insert into kept values (1)");
   archived.holdfast().backup();
@@ -163,7 +166,7 @@ TEST(Pitr, ARestoredCopyStaysOutOfTheArchiveUntilItTakesOver) {
   const Json done = archived.holdfast().restore(target, {"--archive", "on"});
   EXPECT_EQ(done.at("recovery").at("archiving"), true);
   source.stop();
-  PostgresCluster copy = start_recovered(target);
+  PostgresCluster copy = start_recovered(target, GetParam());
   EXPECT_EQ(copy.sql("select count(*) from kept"), "2");
   copy.sql("insert into kept values (3)");
   copy.sql("select pg_switch_wal()");
@@ -196,7 +199,7 @@ TEST(Pitr, ARestoredCopyStaysOutOfTheArchiveUntilItTakesOver) {
 
   const fs::path again = holdfast.new_path();
   holdfast.restore(again, {"after"});
-  PostgresCluster recovered = start_recovered(again);
+  PostgresCluster recovered = start_recovered(again, GetParam());
   EXPECT_EQ(recovered.sql("select string_agg(n::text, ' ' order by n) from kept"), "1 2 3 4");
 }
 
@@ -243,8 +246,8 @@ TEST(Pitr, FailoverToAStandbyNeedsNoStep) {
   EXPECT_NE(growing.text().find("goes on growing"), std::string::npos) << growing.text();
 }
 
-TEST(Pitr, AStandbyThatWasRestoredFollowsItsPrimaryAndMayBePromoted) {
-  ArchivedCluster archived;
+TEST_P(PitrOn, AStandbyThatWasRestoredFollowsItsPrimaryAndMayBePromoted) {
+  ArchivedCluster archived({.programs = GetParam()});
   PostgresCluster& primary = archived.server();
   primary.sql("create table kept (n int); insert into kept values (1)");
   archived.holdfast().backup();
@@ -254,7 +257,7 @@ TEST(Pitr, AStandbyThatWasRestoredFollowsItsPrimaryAndMayBePromoted) {
       fmt::format("  primary_connection: \"{}\"", primary.connection())};
   const fs::path target = archived.holdfast().new_path();
   archived.holdfast().restore(target, {"--standby"});
-  PostgresCluster standby = PostgresCluster::on(target);
+  PostgresCluster standby = PostgresCluster::on(target, {.programs = GetParam()});
   standby.start();
   primary.sql("insert into kept values (3)");
   standby.wait_for("(select count(*) = 3 from kept)");
@@ -265,6 +268,12 @@ TEST(Pitr, AStandbyThatWasRestoredFollowsItsPrimaryAndMayBePromoted) {
   standby.sql("select pg_switch_wal()");
   standby.wait_for("(select last_archived_wal like '00000002%' from pg_stat_archiver)");
 }
+
+std::string version_of(const testing::TestParamInfo<ServerPrograms>& given) {
+  return "Pg" + std::to_string(given.param.major_version);
+}
+INSTANTIATE_TEST_SUITE_P(Version, Model, testing::ValuesIn(available_servers()), version_of);
+INSTANTIATE_TEST_SUITE_P(Version, PitrOn, testing::ValuesIn(available_servers()), version_of);
 
 }  // namespace
 }  // namespace holdfast::test
