@@ -29,8 +29,8 @@ bool source_lives(const Config& config, const fs::path& target) {
 
 RecoveryPlan make_plan(const Config& config, const Repository& repository,
                        const RestoreRequest& request, const RecoveryTarget& target,
-                       const std::stop_token& stop) {
-  RecoveryPlanRequest wanted{.target = target};
+                       Progress& progress, const std::stop_token& stop) {
+  RecoveryPlanRequest wanted{.target = target, .progress = progress};
   if (!request.backup.empty()) wanted.backup = request.backup;
   if (!request.history.empty()) {
     wanted.history = parse_history_name(request.history);
@@ -82,7 +82,7 @@ ThawedPlan plan_or_thaw(const Config& config, const Repository& repository,
                         Progress& progress, const std::stop_token& stop) {
   RestoreRequest named = request;
   try {
-    RecoveryPlan plan = make_plan(config, repository, request, target, stop);
+    RecoveryPlan plan = make_plan(config, repository, request, target, progress, stop);
     // Apart from the server nothing is replayed of which it is not known what it makes.
     if (!request.apart || !plan.frozen_for_tablespaces) return {std::move(plan)};
     named.backup = plan.backup.name.id.text;
@@ -97,7 +97,7 @@ ThawedPlan plan_or_thaw(const Config& config, const Repository& repository,
     }
   }
   const auto thawed = thaw_for_plan(config, repository, named, progress, stop);
-  return {make_plan(config, repository, named, target, stop), thawed};
+  return {make_plan(config, repository, named, target, progress, stop), thawed};
 }
 
 // Nothing is thawed for a look.
@@ -105,7 +105,7 @@ ThawedPlan plan_or_refuse(const Config& config, const Repository& repository,
                           const RestoreRequest& request, const RecoveryTarget& target,
                           const std::stop_token& stop) {
   try {
-    return {make_plan(config, repository, request, target, stop)};
+    return {make_plan(config, repository, request, target, null_progress(), stop)};
   } catch (const Error& error) {
     if (!is_about_frozen(repository, error, stop)) throw;
     throw Error(ErrorKind::kRefused,

@@ -187,6 +187,7 @@ void add_border_record(SegmentIndex& index, const SegmentIndex& record) {
   put_in_front(summary.checkpoints, added.checkpoints);
   put_in_front(summary.recovery_ends, added.recovery_ends);
   put_in_front(summary.minimal_wal, added.minimal_wal);
+  put_in_front(summary.tablespaces, added.tablespaces);
   for (const FinishedTransaction& finished : record.transactions) {
     const std::optional<CommitPoint> last = summary.last_finished;
     count_transaction(summary, finished);

@@ -75,6 +75,7 @@ struct SegmentSummary {
   std::vector<WalCheckpoint> checkpoints;
   std::vector<WalRecoveryEnd> recovery_ends;
   std::vector<Lsn> minimal_wal;  // records that say that wal_level is minimal
+  std::vector<Lsn> tablespaces;  // records that make a tablespace; where, the index says
 
   bool operator==(const SegmentSummary&) const = default;
 };

@@ -84,6 +84,9 @@ void WalIndexBuilder::recovery_end(const WalRecoveryEnd& end) {
 }
 
 void WalIndexBuilder::file_event(WalFileEvent event) {
+  if (event.kind == WalFileEvent::Kind::kTablespaceCreated) {
+    index_.summary.tablespaces.push_back(event.start);
+  }
   index_.file_events.push_back(std::move(event));
 }
 

@@ -193,6 +193,8 @@ void write_points(Writer& out, const SegmentSummary& summary) {
   }
   out.out().varint(summary.minimal_wal.size());
   for (const Lsn at : summary.minimal_wal) out.lsn(at);
+  out.out().varint(summary.tablespaces.size());
+  for (const Lsn at : summary.tablespaces) out.lsn(at);
 }
 
 void read_points(Reader& in, SegmentSummary& summary) {
@@ -223,6 +225,9 @@ void read_points(Reader& in, SegmentSummary& summary) {
   }
   for (std::size_t left = in.in().count(); left > 0; --left) {
     summary.minimal_wal.push_back(in.lsn());
+  }
+  for (std::size_t left = in.in().count(); left > 0; --left) {
+    summary.tablespaces.push_back(in.lsn());
   }
 }
 

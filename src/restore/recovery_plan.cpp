@@ -421,7 +421,8 @@ class Planner {
     const SegmentRange range{backup.start_lsn.value / size, (replayed.end.value - 1) / size};
     TablespaceSearch found;
     try {
-      found = find_new_tablespaces({repository_, path, {range}}, replayed, stop_);
+      found =
+          find_new_tablespaces({repository_, path, {range}}, replayed, request_.progress, stop_);
     } catch (const Error& error) {  // what is frozen is no reason to plan nothing
       if (!is_about_frozen(repository_, error, stop_)) throw;
       found.unchecked = range.last - range.first + 1;

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "core/progress.h"
 #include "repository/recoverable.h"
 #include "restore/recovery_target.h"
 
@@ -28,6 +29,7 @@ struct RecoveryPlanRequest {
   RecoveryTarget target;
   std::optional<std::string> backup = {};   // as find_backup() takes it; nullopt: chosen here
   std::optional<HistoryName> history = {};  // nullopt: the newest
+  Progress& progress = null_progress();
 };
 
 struct RecoveryPlan {

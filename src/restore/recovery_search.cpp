@@ -251,6 +251,24 @@ class RestorePointSearch {
   std::vector<RestorePoint> seen_;  // the last ones of other names
 };
 
+// Segments whose index has to be looked at: not those of which a summary says that they make none.
+// Where replay ends in a segment, nothing behind it is wanted.
+std::vector<std::uint64_t> may_make_tablespaces(const SearchSpace& space,
+                                                const ReplayRange& replayed,
+                                                const std::stop_token& stop) {
+  std::vector<std::uint64_t> wanted;
+  bool ended = false;
+  for_each_summary(space, stop, [&](std::uint64_t n, const SegmentFacts& facts, bool joinable) {
+    if (ended) return;
+    const bool doubtful = is_doubtful(facts, joinable);
+    const bool makes_one = facts.summary && !facts.summary->tablespaces.empty();
+    ended = replayed.time && facts.summary && facts.summary->finished_count > 0 &&
+            facts.summary->latest > *replayed.time;
+    if (doubtful || makes_one || ended) wanted.push_back(n);
+  });
+  return wanted;
+}
+
 // `end` becomes the end of replay when it is in this segment.
 void take_tablespaces(const SegmentIndex& index, const ReplayRange& replayed, Lsn& end,
                       TablespaceSearch& search) {
@@ -287,21 +305,20 @@ std::optional<Error> damage_of(const SearchSpace& space, std::uint64_t number,
 }  // namespace
 
 TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayRange& replayed,
-                                      const std::stop_token& stop) {
+                                      Progress& progress, const std::stop_token& stop) {
   TablespaceSearch search;
-  std::vector<std::uint64_t> wanted;
-  for (const SegmentRange& range : space.ranges) {
-    for (std::uint64_t number = range.first; number <= range.last; ++number) {
-      wanted.push_back(number);
-    }
-  }
+  const auto wanted = may_make_tablespaces(space, replayed, stop);
   // What lies across the border in front of the first one began before the replay.
-  const auto alone = wanted.empty() ? std::nullopt : std::optional(wanted.front());
+  const auto alone =
+      space.ranges.empty() ? std::nullopt : std::optional(space.ranges.front().first);
   Lsn end = replayed.end;
+  const std::uint64_t size = space.path.segment_size().bytes;
+  progress.phase("looking for tablespaces in WAL", wanted.size() * size);
   for_each_index(
       space, wanted, stop,
       [&](std::uint64_t number, const std::optional<JoinedIndex>& joined) {
-        if (Lsn{number * space.path.segment_size().bytes} >= end) return;
+        progress.advance(size);
+        if (Lsn{number * size} >= end) return;
         const bool known =
             joined &&
             (joined->complete || (number == alone && knows_transactions(joined->index.summary)));

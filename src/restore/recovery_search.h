@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/progress.h"
 #include "postgres/wal_content.h"
 #include "repository/repository.h"
 #include "repository/wal_path.h"
@@ -47,8 +48,9 @@ TargetSearch find_transaction(const SearchSpace& space, std::uint32_t xid,
 TargetSearch find_restore_point(const SearchSpace& space, const std::string& name,
                                 const std::stop_token& stop);
 
-// Tablespaces that the WAL makes: replay makes them too, in the places that WAL names. Reads the
-// index of every segment, however many: replaying one takes longer.
+// Tablespaces that the WAL makes: replay makes them too, in the places that WAL names. Reads
+// summaries, and the index of each segment that makes one or whose summary is not in a roll-up,
+// however many: replaying one takes longer. `progress` is told of the indexes.
 struct TablespaceSearch {
   std::vector<std::string> locations;  // of those outside of the data directory
   std::uint64_t unchecked = 0;         // segments of which not everything is known
@@ -61,6 +63,6 @@ struct ReplayRange {
   std::optional<Timestamp> time = {};
 };
 TablespaceSearch find_new_tablespaces(const SearchSpace& space, const ReplayRange& replayed,
-                                      const std::stop_token& stop);
+                                      Progress& progress, const std::stop_token& stop);
 
 }  // namespace holdfast

@@ -25,6 +25,7 @@ std::vector<Bytes> seeds() {
   summary.checkpoints.push_back({{1}, {2}, {3}, {4}, {5}, WalCheckpoint::Kind::kShutdown, true});
   summary.recovery_ends.push_back({{1}, {2}, Timestamp{}, {4}, {5}});
   summary.minimal_wal.push_back({7});
+  summary.tablespaces.push_back({8});
   index.borders.head = to_bytes(as_bytes("head"));
   index.borders.head_size = 4;
   index.transactions = {{.xid = 7, .start = {5}, .end = {9}},

@@ -33,6 +33,7 @@ struct MadeSegment {
   Indexed indexed = Indexed::kYes;
   Commits commits = Commits::kOne;
   std::string restore_point = {};
+  std::string tablespace = {};  // that is made there, in front of the transaction
   std::optional<std::uint32_t> xid = {};
   std::optional<Timestamp> time = {};
   WalCoverage coverage = WalCoverage::kComplete;
@@ -69,6 +70,12 @@ inline SegmentIndex made_index(std::uint64_t number, const MadeSegment& made) {
                                       .time = minute(number) + std::chrono::seconds(10),
                                       .start = at(number, 0x1800),
                                       .end = at(number, 0x1880)});
+  }
+  if (!made.tablespace.empty()) {
+    summary.tablespaces.push_back(at(number, 0x800));
+    index.file_events.push_back({.kind = WalFileEvent::Kind::kTablespaceCreated,
+                                 .start = at(number, 0x800),
+                                 .path = made.tablespace});
   }
   return index;
 }

@@ -76,6 +76,7 @@ SegmentSummary any_summary(Random& random) {
     summary.recovery_ends.push_back(
         {any_lsn(random), any_lsn(random), any_time(random), {any32(random)}, {any32(random)}});
     summary.minimal_wal.push_back(any_lsn(random));
+    summary.tablespaces.push_back(any_lsn(random));
   }
   return summary;
 }

@@ -189,11 +189,13 @@ TEST_P(EveryVersion, FilesDatabasesAndTablespaces) {
   expect(Kind::kDatabaseDropped, dropped, {1700, 20'002, 0});
   Encoder place = numbers({1701});
   place.raw(as_bytes(std::string_view("/srv/space\0", 11)));
-  expect(Kind::kTablespaceCreated, add(maker, 5, 0x00, place), {1701, 0, 0}).path = "/srv/space";
+  const Lsn made = add(maker, 5, 0x00, place);
+  expect(Kind::kTablespaceCreated, made, {1701, 0, 0}).path = "/srv/space";
   expect(Kind::kTablespaceDropped, add(maker, 5, 0x10, numbers({1702})), {1702, 0, 0});
   expect(Kind::kRelationMap, add(maker, 7, 0x00, numbers({5, 1663, 512})), {1663, 5, 0});
   const SegmentIndex got = index(maker);
   EXPECT_EQ(got.file_events, expected);
+  EXPECT_EQ(got.summary.tablespaces, std::vector<Lsn>{made});
   EXPECT_EQ(got.summary.coverage, WalCoverage::kComplete) << got.summary.coverage_reason;
 }
 

@@ -1,6 +1,8 @@
 // Which backup, line and timeline a recovery takes, and what is refused before anything is written.
 #include "restore/recovery_plan.h"
 
+#include <atomic>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -388,6 +390,47 @@ TEST(RecoveryPlan, finds_a_transaction_through_roll_ups_too) {
   EXPECT_EQ(plan(archive, {to_xid(1600)}).point->lsn, at(600, 0x1040));
   EXPECT_THAT(refusal(archive, {to_xid(9000)}), HasSubstr("1800 (committed"));
   EXPECT_THAT(refusal(archive, {to_name("nothing")}), HasSubstr("no restore point"));
+}
+
+// Counts what is read to find tablespaces.
+class IndexesLookedAt final : public Progress {
+ public:
+  void phase(std::string_view name, std::uint64_t total_bytes) override {
+    if (name.find("tablespaces") != std::string_view::npos) total_ = total_bytes;
+  }
+  void advance(std::uint64_t bytes) override { done_ += bytes; }
+  void note(std::string_view) override {}
+  std::uint64_t count() const {
+    EXPECT_EQ(done_, total_);
+    return total_ / kMadeSegmentSize.bytes;
+  }
+
+ private:
+  std::uint64_t total_ = 0;
+  std::atomic<std::uint64_t> done_ = 0;
+};
+
+// Found in a review: planning read two indexes for each segment behind the backup.
+TEST(RecoveryPlan, finds_tablespaces_through_roll_ups) {
+  ArchiveMaker archive;
+  archive.segments(kFirst, 250, 599);
+  archive.segment(kFirst, 600, {.tablespace = "/srv/space"});
+  archive.segments(kFirst, 601, 800);
+  archive.backup({.start = 251, .stop = 251});
+  const auto listing = list_wal(*archive.opened, archive.place(), kMadeSegmentSize, kNoStop);
+  ASSERT_EQ(write_due_rollups(*archive.opened, listing, 100, kNoStop), 2U);
+  IndexesLookedAt to_the_end;
+  EXPECT_THAT(plan(archive, {.target = {}, .progress = to_the_end}).new_tablespaces,
+              ElementsAre("/srv/space"));
+  EXPECT_EQ(to_the_end.count(), 4U + 1U + 33U);  // 252 to 255, 600, 768 to 800
+  EXPECT_THAT(plan(archive, {.target = to_time(minute(600))}).new_tablespaces,
+              ElementsAre("/srv/space"));
+  IndexesLookedAt to_a_time;
+  EXPECT_THAT(
+      plan(archive, {.target = to_time(minute(598)), .progress = to_a_time}).new_tablespaces,
+      ElementsAre());
+  EXPECT_EQ(to_a_time.count(), 4U + 1U);  // 252 to 255, 599
+  EXPECT_THAT(plan(archive, {.target = to_lsn(at(600, 0x700))}).new_tablespaces, ElementsAre());
 }
 
 TEST(RecoveryPlan, a_cluster_that_is_not_there_is_not_found) {
