@@ -311,7 +311,7 @@ RecoveryView start_recovery(const Config& config, const RepositoryConfig& reposi
 }
 
 RecoveryView forward_recovery(const Config& config, const std::string& name,
-                              const TargetRequest& point, Progress& progress,
+                              const RecoveryForward& request, Progress& progress,
                               const std::stop_token& stop) {
   RecoveryStore store(config);
   const std::string chosen = store.resolve(name);
@@ -321,15 +321,16 @@ RecoveryView forward_recovery(const Config& config, const std::string& name,
   const DetachedServer::Position position = work.require_paused();
   RecoveryRecord planned = work.record();
   const Config seen = seen_by(planned, config);
-  const RestorePreview preview =
-      preview_restore(seen, find_repository(seen, planned.repository),
-                      {.backup = planned.backup,
-                       .history = planned.history,
-                       .target = {},  // nothing is restored, and no room for it is needed
-                       .point = point,
-                       .archiving = RecoverySettings::Archiving::kOff,
-                       .apart = planned.data_directory()},
-                      stop);
+  const RepositoryConfig& repository = find_repository(seen, planned.repository);
+  const RestoreRequest wanted{.backup = planned.backup,
+                              .history = planned.history,
+                              .target = {},  // nothing is restored, and no room for it is needed
+                              .point = request.point,
+                              .archiving = RecoverySettings::Archiving::kOff,
+                              .apart = planned.data_directory(),
+                              .thaw = request.thaw};
+  bring_back_wal(seen, repository, wanted, progress, stop);
+  const RestorePreview preview = preview_restore(seen, repository, wanted, stop);
   plan_target(seen, preview, planned);
   // A server that was started again does not know its last transaction before it replays one.
   const RecoveryTarget& now = work.record().target;

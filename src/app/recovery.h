@@ -57,9 +57,14 @@ std::string_view to_string(RecoveryView::State state);  // "paused"
 RecoveryView start_recovery(const Config& config, const RepositoryConfig& repository,
                             const RecoveryStart& request, Progress& progress,
                             const std::stop_token& stop);
-// On to a later point. An empty `name`, here and below: the only recovery there is.
+// On to a later point; archived WAL that is frozen is brought back first. An empty `name`, here and
+// below: the only recovery there is.
+struct RecoveryForward {
+  TargetRequest point;
+  ThawChoice thaw = {};
+};
 RecoveryView forward_recovery(const Config& config, const std::string& name,
-                              const TargetRequest& point, Progress& progress,
+                              const RecoveryForward& request, Progress& progress,
                               const std::stop_token& stop);
 // Every check that a drill does, on the paused copy, which is stopped and started again for the
 // page checksums. The verdict is in the record.

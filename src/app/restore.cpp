@@ -58,17 +58,23 @@ HistoryName followed_history(const RestoreRequest& request,
   return newest;
 }
 
+ColdObjects cold_wal_behind(const Config& config, const Repository& repository,
+                            const RestoreRequest& request, const CatalogueEntry& backup,
+                            const std::stop_token& stop) {
+  const auto histories = list_histories(repository, config.cluster, stop);
+  const WalLine line =
+      wal_line(config.cluster, histories, followed_history(request, histories, backup));
+  return cold_wal(repository, line, backup.outcome.info, stop);
+}
+
 // Planning reads indexes that lie in the archived WAL. When that is frozen, everything that the
 // named backup and its WAL need is brought back first.
 std::optional<Thawed> thaw_for_plan(const Config& config, const Repository& repository,
                                     const RestoreRequest& request, Progress& progress,
                                     const std::stop_token& stop) {
   const CatalogueEntry backup = find_backup(repository, config.cluster, request.backup, stop);
-  const auto histories = list_histories(repository, config.cluster, stop);
-  const WalLine line =
-      wal_line(config.cluster, histories, followed_history(request, histories, backup));
   ColdObjects cold = cold_objects(repository, {backup}, stop);
-  append(cold, cold_wal(repository, line, backup.outcome.info, stop));
+  append(cold, cold_wal_behind(config, repository, request, backup, stop));
   return bring_back(repository, std::move(cold), request.thaw, progress, stop);
 }
 
@@ -307,6 +313,16 @@ RestorePreview plan_restore(const Config& config, const RepositoryConfig& reposi
                     [&](const Repository& opened, const RecoveryTarget& target) {
                       return plan_or_thaw(config, opened, request, target, progress, stop);
                     });
+}
+
+std::optional<Thawed> bring_back_wal(const Config& config, const RepositoryConfig& repository,
+                                     const RestoreRequest& request, Progress& progress,
+                                     const std::stop_token& stop) {
+  if (!repository.wal) return std::nullopt;
+  const auto opened = open_repository(repository, {.rate = config.backup.rate}, stop);
+  const CatalogueEntry backup = find_backup(*opened, config.cluster, request.backup, stop);
+  return bring_back(*opened, cold_wal_behind(config, *opened, request, backup, stop), request.thaw,
+                    progress, stop);
 }
 
 RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,

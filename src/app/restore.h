@@ -75,6 +75,12 @@ RestorePreview plan_restore(const Config& config, const RepositoryConfig& reposi
 RestoreAnswer restore(const Config& config, const RepositoryConfig& repository,
                       RestoreRequest request, Progress& progress, const std::stop_token& stop);
 
+// Archived WAL behind the backup `request.backup`, of the line of `request.history`, brought back
+// where it is frozen, as `request.thaw` says: before a recovered copy goes on. nullopt: none was.
+std::optional<Thawed> bring_back_wal(const Config& config, const RepositoryConfig& repository,
+                                     const RestoreRequest& request, Progress& progress,
+                                     const std::stop_token& stop);
+
 // With the zone of the configuration and the present moment.
 RecoveryTarget parse_target(const Config& config, TargetRequest request);
 

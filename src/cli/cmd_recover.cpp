@@ -84,7 +84,7 @@ CommandResult run_connect(const ConnectArguments& arguments, CommandContext& con
 struct ForwardArguments {
   std::string name, history;
   TargetRequest point;
-  PipelineOptions pipeline;
+  ThawOptions thaw;
 };
 
 struct AbandonArguments {
@@ -238,9 +238,11 @@ CommandSpec recover_forward_command() {
   std::erase_if(spec.options, [](const Option& option) {
     return option.names == "--history" || option.names == "--target-immediate";
   });
+  add_thaw_options(spec.options, arguments->thaw);
   spec.examples = {{"holdfast recover forward --target-time '2026-11-22 14:05+01'", "A bit later"}};
   spec.run = [arguments](CommandContext& context) {
-    return result_of(forward_recovery(context.config(), arguments->name, arguments->point,
+    return result_of(forward_recovery(context.config(), arguments->name,
+                                      {.point = arguments->point, .thaw = arguments->thaw.choice()},
                                       context.progress(), context.stop()),
                      context);
   };
