@@ -7,6 +7,7 @@
 #include "core/cancellation.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "repository/thaw.h"
 #include "repository/wal_compare.h"
 
 namespace holdfast {
@@ -91,9 +92,19 @@ void require_line_of_archive(const Repository& repository, const ArchivedWal& wa
                             .wal_directory = wanted.wal_directory,
                             .known_same = wanted.known_same};
   const SegmentName first{wanted.timeline, wanted.start.value / wanted.segment_size.bytes};
-  if (const auto other =
-          other_content_before(repository, local, first, kSegmentsLookedBack, stop)) {
-    refuse_other_line(wanted, *other);
+  try {
+    if (const auto other =
+            other_content_before(repository, local, first, kSegmentsLookedBack, stop)) {
+      refuse_other_line(wanted, *other);
+    }
+  } catch (const Error& error) {
+    if (!is_about_frozen(repository, error, stop)) throw;
+    throw Error(ErrorKind::kRefused,
+                "archived WAL is frozen: whether this server wrote it cannot be told",
+                {.object = error.object(),
+                 .hint = "Recovery takes archived WAL before what a backup carries. Let "
+                         "storage_class.wal be a class that can be read at once, or bring the "
+                         "newest segments back with the store's own means, and repeat."});
   }
 }
 

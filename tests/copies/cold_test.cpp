@@ -169,6 +169,11 @@ TEST_F(ColdStorage, OtherCommandsSayWhatToDo) {
        .environment = frozen()});
   EXPECT_EQ(cat.exit_code, 4) << cat.err;
   EXPECT_NE(cat.err.find("holdfast restore --thaw"), std::string::npos) << cat.err;
+  copying_.archived().archive();
+  const Answer backup =
+      holdfast().run({"backup", "--standalone"}, frozen(1500, "GLACIER", "/wal/"));
+  EXPECT_EQ(backup.kind(), "refused") << backup.text();
+  EXPECT_NE(backup.error().find("storage_class.wal"), std::string::npos) << backup.text();
   EXPECT_FALSE(fs::exists(requests()));
 }
 
