@@ -377,18 +377,28 @@ void PromotionSteps::await_server() {
   }
 }
 
+void PromotionSteps::start_with_pg_ctl() {
+  const fs::path& place = promotion().place;
+  try {
+    start_server_in({.data_directory = place,
+                     .bin_directory = find_bin_directory(data_directory_version(place),
+                                                         config_.postgres.bin_directory),
+                     .options = promotion().start_options,
+                     .log = server_log()},
+                    stop_);
+  } catch (const Error& error) {
+    // A service manager was quicker, and its server is the one that is looked at next.
+    if (error.kind() != ErrorKind::kPostgres || !running_server(place)) throw;
+  }
+}
+
 std::string PromotionSteps::start_server() {
   const fs::path& place = promotion().place;
   if (!running_server(place)) {
     if (!config_.hooks.start_server.run.empty()) {
       hook(config_.hooks.start_server, "start_server");
     } else {
-      start_server_in({.data_directory = place,
-                       .bin_directory = find_bin_directory(data_directory_version(place),
-                                                           config_.postgres.bin_directory),
-                       .options = promotion().start_options,
-                       .log = server_log()},
-                      stop_);
+      start_with_pg_ctl();
     }
   }
   await_server();

@@ -75,6 +75,7 @@ class PromotionSteps {
   std::string keep_old_fenced();
   void require_as_checked();
   void stop_server(const std::filesystem::path& data_directory);
+  void start_with_pg_ctl();
   void look_at_server();
   void await_server();
   void await_health();

@@ -1,6 +1,9 @@
 // A recovered copy takes the place of the cluster, and gives it back: with an application that
 // writes, on real servers.
+#include <atomic>
 #include <csignal>
+#include <mutex>
+#include <thread>
 
 #include <gmock/gmock.h>
 
@@ -171,6 +174,128 @@ TEST_P(PromoteOn, AfterATotalLoss) {
   EXPECT_EQ(recover.run({"rollback", "--confirm", "demo"}).outcome.exit_code, 3) << "to nothing";
   recover.must({"abandon", "--yes"});
   EXPECT_EQ(cluster.server().sql("select count(*) from t"), "10");
+}
+
+// Starts whatever server is not running, ten times a second, in the place of the cluster and where
+// the old one was set aside: as a service manager that nobody told.
+class ServiceManager {
+ public:
+  explicit ServiceManager(Promoting& recover)
+      : server_(recover.cluster().server()),
+        place_(recover.place()),
+        told_to_stop_(recover.cluster().holdfast().folder() / "stop-server"),
+        thread_([this](const std::stop_token& stop) {
+          for (; !stop.stop_requested(); std::this_thread::sleep_for(kEvery)) start_all();
+        }) {}
+
+  // For the configuration; it listens to that until the old server is fenced.
+  std::string stop_hook() const {
+    return fmt::format("  stop_server: {{run: \"touch {}; sleep 0.5\"}}", told_to_stop_.string());
+  }
+  int refused() const { return refused_; }
+
+ private:
+  static constexpr std::chrono::milliseconds kEvery{100};
+
+  void start_all() {
+    const fs::path fenced = "global/pg_control.set-aside-by-holdfast";
+    if (fs::exists(place_ / fenced)) fs::remove(told_to_stop_);
+    if (fs::exists(told_to_stop_)) return;
+    start(place_);
+    for (const auto& entry : fs::directory_iterator(place_.parent_path())) {
+      const std::string name = entry.path().filename();
+      if (name.starts_with(place_.filename().string() + ".replaced-")) start(entry.path());
+    }
+  }
+  void start(const fs::path& directory) {
+    if (postmaster_of(directory) > 0) return;
+    const Outcome outcome = test::run(
+        {.arguments = as_server_user(
+             {(server_.programs().bin_directory / "pg_ctl").string(), "start", "-W", "-s", "-D",
+              directory.string(), "-l", (place_.parent_path() / "manager.log").string(), "-o",
+              fmt::format("-p {} -k {}", server_.port(), server_.socket_directory().string())})});
+    std::this_thread::sleep_for(kEvery);
+    if (!outcome.ok() || postmaster_of(directory) == 0) ++refused_;
+  }
+
+  const PostgresCluster& server_;
+  const fs::path place_, told_to_stop_;
+  std::atomic<int> refused_{0};
+  std::jthread thread_;  // last: it uses the others
+};
+
+// Of an application that nobody stops: which timeline each order went to that was acknowledged.
+class Orders {
+ public:
+  explicit Orders(const PostgresCluster& server)
+      : thread_([this, &server](const std::stop_token& stop) {
+          for (int n = 1; !stop.stop_requested(); ++n) {
+            try {
+              const std::string timeline = server.sql(fmt::format(
+                  "insert into orders select {}, timeline_id from pg_control_checkpoint() "
+                  "returning timeline",
+                  n));
+              const std::lock_guard lock(mutex_);
+              acknowledged_.emplace_back(n, timeline);
+            } catch (const std::exception&) {
+              std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            }
+          }
+        }) {}
+  std::vector<std::pair<int, std::string>> acknowledged() const {
+    const std::lock_guard lock(mutex_);
+    return acknowledged_;
+  }
+  std::string timeline() const {
+    const auto all = acknowledged();
+    return all.empty() ? "" : all.back().second;
+  }
+  void stop() { thread_ = {}; }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::pair<int, std::string>> acknowledged_;
+  std::jthread thread_;
+};
+
+TEST(Promote, NoTwoServersWriteWhileAServiceManagerStartsTheOldOneAllTheTime) {
+  ArchivedCluster cluster;
+  Promoting recover(cluster);
+  PostgresCluster& server = cluster.server();
+  server.sql("create table orders (n int primary key, timeline int)");
+  cluster.holdfast().backup({"--type", "full"});
+  cluster.archive();
+  cluster.holdfast().settings().lines = {"recover: {approvals: 0}"};
+  recover.must({"start"});
+  recover.must({"check"});
+  Orders orders(server);
+  ServiceManager manager(recover);
+  ASSERT_TRUE(becomes_true([&] { return orders.timeline() == "1"; }));
+
+  // It is not told: the old server is not fenced, and serves on; or it is, by luck.
+  const std::vector<std::string> promote{"promote", "--confirm", "demo"};
+  const Answer untold = recover.run(promote);
+  if (!untold.ok()) {
+    EXPECT_EQ(untold.outcome.exit_code, 3) << untold.text();
+    EXPECT_THAT(untold.error(), HasSubstr("something starts the server again"));
+    const std::size_t before = orders.acknowledged().size();
+    EXPECT_TRUE(becomes_true([&] { return orders.acknowledged().size() > before; }));
+    EXPECT_EQ(orders.timeline(), "1");
+  }
+  cluster.holdfast().settings().lines = {"recover: {approvals: 0}", "hooks:", manager.stop_hook()};
+  EXPECT_EQ(recover.must(promote).at("state"), "promoted");
+  ASSERT_TRUE(becomes_true([&] { return orders.timeline() == "2"; }));
+  EXPECT_GT(manager.refused(), 3) << "it should have tried";
+  EXPECT_EQ(postmaster_of(recover.aside()), 0);
+  orders.stop();
+  int first_new = 0;
+  for (const auto& [n, timeline] : orders.acknowledged()) {
+    if (first_new == 0 && timeline == "2") first_new = n;
+    EXPECT_EQ(timeline, first_new == 0 ? "1" : "2") << n << ": two servers";
+    const std::string there =
+        server.sql(fmt::format("select count(*) from orders where n = {}", n));
+    EXPECT_EQ(there, timeline == "2" ? "1" : "0") << n;
+  }
 }
 
 // A server that is gone without having said so may run where it cannot be seen.
