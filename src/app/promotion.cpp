@@ -125,6 +125,26 @@ std::string require_fresh_backup(const Config& config, const RecoveryRecord& rec
   refuse("what would be replaced has no good backup" + damaged, config.cluster, hint);
 }
 
+// A copy of what the repository was cannot be taken over into what it is, where nothing of it is
+// there any more: that would be found out when the old server has been stopped.
+void require_present(const Config& config, const RecoveryRecord& record,
+                     const std::stop_token& stop) {
+  if (record.as_of.empty()) return;
+  std::string why = "the backup is not in it any more";
+  try {
+    const auto opened = open_repository(find_repository(config, record.repository), stop);
+    for (const CatalogueEntry& entry : list_backups(*opened, config.cluster, stop)) {
+      if (entry.name.id.text == record.backup && entry.state == BackupState::kCommitted) return;
+    }
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kCancelled) throw;
+    why = error.message();
+  }
+  refuse("the copy was made of the repository as it was, and it is not so now: " + why,
+         record.backup,
+         fmt::format("holdfast undelete --as-of {} --yes; then promote.", record.as_of));
+}
+
 // Also one of the file system that is around it, which has the same device number: then only the
 // kernel knows (statx(2)).
 bool is_mount_point(const fs::path& path) {
@@ -227,6 +247,7 @@ RecoveryPromotion pass_gate(const Config& config, RecoveryWork& work, const Prom
   work.require_paused();
   require_verdict(work.record());
   require_approvals(config, work.record());
+  require_present(config, work.record(), stop);
   RecoveryPromotion promotion{.lost = request.lost, .place = place};
   require_place(place, work.record());
   if (request.lost.empty()) {

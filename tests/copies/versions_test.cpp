@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "suite.h"
+#include "support/promoting.h"
 #include "support/s3_server.h"
 
 namespace holdfast::test {
@@ -139,6 +140,33 @@ class LockedBucket : public VersionedBucket, public testing::WithParamInterface<
     EXPECT_EQ(ask("DELETE", {{"versionId", id}}).status, 403) << "the lock does nothing";
   }
 };
+
+// What was made of a repository as it was takes the cluster's place when that is brought back.
+TEST_F(VersionedBucket, ARecoveryOfWhatItWasIsPromotedWhenItIsBroughtBack) {
+  take_backup();
+  const std::string rows = copying_->rows();
+  enable_versioning();
+  const std::string good = moment();
+  copying_->destroy("first");
+  holdfast().settings().lines = {"recover: {approvals: 0}"};
+  Promoting recover(copying_->archived());
+  recover.must({"start", "--repo", "first", "--as-of", good});
+  recover.must({"check"});
+  PostgresCluster& server = copying_->archived().server();
+  const pid_t before = server.pid();
+  for (const Words& lost : {Words{}, Words{"--lost", "it is"}}) {
+    Words promote{"promote", "--confirm", "demo"};
+    promote.insert(promote.end(), lost.begin(), lost.end());
+    const Answer refused = recover.run(promote);
+    EXPECT_EQ(refused.outcome.exit_code, 3) << refused.text();
+    EXPECT_NE(refused.error().find("undelete --as-of"), std::string::npos) << refused.text();
+    EXPECT_EQ(postmaster_of(recover.place()), before) << "nothing is stopped";
+  }
+  holdfast().must({"undelete", "--repo", "first", "--as-of", good, "--yes"});
+  EXPECT_EQ(recover.must({"promote", "--confirm", "demo"}).at("state"), "promoted");
+  EXPECT_EQ(server.sql("select count(*) from numbers"), rows);
+  copying_->archived().archive();
+}
 
 TEST_F(VersionedBucket, IsSeenAsItWasAndBroughtBack) {
   take_backup();
