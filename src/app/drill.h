@@ -5,7 +5,8 @@
 //
 // Guarantees: nothing outside of the drill's folder is written but the report in the state
 //   directory, the proof beside the backup, and what archive-get keeps; the source is not asked
-//   anything, unless a configured check compares with it. The server does not outlive this process,
+//   anything, unless a configured check compares with it, or a recovery point would be missed
+//   unless nothing was written there. The server does not outlive this process,
 //   however that ends; what a killed drill left on disk is removed by the next one, which knows the
 //   folder by its mark. One drill of a cluster at a time on a host.
 // With `corrupt` the drill passes when it notices that one object is damaged, which is so in its
@@ -75,13 +76,13 @@ struct DrillReport {
   std::uint64_t bytes = 0;                    // restored
   std::optional<Timestamp> last_transaction;  // the newest one that came back from WAL
   std::string recovered_lsn;                  // empty: the server did not open
-  // How much of what was written did not come back, in time: from the newest row or transaction
-  // that did to the target, of a drill to a moment; to when the drill began, of one to the end of
-  // the archive. Of other targets it is not known.
+  // How much of what was written did not come back, in time. By the canary, where it wrote until
+  // then: from its last row to the target. Else it is told of a drill to the end of the archive
+  // only, until when that began: from the newest transaction from WAL, else from the end of the
+  // backup; nothing, where the source has written nothing since. (A moment is reached where a later
+  // transaction shows that nothing before it is missing, whatever else may be lost.)
   std::optional<double> recovery_point_seconds;
-  // By what: the canary's last row where the canary wrote until then, else the newest transaction
-  // from WAL, else the end of the backup.
-  enum class Measure { kNone, kCanary, kTransaction, kBackup };
+  enum class Measure { kNone, kCanary, kTransaction, kBackup, kSource };
   Measure measured_by = Measure::kNone;
   std::optional<CanaryRow> canary;              // its last row
   std::vector<CheckResult> checks;              // "recovery" is the first

@@ -24,11 +24,10 @@ std::optional<microseconds> until_step_ended(const RecoveryRecord& record, std::
 
 std::optional<microseconds> behind_target(const RecoveryRecord& record) {
   const auto newest = parse_rfc3339(record.last_transaction);
-  std::optional<Timestamp> wanted;
-  if (record.target.kind == Kind::kTime) wanted = record.target.time;
-  if (record.target.kind == Kind::kLatest) wanted = parse_rfc3339(record.began);
-  if (!newest || !wanted) return std::nullopt;
-  return std::max(*wanted - *newest, microseconds::zero());
+  if (record.target.kind == Kind::kTime && newest) return microseconds::zero();
+  const auto began = parse_rfc3339(record.began);
+  if (record.target.kind != Kind::kLatest || !newest || !began) return std::nullopt;
+  return std::max(*began - *newest, microseconds::zero());
 }
 
 }  // namespace

@@ -6,8 +6,9 @@
 //
 //   recovery time                 from its begin until the copy stood at its target
 //   recovery time, in production  from its begin until the promoted server was validated
-//   recovery point                from the newest transaction that came back to the target, of a
-//                                 recovery to a time; to its begin, of one to the latest point
+//   recovery point                of a recovery to the latest point: from the newest transaction
+//                                 that came back to its begin. Of one to a time: none, for that is
+//                                 reached where a later transaction shows that nothing is missing
 
 #include <chrono>
 #include <optional>

@@ -368,6 +368,37 @@ TEST(Drill, SaysThatNoRoleItKnowsIsInTheCopy) {
   EXPECT_THAT(detail_of(answer.result(), "recovery"), HasSubstr("no session"));
 }
 
+// Where nothing is written for long, nothing is lost; where something was, it is.
+TEST(Drill, OfAQuietServerLosesNothing) {
+  ArchivedCluster cluster;
+  HoldfastProgram& holdfast = cluster.holdfast();
+  cluster.server().sql("create table t (n int)");
+  holdfast.backup({"--type", "full"});
+  cluster.server().sql("insert into t values (1)");
+  const std::string moment = cluster.server().sql(
+      "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')");
+  cluster.server().sql("insert into t values (2)");
+  cluster.archive();
+  holdfast.settings().lines = {"objectives: {recovery_point: 1s}"};
+  std::this_thread::sleep_for(1100ms);
+  const Json quiet = holdfast.must({"drill"});
+  EXPECT_EQ(verdict_of(quiet, "recovery point"), "passed") << quiet.dump(1);
+  EXPECT_EQ(quiet.at("recovery_point_by"), "source");
+  EXPECT_EQ(quiet.at("recovery_point_seconds"), 0.0);
+  const Json to_a_moment = holdfast.must({"drill", "--target-time", moment});
+  EXPECT_TRUE(to_a_moment.at("recovery_point_seconds").is_null()) << to_a_moment.dump(1);
+  const Answer alone = holdfast.run({"drill", "--preset", "quarterly"});
+  EXPECT_EQ(verdict_of(alone.result(), "recovery point"), "failed") << "nobody asks the source";
+
+  cluster.server().sql("insert into t values (3)");
+  const Answer lost = holdfast.run({"drill"});
+  EXPECT_EQ(lost.outcome.exit_code, 1) << lost.text();
+  EXPECT_EQ(verdict_of(lost.result(), "recovery point"), "failed") << lost.text();
+  EXPECT_EQ(lost.result().at("recovery_point_by"), "transaction");
+  cluster.server().stop();
+  EXPECT_EQ(verdict_of(holdfast.run({"drill"}).result(), "recovery point"), "failed");
+}
+
 // One drill asks all of it: right and wrong answers, a statement that may not write, the source.
 TEST(Drill, AsksTheConfiguredQuestionsAndComparesWithTheObjectives) {
   Alone alone;
