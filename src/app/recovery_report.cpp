@@ -96,6 +96,18 @@ Report recovery_report(const RecoveryRecord& record) {
   return sections;
 }
 
+std::string told_of_promotion(const RecoveryRecord& record) {
+  const RecoveryPromotion& promotion = *record.promotion;
+  if (record.is_being_rolled_back()) {
+    return fmt::format(
+        "recovery {} was taken back: the replaced server is in {} again, the copy in {}",
+        record.name, promotion.place.string(), record.data_directory().string());
+  }
+  return fmt::format("recovery {}: the copy of backup {} to {} is in {}, what it replaced {}",
+                     record.name, record.backup, to_string(record.target), promotion.place.string(),
+                     promotion.aside.empty() ? "is lost" : "in " + promotion.aside.string());
+}
+
 std::vector<fs::path> write_recovery_reports(const RecoveryStore& store,
                                              const RecoveryRecord& record) {
   const fs::path stem = store.report_stem(record);

@@ -7,6 +7,7 @@
 // Replaced whole each time. Errors: kHost. Threads: any.
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "app/recovery_record.h"
@@ -17,5 +18,7 @@ namespace holdfast {
 Report recovery_report(const RecoveryRecord& record);
 std::vector<std::filesystem::path> write_recovery_reports(const RecoveryStore& store,
                                                           const RecoveryRecord& record);
+// What a promotion or a rollback came to, in a sentence for a notice.
+std::string told_of_promotion(const RecoveryRecord& record);
 
 }  // namespace holdfast

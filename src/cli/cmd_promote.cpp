@@ -7,6 +7,7 @@
 
 #include "app/promotion.h"
 #include "app/recovery.h"
+#include "app/recovery_report.h"
 #include "cli/command.h"
 #include "cli/recovery_views.h"
 
@@ -32,16 +33,11 @@ std::string typed_name(const std::string& given, std::string_view what) {
   return typed;
 }
 
-std::string told_of(const RecoveryRecord& record) {
-  return fmt::format("recovery {}, backup {} to {}, in {}", record.name, record.backup,
-                     holdfast::to_string(record.target), record.promotion->place.string());
-}
-
 CommandResult result_of(const PromotionAnswer& answer, CommandContext& context) {
   for (const std::string& warning : answer.warnings) context.warn(warning);
   const auto views = list_recoveries(context.config(), answer.record.name, context.stop());
   CommandResult result = result_of(views.at(0), context);
-  result.told = told_of(answer.record);
+  result.told = told_of_promotion(answer.record);
   result.json["record"] = answer.record_file.string();
   result.json["reports"] = Json::array();
   for (const auto& report : answer.reports) {

@@ -212,6 +212,28 @@ TEST(RecoveryReport, SaysWhatWasReachedAgainstTheObjectivesOfItsBegin) {
   EXPECT_EQ(measured_objectives(record).back().result(), "no objective");
 }
 
+// Who gets the notice in the night must know which server runs.
+TEST(RecoveryRecord, TellsAPromotionFromItsRollback) {
+  RecoveryRecord record = full_record();
+  record.promotion->place = "/var/lib/data";
+  record.promotion->aside = "/var/lib/data.replaced-x";
+  const std::string promoted = told_of_promotion(record);
+  EXPECT_NE(promoted.find("the copy of backup"), std::string::npos) << promoted;
+  EXPECT_NE(promoted.find("is in /var/lib/data, what it replaced in /var/lib/data.replaced-x"),
+            std::string::npos)
+      << promoted;
+  record.steps.push_back(
+      {.name = std::string(kLastRollbackStep), .result = RecoveryStep::Result::kDone});
+  const std::string back = told_of_promotion(record);
+  EXPECT_NE(back.find("taken back: the replaced server is in /var/lib/data again"),
+            std::string::npos)
+      << back;
+  EXPECT_EQ(back.find("the copy of backup"), std::string::npos) << back;
+  record.steps.pop_back();
+  record.promotion->aside.clear();
+  EXPECT_NE(told_of_promotion(record).find("what it replaced is lost"), std::string::npos);
+}
+
 TEST(RecoveryReport, TellsNoSecretOfAnError) {
   RecoveryRecord record = full_record();
   record.steps[0].detail = "cannot connect to postgres://u:geheim@h/db: refused";
