@@ -137,6 +137,45 @@ TEST_F(Doctor, FindsABackupThatDiedAndRetentionThatDoesNotRun) {
   EXPECT_EQ(found(), kNothing);
 }
 
+TEST_F(Doctor, FindsAServerThatIsAwayADamagedBackupAndACopyThatNobodyTookOver) {
+  HoldfastProgram& holdfast = observed().holdfast();
+  holdfast.backup();
+  server().stop();
+  const Answer away = ask();
+  EXPECT_EQ(Observed::find(away, "postgres_unreachable").at("severity"), "critical") << away.text();
+  server().start();
+  EXPECT_EQ(found(), kNothing);
+
+  const fs::path target = holdfast.new_path();
+  holdfast.restore(target);
+  {
+    PostgresCluster copy = start_recovered(target);
+    holdfast.other_connection = copy.connection();
+    holdfast.other_data_directory = copy.data_directory();
+    const Answer restored = ask_for(Codes{"restored_copy"});
+    EXPECT_EQ(Observed::codes(restored, "findings"), Codes{"restored_copy"}) << restored.text();
+    EXPECT_THAT(Observed::find(restored, "restored_copy").at("remedy").dump(),
+                HasSubstr("init --take-over"));
+    copy.stop();
+  }
+  holdfast.other_connection.reset();
+  holdfast.other_data_directory.reset();
+  EXPECT_EQ(found(), kNothing);
+
+  const std::string newest = holdfast.backup({"--type", "full"}).at("id");
+  for (const auto& entry : fs::recursive_directory_iterator(holdfast.repository_folder())) {
+    const fs::path folder = entry.path().parent_path();
+    if (folder.filename() != "pack" || folder.string().find(newest) == std::string::npos) continue;
+    std::string content = read_text(entry.path());
+    content[content.size() / 2] ^= 1;
+    write_text(entry.path(), content);
+    give_to_server_user(entry.path());
+  }
+  EXPECT_EQ(holdfast.run({"verify", "latest"}).outcome.exit_code, 1);
+  const Answer damaged = ask();
+  EXPECT_NE(Observed::find(damaged, "backup_damaged"), nullptr) << damaged.text();
+}
+
 TEST_F(Doctor, FindsACanaryThatFellSilent) {
   observed({.program = {.lines = {"canary: {interval: 5s}"}}}).holdfast().backup();
   const Codes silent{"canary_silent"};
