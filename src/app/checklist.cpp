@@ -264,13 +264,20 @@ class Answering {
 
   ChecklistLine rare_drill(ChecklistLine line, std::string_view preset,
                            std::chrono::days overdue) const {
-    const DrillEvidence* const last = last_proven(evidence_, preset);
+    const DrillEvidence* const last = last_proven(config_, evidence_, preset);
+    const bool lately = last != nullptr && evidence_.now - last->time <= overdue;
+    if (!lately && !evidence_.machine.knows_rare_drills) {
+      // It may be proven where nobody could look.
+      line.because = "not every repository could be looked at, and no other proves it";
+      line.remedy = "'holdfast doctor' says which and why; then ask again.";
+      return line;
+    }
     const std::string remedy =
         fmt::format("'holdfast drill --preset {}'; 'holdfast units' has a timer for it.", preset);
     if (last == nullptr) return no(std::move(line), "none brought its backup back", remedy);
     const std::string seen =
         fmt::format("one of {} brought it back {}", last->backup, since(evidence_.now, last->time));
-    if (evidence_.now - last->time > overdue) return no(std::move(line), seen, remedy);
+    if (!lately) return no(std::move(line), seen, remedy);
     return yes(std::move(line), seen);
   }
 

@@ -62,8 +62,10 @@ BackupLimits backup_limits(const Config& config, Timestamp ended);
 
 std::vector<Finding> diagnose(const Config& config, const Evidence& evidence);
 
-// The last drill of this preset that brought its backup back; nullptr: none did.
-const DrillEvidence* last_proven(const Evidence& evidence, std::string_view preset);
+// The last drill of this preset that brought its backup back, "yearly": out of the cold repository;
+// nullptr: none did that is known of.
+const DrillEvidence* last_proven(const Config& config, const Evidence& evidence,
+                                 std::string_view preset);
 
 // The worst; kNotice when there is nothing else.
 ProblemSeverity worst_of(const std::vector<Finding>& findings);

@@ -201,7 +201,7 @@ constexpr RareDrill kYearly{"yearly", "yearly_drill_overdue", kYearlyDrillOverdu
 
 void judge_rare_drill(const Diagnosing& diagnosing, const RareDrill& rare) {
   const Evidence& evidence = diagnosing.evidence;
-  const DrillEvidence* const last = last_proven(evidence, rare.preset);
+  const DrillEvidence* const last = last_proven(diagnosing.config, evidence, rare.preset);
   std::optional<Timestamp> since;
   if (last != nullptr) {
     since = last->time;
@@ -356,10 +356,14 @@ void judge_backups(const Diagnosing& diagnosing, const RepositoryEvidence& repos
   judge_copies(diagnosing, repository);
 }
 
-const DrillEvidence* last_proven(const Evidence& evidence, std::string_view preset) {
+const DrillEvidence* last_proven(const Config& config, const Evidence& evidence,
+                                 std::string_view preset) {
+  const RepositoryConfig* const cold =
+      preset == to_string(DrillPreset::kYearly) ? cold_repository(config) : nullptr;
   const auto& drills = evidence.machine.drills;
   const auto last = std::ranges::find_if(drills.rbegin(), drills.rend(), [&](const auto& drill) {
-    return drill.proven && drill.preset == preset;
+    return drill.proven && drill.preset == preset &&
+           (cold == nullptr || drill.repository == cold->name);
   });
   return last == drills.rend() ? nullptr : &*last;
 }

@@ -121,7 +121,8 @@ struct DrillEvidence {
   bool passed = false;
   bool proven = false;  // that the backup can be restored; false: the drill failed for it
   std::string backup = {}, target = {};
-  std::string preset = {};  // "quarterly"; empty: none of the calendar
+  std::string repository = {};  // out of which it came
+  std::string preset = {};      // "quarterly"; empty: none of the calendar
   std::optional<double> recovery_seconds = {}, recovery_point_seconds = {};
   std::string failed = {};  // names of the checks that failed
 };

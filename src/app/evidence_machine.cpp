@@ -72,6 +72,7 @@ std::optional<DrillEvidence> drill_in(const fs::path& report) {
                         .proven = backup_passed(checks),
                         .backup = text_in(json, "backup"),
                         .target = text_in(json, "target"),
+                        .repository = text_in(json, "repository"),
                         .preset = text_in(json, "preset"),
                         .recovery_seconds = number_in(json, "recovery_seconds"),
                         .recovery_point_seconds = number_in(json, "recovery_point_seconds")};

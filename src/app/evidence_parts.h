@@ -115,7 +115,7 @@ std::vector<DrillEvidence> reported_drills(const Config& config);
 MachineEvidence look_at_machine(const Config& config, const EvidenceOptions& options,
                                 const TimeLimit& limit);
 // Drills of the newest backups, also those done on other machines.
-std::vector<DrillEvidence> proven_drills(const Repository& repository,
+std::vector<DrillEvidence> proven_drills(const Repository& repository, const std::string& name,
                                          const std::vector<CatalogueEntry>& backups,
                                          const std::stop_token& stop);
 

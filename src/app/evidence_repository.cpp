@@ -93,7 +93,7 @@ class Looking {
     list_unfinished();
     look_at_wal();
     if (look_.drills == ProofsOfDrills::kLookFor) {
-      evidence_.drills = proven_drills(*opened_, evidence_.backups, stop_);
+      evidence_.drills = proven_drills(*opened_, evidence_.name, evidence_.backups, stop_);
     }
     if (look_.options.depth == EvidenceDepth::kDoctor) {
       find_deliberate();
@@ -269,11 +269,13 @@ class Looking {
   RepositoryEvidence evidence_;
 };
 
-DrillEvidence drill_of(const ProofRecord& proof, const BackupName& backup) {
+DrillEvidence drill_of(const ProofRecord& proof, const BackupName& backup,
+                       const std::string& repository) {
   return {.time = parse_rfc3339(proof.time).value_or(Timestamp{}),
           .passed = proof.ok,
           .proven = proof.ok,
           .backup = backup.id.text,
+          .repository = repository,
           .preset = proof.mode.starts_with(kCalendarMode) ? proof.mode.substr(kCalendarMode.size())
                                                           : std::string(),
           .recovery_point_seconds = proof.recovery_point_seconds,
@@ -287,7 +289,7 @@ RepositoryEvidence look_at_repository(const RepositoryLook& look, SharedSession&
   return Looking(look, session, limit).run();
 }
 
-std::vector<DrillEvidence> proven_drills(const Repository& repository,
+std::vector<DrillEvidence> proven_drills(const Repository& repository, const std::string& name,
                                          const std::vector<CatalogueEntry>& backups,
                                          const std::stop_token& stop) {
   std::vector<BackupName> looked;
@@ -310,7 +312,7 @@ std::vector<DrillEvidence> proven_drills(const Repository& repository,
       const bool is_drill = proof.mode == kDrillMode || proof.mode.starts_with(kCalendarMode);
       if (trouble || !is_drill || !modes.insert(proof.mode).second) continue;
       const std::lock_guard lock(mutex);
-      found.push_back(drill_of(proof, looked[i]));
+      found.push_back(drill_of(proof, looked[i], name));
     }
   });
   std::ranges::sort(found, {}, &DrillEvidence::time);

@@ -34,6 +34,7 @@ class Checklist : public testing::Test {
                                     drill(days(30), "2026-02-08T10:00:00Z"),
                                     drill(days(5), "the end of the archive")};
     drills().front().preset = "quarterly";
+    all_.evidence.machine.knows_rare_drills = true;
     for (const char* const line : {"restore_documented", "team", "runbook"}) {
       all_.attestations.push_back({line, "A. Sample", "", to_rfc3339(kNow - days(100)), "db1"});
     }
@@ -159,11 +160,27 @@ TEST_F(Checklist, TheDrillsOfTheQuarterAndOfTheYearAreAskedForApart) {
   config_.repositories[0].copy.standalone = true;
   EXPECT_EQ(answer("yearly_drill"), Answer::kNo);
   drills().front().preset = "yearly";
+  drills().front().repository = "hot";
+  EXPECT_EQ(answer("yearly_drill"), Answer::kNo) << "of another repository";
+  drills().front().repository = "cold";
   EXPECT_EQ(answer("yearly_drill"), Answer::kYes);
   EXPECT_EQ(answer("quarterly_drill"), Answer::kNo);
   drills().front().time = kNow - days(381);
   EXPECT_EQ(answer("yearly_drill"), Answer::kNo);
   EXPECT_THAT(line("yearly_drill").remedy, HasSubstr("holdfast drill --preset yearly"));
+}
+
+// Where a repository could not be seen, a drill may be proven there; one that was seen is one.
+TEST_F(Checklist, ARareDrillIsNotMissedWhereNobodyCouldLook) {
+  all_.evidence.machine.knows_rare_drills = false;
+  EXPECT_EQ(answer("quarterly_drill"), Answer::kYes);
+  drills().front().time = kNow - days(107);
+  EXPECT_EQ(answer("quarterly_drill"), Answer::kNotKnown) << "a newer one may be";
+  EXPECT_THAT(line("quarterly_drill").remedy, HasSubstr("holdfast doctor"));
+  drills().clear();
+  EXPECT_EQ(answer("quarterly_drill"), Answer::kNotKnown);
+  all_.evidence.machine.knows_rare_drills = true;
+  EXPECT_EQ(answer("quarterly_drill"), Answer::kNo);
 }
 
 TEST_F(Checklist, AKeyOfAnEncryptedRepositoryHasToBeElsewhere) {

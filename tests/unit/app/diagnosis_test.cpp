@@ -498,6 +498,9 @@ TEST(Diagnosis, TheYearlyDrillIsOfTheColdRepository) {
   EXPECT_TRUE(diagnose(config, evidence).empty());
   evidence.machine.knows_rare_drills = true;
   evidence.machine.drills.front().preset = "yearly";
+  evidence.machine.drills.front().repository = "hot";
+  EXPECT_EQ(diagnose(config, evidence).size(), 2U) << "out of another repository";
+  evidence.machine.drills.front().repository = "cold";
   ASSERT_EQ(diagnose(config, evidence).size(), 1U);
   EXPECT_EQ(diagnose(config, evidence).front().code, "quarterly_drill_overdue");
   evidence.machine.drills.front().proven = false;
