@@ -12,6 +12,7 @@ from harness.incremental import incremental_groups
 from harness.measure import Run, folder_content, medians, run
 from harness.memory import memory_cases
 from harness.wal import wal_groups
+from harness.window import window_groups
 from harness.server import BenchError, HERE, check, data_set, make_folder
 
 STARTUP_ROUNDS = 20
@@ -158,7 +159,7 @@ def groups(bench):
         "barman-cloud, S3, backup": [step(bench, s3.BarmanCloud, "backup")],
         "barman-cloud, S3, restore": [step(bench, s3.BarmanCloud, "restore")],
         "start": startup_cases(bench),
-        "memory": memory_cases(bench), **wal_groups(bench), **incremental_groups(bench)}
+        "memory": memory_cases(bench), **wal_groups(bench), **window_groups(bench), **incremental_groups(bench)}
     return {title: chosen(title, cases, bench.options.only) for title, cases in result.items()}
 
 
