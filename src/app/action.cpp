@@ -95,7 +95,7 @@ std::uint64_t copied_until(const Config& config, const std::vector<std::string>&
     if (!same) return 0;
     const auto number = json.at("number").get<std::uint64_t>();
     if (number > 0 && number <= lines.size() &&
-        parse_audit_line(lines[number - 1]).hash == json.at("hash")) {
+        parse_audit_line(lines[number - 1]).hash == json.at("hash").get<std::string>()) {
       return number;
     }
     log_warning("the audit log is not the one that was copied last: it was set back or changed");
@@ -172,11 +172,10 @@ RecordedAction::RecordedAction(const Config& config, const ActionStart& start, c
     prepare_state_directory(config);
     append_audit_line(config.state_directory, fields);
     id_ = std::move(id);
-  } catch (const Error& error) {
+  } catch (Error& error) {
     if (start.effect == ActionEffect::kDestroys) {
-      Error refusal = error;
-      throw refusal.during(
-          "this command destroys, and is not run without an entry in the audit log");
+      error.during("this command destroys, and is not run without an entry in the audit log");
+      throw;
     }
     warn(fmt::format("this is missing from the audit log: {} ({})", error.message(),
                      error.object()));

@@ -2,6 +2,7 @@
 
 #include "app/open.h"
 #include "core/error.h"
+#include "core/known.h"
 #include "restore/target_time.h"
 
 namespace holdfast {
@@ -9,7 +10,7 @@ namespace {
 
 Timestamp parse_as_of(const Config& config, const std::string& text) {
   const Timestamp now = system_clock().now();
-  const Timestamp time = parse_target_time(text, now, *TimeZone::find(config.timezone)).time;
+  const Timestamp time = parse_target_time(text, now, known(TimeZone::find(config.timezone))).time;
   if (time > now) {
     throw Error(ErrorKind::kUsage, "--as-of looks back, and this time has not come yet",
                 {.object = text, .hint = "For example: --as-of '2026-11-22 14:00:00+01' or -1h"});

@@ -8,6 +8,7 @@
 #include "app/audit_log.h"
 #include "app/open.h"
 #include "core/counted.h"
+#include "core/known.h"
 #include "core/parallel.h"
 #include "core/text.h"
 #include "repository/audit_record.h"
@@ -214,7 +215,7 @@ void verify_copies(AuditView& view, const std::map<std::string, CopiedLog>& logs
 Timestamp parse_since(const Config& config, const std::string& text) {
   const Timestamp now = system_clock().now();
   if (const auto back = parse_duration(text)) return now - *back;
-  return parse_day_or_time(text, now, *TimeZone::find(config.timezone));
+  return parse_day_or_time(text, now, known(TimeZone::find(config.timezone)));
 }
 
 AuditView show_audit_log(const Config& config, const AuditQuery& query,
@@ -253,7 +254,7 @@ AuditView show_audit_copies(const Config& config, const RepositoryConfig& reposi
   std::map<std::string, CopiedLog> logs;
   for (std::size_t i = 0; i < names.size(); ++i) {
     std::ranges::move(damaged[i].findings, std::back_inserter(view.findings));
-    if (records[i]) add_copy(view, logs[records[i]->log], *records[i], names[i]);
+    if (const auto& record = records[i]) add_copy(view, logs[record->log], *record, names[i]);
   }
   std::vector<std::string> lines;
   for (const auto& [name, log] : logs) {

@@ -8,6 +8,7 @@
 
 #include "app/drill_preset.h"
 #include "core/counted.h"
+#include "core/known.h"
 #include "core/text.h"
 #include "system/time_zone.h"
 
@@ -241,7 +242,7 @@ class Answering {
     return line;
   }
 
-  ChecklistLine measured(ChecklistLine line, std::chrono::milliseconds objective,
+  ChecklistLine measured(const ChecklistLine& line, std::chrono::milliseconds objective,
                          std::optional<double> DrillEvidence::* seconds) const {
     const std::string key = "objectives." + line.code;
     if (objective.count() == 0) {
@@ -254,7 +255,7 @@ class Answering {
     if (drill == drills.rend() || !counts(drill->time)) {
       return no(line, "no drill measured it in the last three months", "'holdfast drill'");
     }
-    const Seconds taken(*((*drill).*seconds));
+    const Seconds taken(known((*drill).*seconds));
     const std::string seen =
         fmt::format("{}, measured {}; the objective is {}", human_duration(taken),
                     since(evidence_.now, drill->time), human_duration(objective));

@@ -5,6 +5,7 @@
 #include "app/open.h"
 #include "app/version.h"
 #include "core/counted.h"
+#include "core/known.h"
 #include "restore/target_time.h"
 #include "storage/storage_class.h"
 
@@ -47,8 +48,8 @@ std::vector<CatalogueEntry> select(const Config& config, const CopyRequest& requ
   if (request.backup) return {find_backup(source, config.cluster, *request.backup, stop)};
   std::optional<Timestamp> since;
   if (request.since) {
-    since =
-        parse_day_or_time(*request.since, system_clock().now(), *TimeZone::find(config.timezone));
+    since = parse_day_or_time(*request.since, system_clock().now(),
+                              known(TimeZone::find(config.timezone)));
   }
   std::vector<CatalogueEntry> wanted;
   for (CatalogueEntry& entry : list_backups(source, config.cluster, stop)) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/known.h"
 #include "core/redact.h"
 #include "postgres/connection_string.h"
 
@@ -23,7 +24,7 @@ std::vector<SqlCheck> questions_of(const Config& config) {
                          .database = check.database.empty()
                                          ? database_of_connection(config.postgres.connection)
                                          : check.database,
-                         .expectation = parse_expectation(check.expect).value()});
+                         .expectation = known(parse_expectation(check.expect))});
   }
   return questions;
 }

@@ -5,6 +5,7 @@
 #include "app/open.h"
 #include "app/restore.h"
 #include "core/error.h"
+#include "core/known.h"
 #include "restore/reachable_times.h"
 #include "restore/recovery_line.h"
 
@@ -154,8 +155,8 @@ class Draw {
     std::string command =
         fmt::format("holdfast --repo {} drill {}", repository_.name, drawn.backup);
     if (!request_.options.empty()) command += " " + request_.options;
-    command +=
-        fmt::format(" --history {} --target-timeline {}", drawn.history, *drawn.point.timeline);
+    command += fmt::format(" --history {} --target-timeline {}", drawn.history,
+                           known(drawn.point.timeline));
     const TargetRequest& point = drawn.point;
     if (point.time) command += " --target-time " + *point.time;
     if (point.xid) command += " --target-xid " + *point.xid;

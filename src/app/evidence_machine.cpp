@@ -159,8 +159,9 @@ MachineEvidence look_at_machine(const Config& config, const EvidenceOptions& opt
   std::error_code ignored;
   if (fs::exists(config.state_directory, ignored) &&
       ::access(folder.c_str(), R_OK | W_OK | X_OK) != 0) {
-    const auto trouble = looked_at([&] { throw_errno(errno, "use", folder); });
-    machine.troubles.push_back(*trouble);
+    if (auto trouble = looked_at([&] { throw_errno(errno, "use", folder); })) {
+      machine.troubles.push_back(std::move(*trouble));
+    }
     return machine;
   }
   note_running(config, machine);

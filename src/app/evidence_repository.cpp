@@ -12,6 +12,7 @@
 #include "app/open.h"
 #include "app/verify_operations.h"
 #include "backup/preflight.h"
+#include "core/known.h"
 #include "core/parallel.h"
 #include "expire/expire_plan.h"
 #include "repository/proof.h"
@@ -243,7 +244,7 @@ class Looking {
                              .yearly = kept.yearly};
       if (kept.window.count() > 0) policy.window = kept.window;
       const PlanOptions options{
-          .policy = policy, .zone = *TimeZone::find(config_.timezone), .grace = kept.grace};
+          .policy = policy, .zone = known(TimeZone::find(config_.timezone)), .grace = kept.grace};
       const ExpirePlan plan = plan_expire(*opened_, folders, survey_, options, stop_);
       for (const PlannedBackup& planned : plan.backups) {
         state.unmarked += planned.action == ExpireAction::kMark ? 1U : 0U;

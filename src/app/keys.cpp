@@ -31,6 +31,7 @@ struct OpenKeys {
 
   std::vector<KeySlotView> views_of(const std::vector<KeySlot>& some) const {
     std::vector<KeySlotView> views;
+    views.reserve(some.size());
     for (const KeySlot& slot : some) views.push_back(view_of(slot, source));
     return views;
   }

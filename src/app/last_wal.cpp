@@ -60,7 +60,7 @@ std::string archive_last_wal(const Config& config, const fs::path& data_director
         .push(data_directory / "pg_wal" / file, [] {}, stop);
   }
   const auto last = last_segment(data_directory, control);
-  const std::string archived = counted(waiting.size(), "file") + " of WAL archived";
+  std::string archived = counted(waiting.size(), "file") + " of WAL archived";
   if (!last) return archived;
   const std::string name = to_string(*last, control.wal_segment_size);
   push_partial(*archive, config, data_directory, name, stop);

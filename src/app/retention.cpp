@@ -4,6 +4,7 @@
 
 #include "app/open.h"
 #include "core/error.h"
+#include "core/known.h"
 #include "restore/target_time.h"
 
 namespace holdfast {
@@ -24,7 +25,7 @@ ExpireOptions expire_options(const Config& config, const RepositoryConfig& repos
                      .monthly = retention.monthly,
                      .yearly = retention.yearly},
           .grace = retention.grace,
-          .zone = *TimeZone::find(config.timezone),
+          .zone = known(TimeZone::find(config.timezone)),
           .host = host_name()};
 }
 
@@ -69,7 +70,8 @@ DeleteAnswer delete_backup(const Config& config, const RepositoryConfig& reposit
 HoldAnswer hold_backup(const Config& config, const RepositoryConfig& repository,
                        const HoldRequest& request, const std::stop_token& stop) {
   const Timestamp now = system_clock().now();
-  const Timestamp until = parse_day_or_time(request.until, now, *TimeZone::find(config.timezone));
+  const Timestamp until =
+      parse_day_or_time(request.until, now, known(TimeZone::find(config.timezone)));
   if (until <= now) {
     throw Error(ErrorKind::kUsage, "a hold ends in the future",
                 {.object = request.until, .hint = "For example: --until 2027-01-01"});

@@ -9,6 +9,7 @@
 #include "backup/wal_changes.h"
 #include "core/error.h"
 #include "core/fault_point.h"
+#include "core/known.h"
 #include "repository/intent.h"
 #include "repository/recoverable.h"
 #include "repository/tombstone.h"
@@ -179,7 +180,7 @@ std::string BaseChooser::read_summaries(ChangedBlocks& into) {
     return "PostgreSQL before 17 has no WAL summaries";
   }
   return read_summary_changes({.folder = wanted_.wal_directory / "summaries",
-                               .timelines = *timelines_,
+                               .timelines = known(timelines_),
                                .begin = chosen_.manifest->info().start_lsn,
                                .end = wanted_.start},
                               into, stop_);

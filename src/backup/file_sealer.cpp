@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/cancellation.h"
+#include "core/known.h"
 
 namespace holdfast {
 namespace {
@@ -214,8 +215,8 @@ void FileSealer::finish(Slice& slice) {
     job.content_bytes += std::min(map.hashes.size() * kBlockBytes, slice.bytes);
     if (slice_count(job.entry) == 1 && fits_in_entry(map)) {
       job.entry.map = map;
-    } else if (slice.as_parent && !job.parent->map) {
-      job.entry.map_pages[slice.index] = job.parent->map_pages[slice.index];
+    } else if (slice.as_parent && !known(job.parent).map) {
+      job.entry.map_pages[slice.index] = known(job.parent).map_pages[slice.index];
     } else {
       job.entry.map_pages[slice.index] = context_.maps.seal_map(map);
     }

@@ -66,7 +66,7 @@ class FileSealer {
  public:
   explicit FileSealer(const SealContext& context);
 
-  void seal_slice(FileJob& job, std::size_t slice, const std::stop_token& stop);
+  void seal_slice(FileJob& job, std::size_t index, const std::stop_token& stop);
   // All of them at most kSmallFileBytes together.
   void seal_small_files(const std::vector<std::shared_ptr<FileJob>>& jobs,
                         const std::stop_token& stop);

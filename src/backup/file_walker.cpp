@@ -20,7 +20,7 @@ std::unordered_set<std::uint32_t> unlogged_relations(const std::string& folder,
   std::unordered_set<std::uint32_t> unlogged;
   for (const std::string& name : names) {
     if (!name.ends_with("_init")) continue;
-    const std::string path = folder.empty() ? name : folder + "/" + name;
+    const std::string path = path_below(folder, name);
     const auto relation = parse_relation_file(path);
     if (relation && relation->fork == Fork::kInit) unlogged.insert(relation->filenode);
   }
@@ -61,7 +61,7 @@ void FileWalker::walk_folder(Walk& walk, const std::string& folder, int depth) {
   const auto unlogged = unlogged_relations(folder, names);
   for (const std::string& name : names) {
     check_cancelled(walk.stop);
-    const std::string path = folder.empty() ? name : folder + "/" + name;
+    const std::string path = path_below(folder, name);
     if (!unlogged.empty()) {
       const auto relation = parse_relation_file(path);
       if (relation && relation->fork != Fork::kInit && unlogged.contains(relation->filenode)) {

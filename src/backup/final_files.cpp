@@ -33,6 +33,7 @@ void FinalFiles::add_wal(std::unique_ptr<CarriedWal> wal) {
 
 std::vector<FinalFiles::File> FinalFiles::files() const {
   std::vector<File> files;
+  files.reserve(contents_.size());
   for (const auto& [path, content] : contents_) {
     files.push_back({path, content.bytes.size(), content.mode});
   }

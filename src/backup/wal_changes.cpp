@@ -120,10 +120,9 @@ std::string ChangeReader::read(const std::stop_token& stop) {
                    batch[i] = index_of(first + i, inner);
                  });
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      if (!batch[i]) {
-        return fmt::format("WAL segment {} or its index is missing", name_of(first + i));
-      }
-      if (std::string why = take(first + i, *batch[i]); !why.empty()) return why;
+      const auto& index = batch[i];
+      if (!index) return fmt::format("WAL segment {} or its index is missing", name_of(first + i));
+      if (std::string why = take(first + i, *index); !why.empty()) return why;
     }
   }
   // A record that begins before `end` ends there at the latest: `end` is where one begins.

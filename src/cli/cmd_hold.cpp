@@ -4,6 +4,7 @@
 #include "app/retention.h"
 #include "cli/command.h"
 #include "cli/render.h"
+#include "core/known.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -20,7 +21,7 @@ CommandResult run_hold(const HoldRequest& request, CommandContext& context) {
   CommandResult result;
   result.json = {{"id", answer.backup.id.text},
                  {"history", holdfast::to_string(answer.backup.history)},
-                 {"until", to_rfc3339(*answer.hold.until)},
+                 {"until", to_rfc3339(known(answer.hold.until))},
                  {"reason", answer.hold.reason},
                  {"brought_back", answer.brought_back}};
   result.text =

@@ -4,6 +4,7 @@
 #include "app/recovery_backup.h"
 #include "cli/backup_views.h"
 #include "cli/command.h"
+#include "core/known.h"
 #include "core/text.h"
 
 namespace holdfast::cli {
@@ -29,7 +30,7 @@ CommandResult run(const Arguments& arguments, CommandContext& context) {
       "Restoring it ends at {} ({}), whatever is archived: holdfast restore {} --to DIR\n",
       info.name.id.text, done.record.name, human_bytes(info.data_bytes), info.files,
       human_bytes(info.stored_bytes), human_duration(Seconds(info.duration_seconds)),
-      holdfast::to_string(info.stop_lsn), info.recovered->target, info.name.id.text);
+      holdfast::to_string(info.stop_lsn), known(info.recovered).target, info.name.id.text);
   if (done.held_until) {
     result.text += fmt::format("It is held until {}: 'holdfast release {}' ends that.\n",
                                to_rfc3339_seconds(*done.held_until), info.name.id.text);

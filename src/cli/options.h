@@ -66,8 +66,9 @@ struct Choice {
 std::string join_words(const std::vector<std::string>& words);  // "full|incr"
 
 template <class Value, class Target>
-Option choice_option(Flag shape, std::vector<Choice<Value>> choices, Target& into) {
+Option choice_option(const Flag& shape, const std::vector<Choice<Value>>& choices, Target& into) {
   std::vector<std::string> words;
+  words.reserve(choices.size());
   for (const auto& choice : choices) words.push_back(choice.word);
   const std::string value = join_words(words);
   auto set = [names = shape.names, value, choices, &into](const std::string& text) {

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "app/notify.h"
+#include "core/known.h"
 
 namespace holdfast::cli {
 namespace {
@@ -136,7 +137,7 @@ void RecordedCommand::tell_if_wanted(const CommandEnd& end) noexcept {
 }
 
 void RecordedCommand::tell(const CommandEnd& end) {
-  Notice notice{.event = *event_,
+  Notice notice{.event = known(event_),
                 .command = command_,
                 .exit = end.exit,
                 .warnings = context_.warnings(),

@@ -41,6 +41,7 @@ std::string Table::render(const Style& style) const {
     return without_trailing_blanks(std::move(line));
   };
   std::vector<Cell> titles;
+  titles.reserve(columns_.size());
   for (const Column& column : columns_) titles.emplace_back(column.title, Colour::kBold);
   std::string out = render_row(titles);
   for (const auto& row : rows_) out += render_row(row);

@@ -1,6 +1,7 @@
 #include "expire/expire.h"
 
 #include <algorithm>
+#include <memory>
 
 #include <unistd.h>
 
@@ -72,7 +73,7 @@ class ExpireRun {
   void remove_wal_of(ActOnWal act);
   void note_action(const BackupName& name, ExpireAction action, std::string waits_for = {});
   bool is_due(const BackupFolder& folder) const {
-    return folder.last_tombstone->written + options_.grace <= later_.now;
+    return folder.marked_at() + options_.grace <= later_.now;
   }
 
   const Repository& repository_;
@@ -87,7 +88,7 @@ class ExpireRun {
   std::vector<const BackupFolder*> closed_;      // whose packs may go; kDeleting or kAborted
   std::vector<BackupFolder> begun_;              // as closed_ points to those of this run
   std::vector<BackupName> lost_;                 // without a commit record, but with a manifest
-  std::optional<PackUse> use_;
+  std::unique_ptr<PackUse> use_;                 // since read_manifests()
   ExpireResult result_;
 };
 
@@ -218,7 +219,7 @@ void ExpireRun::read_manifests() {
     }
   }
   for (const BackupFolder* candidate : candidates_) emptied.push_back(candidate->name);
-  use_.emplace(emptied);
+  use_ = std::make_unique<PackUse>(emptied);
   std::vector<const BackupFolder*> counting;
   for (const BackupFolder& folder : later_.folders) {
     if (folder.counts() && std::ranges::find(candidates_, &folder) == candidates_.end()) {

@@ -103,13 +103,9 @@ ClusterLine LineFinder::line_on(const HistoryRecord& history, PathOfLine& of) {
 }
 
 void LineFinder::leave(ClusterLine& line, std::optional<Timestamp> when) const {
-  const bool first = line.live;
+  const bool earlier = when && (!line.left || *when < *line.left);
+  if (line.live || earlier) line.left = when;
   line.live = false;
-  if (first) {
-    line.left = when;
-  } else if (when && (!line.left || *when < *line.left)) {
-    line.left = when;
-  }
 }
 
 // Nobody goes on with a side line: it ended with its last backup.

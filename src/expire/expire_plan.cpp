@@ -150,7 +150,7 @@ bool ExpirePlanner::is_last_good(const BackupFolder& folder) {
 }
 
 void ExpirePlanner::plan_marked(const BackupFolder& folder, PlannedBackup& planned) const {
-  planned.due = folder.last_tombstone->written + options_.grace;
+  planned.due = folder.marked_at() + options_.grace;
   if (survey_.now < *planned.due) {
     planned.action = ExpireAction::kWait;
     planned.waits_for = "the grace period";

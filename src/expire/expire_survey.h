@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/known.h"
 #include "repository/hold.h"
 #include "repository/intent.h"
 #include "repository/recoverable.h"
@@ -39,6 +40,8 @@ struct BackupFolder {
     return is_backup && (state == FolderState::kCounts || state == FolderState::kMarked ||
                          state == FolderState::kUnsure);
   }
+  // When its last tombstone was written; of folders whose state says that they have one.
+  Timestamp marked_at() const { return known(last_tombstone).written; }
   // Somebody asked for its deletion, and that was not withdrawn.
   bool requested() const {
     return state == FolderState::kMarked && tombstone && !tombstone->by_policy;

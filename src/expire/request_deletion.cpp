@@ -76,8 +76,7 @@ DeletionAnswer request_deletion(const Repository& repository, const ExpireOption
   const bool marked = folder.state == FolderState::kMarked && folder.requested();
   if (marked || folder.state == FolderState::kDeleting) {
     answer.marked_before = true;
-    answer.due =
-        folder.last_tombstone->written + (marked ? options.grace : std::chrono::milliseconds(0));
+    answer.due = folder.marked_at() + (marked ? options.grace : std::chrono::milliseconds(0));
     return answer;
   }
   require_deletable(repository, std::move(survey), request.backup, options, stop);

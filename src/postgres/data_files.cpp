@@ -160,6 +160,10 @@ std::optional<RelationFilePath> parse_relation_file(std::string_view path) {
   return RelationFilePath{folder, name->filenode, name->fork, name->number};
 }
 
+std::string path_below(const std::string& folder, const std::string& name) {
+  return folder.empty() ? name : folder + '/' + name;
+}
+
 std::string to_string(Fork fork) {
   const auto* const found = std::ranges::find(kForks, fork, &ForkName::fork);
   return found == kForks.end() ? "main" : std::string(found->name);

@@ -24,6 +24,8 @@ struct RelationFilePath {
 // `path` is relative to the data directory, tablespaces as pg_tblspc/<oid>/...
 std::optional<RelationFilePath> parse_relation_file(std::string_view path);
 std::string to_string(Fork fork);
+// Of what is in a folder, itself relative to the data directory ("" is that).
+std::string path_below(const std::string& folder, const std::string& name);
 
 enum class Carry {
   kYes,

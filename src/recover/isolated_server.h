@@ -22,7 +22,7 @@ namespace holdfast {
 
 class IsolatedServer {
  public:
-  IsolatedServer(CopyServerOptions options);
+  explicit IsolatedServer(CopyServerOptions options);
   ~IsolatedServer();
   IsolatedServer(const IsolatedServer&) = delete;
   IsolatedServer& operator=(const IsolatedServer&) = delete;

@@ -84,7 +84,7 @@ class Cleaner {
     for (const fs::directory_entry& entry : entries) {
       check_cancelled(stop_);
       const std::string name = entry.path().filename().string();
-      const std::string path = prefix.empty() ? name : prefix + "/" + name;
+      const std::string path = path_below(prefix, name);
       if (is_ours(path)) continue;
       if (path.starts_with("pg_tblspc/") && entry.is_symlink()) {
         fs::remove(entry.path());  // links are made anew; what they lead to is cleaned there
